@@ -1,0 +1,534 @@
+"""What every versioned object store must do; ``tests/contract/`` holds each one to it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from registry.progress import SILENT, Progress
+
+__all__ = [
+    "Change",
+    "ChangeKind",
+    "Commit",
+    "Conflict",
+    "Damage",
+    "Entry",
+    "Lake",
+    "Location",
+    "MergePlan",
+    "RefUpdate",
+    "Repository",
+    "Statistics",
+    "Sweep",
+    "Transaction",
+    "Workspace",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A point in one repository's history that never changes."""
+
+    id: str
+    """The backend's own identifier; a Git object id on the embedded lake."""
+
+    parents: tuple[str, ...]
+    """Ids of the commits it was made from; two for a merge, ours first."""
+
+    message: str
+    """Why the change was made; the first line is a summary."""
+
+    author: str
+    """Who made it, as ``Name <address>``."""
+
+    at: datetime
+    """When it was made, in UTC."""
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What programs said about it; keys are kebab-case, values one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One object in the tree of a commit."""
+
+    path: str
+    """Relative to the repository's root, with forward slashes."""
+
+    sha256: str
+    """SHA-256 of its bytes, in lower-case hex."""
+
+    size: int
+    """How many bytes it has."""
+
+
+class ChangeKind(StrEnum):
+    """What happened to a path between two trees."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A path that differs between two trees."""
+
+    path: str
+    """The path."""
+
+    kind: ChangeKind
+    """What happened to it."""
+
+    before: Entry | None
+    """What was there; None if it was added."""
+
+    after: Entry | None
+    """What is there now; None if it was removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """A path that both sides of a merge changed differently; None is 'not there'."""
+
+    path: str
+    """The path."""
+
+    base: Entry | None
+    """What was there when the two sides parted."""
+
+    ours: Entry | None
+    """What the branch that is merged into has."""
+
+    theirs: Entry | None
+    """What the branch that is merged has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergePlan:
+    """What a three-way merge of two trees would do, object by object."""
+
+    base: str | None
+    """Commit where the sides parted; None if they share no history."""
+
+    ours: str
+    """Head of the side that is merged into."""
+
+    theirs: str
+    """Head of the side that is merged."""
+
+    changes: tuple[Change, ...]
+    """What theirs changed and ours did not: applied to ours without a question."""
+
+    conflicts: tuple[Conflict, ...]
+    """What both changed, differently."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefUpdate:
+    """One movement of a branch or tag, as the reflog keeps it."""
+
+    ref: str
+    """``branch/<name>`` or ``tag/<name>``."""
+
+    before: str | None
+    """Commit it named before; None if it was made."""
+
+    after: str | None
+    """Commit it names now; None if it was deleted."""
+
+    operation: str
+    """What moved it: ``commit``, ``merge``, ``branch``, ``reset``, ``undo``, …"""
+
+    author: str
+    """Who moved it."""
+
+    at: datetime
+    """When, in UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where an engine finds the files of a ref; read-only by agreement."""
+
+    uri: str
+    """A folder: a plain absolute path on the embedded lake, ``s3://…`` on lakeFS."""
+
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+    """What delta-rs needs to open it; empty for a local folder."""
+
+    @property
+    def path(self) -> Path:
+        """The folder, where it is one on this machine."""
+        return Path(self.uri)
+
+    def child(self, *parts: str) -> "Location":
+        """Return the location of something inside, such as a table."""
+        return Location(uri="/".join((self.uri, *parts)), storage_options=self.storage_options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """Something that ``fsck`` found wrong."""
+
+    what: str
+    """The object, path or ref."""
+
+    problem: str
+    """What is wrong with it."""
+
+    fix: str
+    """What mends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What garbage collection removed, or would remove."""
+
+    objects: int
+    """How many objects."""
+
+    size: int
+    """How many bytes they take."""
+
+    kept_by_grace: int
+    """How many unreachable objects are too young to be removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How large a repository is."""
+
+    commits: int
+    """Reachable from any branch or tag."""
+
+    branches: int
+    """How many."""
+
+    tags: int
+    """How many."""
+
+    objects: int
+    """Distinct stored objects."""
+
+    size: int
+    """Bytes they take."""
+
+
+class Transaction(Protocol):
+    """Writes that become one commit, or nothing."""
+
+    base: str
+    """Commit whose tree the writes change."""
+
+    commit: Commit | None
+    """What it became; None until it has been closed without an error."""
+
+    metadata: dict[str, str]
+    """Commit metadata; may be added to until the transaction closes."""
+
+    def put(self, path: str, data: bytes | BinaryIO) -> Entry:
+        """Stage ``data`` at ``path``, replacing what is there."""
+        ...
+
+    def put_file(self, path: str, file: Path, *, move: bool = False) -> Entry:
+        """Stage a file's bytes at ``path``; with ``move`` the file may be taken over."""
+        ...
+
+    def link(self, entry: Entry, *, path: str | None = None) -> None:
+        """Stage an object that the repository already holds, without reading it."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Stage the removal of one object, or of every object below ``path``."""
+        ...
+
+
+class Workspace(Protocol):
+    """A writable view of a branch: a private folder whose changes become commits."""
+
+    path: Path
+    """The folder. Files below ``*/_delta_log`` or named by Delta are links that must not be
+    written in place; every other file is the holder's own copy."""
+
+    head: str
+    """Commit that the folder was made from, or that it last became."""
+
+    def commit(self, message: str, *, metadata: Mapping[str, str] | None = None) -> Commit:
+        """Commit what differs from ``head`` by compare-and-swap on the branch.
+
+        Returns:
+            The new commit, or the head where nothing differs.
+
+        Raises:
+            ConflictError: The branch has moved since; nothing is lost, the folder stays.
+        """
+        ...
+
+
+class Repository(Protocol):
+    """One dataset's objects with their history."""
+
+    name: str
+    """Its name in the lake."""
+
+    # ------------------------------------------------------------------ refs
+    def resolve(self, ref: str) -> str:
+        """Return the commit id that a branch, a tag, an id or a unique prefix (≥ 7) names.
+
+        Raises:
+            NotFoundError: No such ref.
+        """
+        ...
+
+    def branches(self, prefix: str = "") -> dict[str, str]:
+        """Return branch names with the commits they name."""
+        ...
+
+    def tags(self, prefix: str = "") -> dict[str, str]:
+        """Return tag names with the commits they name."""
+        ...
+
+    def create_branch(self, name: str, *, at: str) -> None:
+        """Make a branch at a ref; ConflictError if there is one of that name."""
+        ...
+
+    def delete_branch(self, name: str) -> None:
+        """Delete a branch; ForbiddenError if it is protected."""
+        ...
+
+    def create_tag(self, name: str, *, at: str, message: str = "") -> None:
+        """Make a tag, which never moves; ConflictError if there is one of that name."""
+        ...
+
+    def protect(self, branch: str) -> None:
+        """Refuse transactions, resets and deletion of this branch from now on.
+
+        A protected branch moves by :meth:`advance` alone.
+        """
+        ...
+
+    def protected(self) -> frozenset[str]:
+        """Return the names of protected branches."""
+        ...
+
+    def advance(self, branch: str, *, to: str, expected: str, operation: str = "advance") -> None:
+        """Move a branch, protected or not, forward to a commit that descends from it.
+
+        Args:
+            branch: The branch.
+            to: The commit; must have ``expected`` among its ancestors.
+            expected: Where the branch must stand now (compare-and-swap).
+            operation: What the reflog says.
+
+        Raises:
+            ConflictError: The branch stands elsewhere, or ``to`` does not descend from it.
+        """
+        ...
+
+    def reset(self, branch: str, *, to: str) -> None:
+        """Move a branch to any commit; the reflog keeps where it was."""
+        ...
+
+    def reflog(self, ref: str | None = None) -> Iterator[RefUpdate]:
+        """Yield movements of refs, newest first."""
+        ...
+
+    def undo(self, branch: str) -> RefUpdate:
+        """Take back the last movement of a branch; an undo can be undone."""
+        ...
+
+    # --------------------------------------------------------------- reading
+    def commit(self, ref: str) -> Commit:
+        """Return the commit that a ref names."""
+        ...
+
+    def log(self, at: str, *, path: str | None = None) -> Iterator[Commit]:
+        """Yield commits behind a ref, newest first, children before their parents.
+
+        Args:
+            at: Branch, tag or commit id.
+            path: Only commits that changed this path or something below it.
+        """
+        ...
+
+    def entries(self, at: str, prefix: str = "") -> Iterator[Entry]:
+        """Yield the objects of a tree at or below ``prefix``, sorted by path."""
+        ...
+
+    def entry(self, path: str, *, at: str) -> Entry:
+        """Return one object's entry; NotFoundError if it is not there."""
+        ...
+
+    def read(self, path: str, *, at: str) -> bytes:
+        """Return one object's bytes, whole."""
+        ...
+
+    def open(self, path: str, *, at: str) -> BinaryIO:
+        """Open one object for reading; seekable."""
+        ...
+
+    def content_id(self, at: str, *prefixes: str) -> str:
+        """Return the SHA-256 over the sorted ``path NUL sha256 LF`` lines of a tree, in hex.
+
+        Args:
+            at: Branch, tag or commit id.
+            prefixes: Only what is at or below one of these; all if none is given.
+        """
+        ...
+
+    def diff(self, before: str, after: str, *, prefix: str = "") -> Iterator[Change]:
+        """Yield the paths that differ between two refs, sorted by path."""
+        ...
+
+    # --------------------------------------------------------------- writing
+    def transaction(
+        self,
+        branch: str,
+        *,
+        message: str,
+        author: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        expected: str | None = None,
+        merging: str | None = None,
+        allow_empty: bool = False,
+    ) -> AbstractContextManager[Transaction]:
+        """Open a transaction that commits on exit and leaves no trace on error.
+
+        Args:
+            branch: Where the commit goes. Another transaction that committed meanwhile is
+                built upon if the two touched different paths.
+            message: Why.
+            author: ``Name <address>``; by default from ``EOLAB_AUTHOR``, else Git's, else the
+                system's user.
+            metadata: What programs want to say about it.
+            expected: Commit the branch must stand at when the transaction closes; when given,
+                any other is a ConflictError.
+            merging: Ref whose head becomes the second parent. The tree is what the branch has
+                plus what is staged: the caller stages the outcome of the merge.
+            allow_empty: Commit even if the tree does not change.
+
+        Raises:
+            ConflictError: The branch moved in a way that cannot be built upon.
+            ForbiddenError: The branch is protected.
+            NotFoundError: No such branch.
+        """
+        ...
+
+    def merge_base(self, ours: str, theirs: str) -> str | None:
+        """Return the best common ancestor of two refs, or None."""
+        ...
+
+    def plan_merge(self, theirs: str, *, into: str) -> MergePlan:
+        """Compare two refs with their common ancestor; writes nothing."""
+        ...
+
+    def merge(
+        self,
+        theirs: str,
+        *,
+        into: str,
+        message: str,
+        author: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        resolve: Mapping[str, str] | None = None,
+        side: str | None = None,
+    ) -> Commit:
+        """Merge a ref into a branch, object by object, as one commit with two parents.
+
+        Args:
+            theirs: What is merged.
+            into: The branch.
+            message: Why.
+            author: As in :meth:`transaction`.
+            metadata: As in :meth:`transaction`.
+            resolve: ``"ours"``, ``"theirs"`` or ``"base"`` for single conflicting paths.
+            side: The same for every other conflicting path.
+
+        Returns:
+            The merge commit; theirs itself where the branch could move forward to it; the
+            branch's head where there is nothing to merge.
+
+        Raises:
+            ConflictError: Paths conflict and nobody said which side to take; they are listed
+                in its ``conflicts`` attribute.
+        """
+        ...
+
+    def revert(self, commit: str, *, branch: str, message: str | None = None) -> Commit:
+        """Commit the inverse of a commit's change; ConflictError if it was built upon.
+
+        Raises:
+            ConflictError: What the commit changed has been changed again since, or it touched
+                a ``_delta_log`` and is not the newest to do so.
+        """
+        ...
+
+    # ------------------------------------------------------------------ views
+    def locate(self, at: str) -> Location:
+        """Return where engines read a ref: an immutable view, made once for each commit.
+
+        Views are shared and kept in the lake; on the embedded lake they are hard links,
+        reflinks or copies, in this order of preference.
+        """
+        ...
+
+    def mount(self, at: str, folder: Path) -> None:
+        """Lay a ref's files into an empty or new folder for people: copies, never links."""
+        ...
+
+    def workspace(self, branch: str) -> AbstractContextManager[Workspace]:
+        """Open a private writable view of a branch; what is not committed goes with it."""
+        ...
+
+    # ------------------------------------------------------------ maintenance
+    def fsck(self, *, progress: Progress = SILENT) -> Iterator[Damage]:
+        """Yield everything that is not as it was stored; nothing if all is well."""
+        ...
+
+    def gc(
+        self,
+        *,
+        grace: timedelta = timedelta(days=14),
+        dry_run: bool = False,
+        keep: Iterable[str] = (),
+    ) -> Sweep:
+        """Remove objects that no branch, tag or young reflog entry reaches.
+
+        Args:
+            grace: What is younger stays, whoever needs it.
+            dry_run: Only count.
+            keep: Further commits that are roots.
+        """
+        ...
+
+    def statistics(self) -> Statistics:
+        """Return how large the repository is."""
+        ...
+
+
+class Lake(Protocol):
+    """A set of repositories under one address."""
+
+    address: str
+    """What :func:`registry.lake.connect` was given, normalised."""
+
+    def create(self, name: str) -> Repository:
+        """Make a repository with an empty first commit on ``main``; ConflictError if it exists."""
+        ...
+
+    def repository(self, name: str) -> Repository:
+        """Return a repository; NotFoundError if there is none of that name."""
+        ...
+
+    def repositories(self) -> list[str]:
+        """Return the names of the repositories, sorted."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a repository with its history."""
+        ...
