@@ -45,8 +45,8 @@ class RegistryError(Exception):
         self.problem = problem
         self.hint = hint
 
+    # Crosses process borders whole: the problem and the hint travel, not their sum.
     def __reduce__(self) -> tuple[object, ...]:
-        """Cross process borders whole: the problem and the hint travel, not their sum."""
         return _revive, (type(self), self.problem, self.hint)
 
 
