@@ -1,0 +1,1 @@
+"""Spark jobs: the library's verbs where one machine is too small."""
