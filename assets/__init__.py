@@ -1,0 +1,1 @@
+"""Dagster: when things are made, and in what order. The work itself is the library's."""
