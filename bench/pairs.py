@@ -52,7 +52,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def compare(  # noqa: PLR0913 — each names one thing of the comparison
+def compare(
     row: str,
     ours: Callable[[], object],
     theirs: Callable[[], object],
