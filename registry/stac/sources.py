@@ -1,0 +1,230 @@
+"""Where STAC items lie: lines, collections, folders and catalogs, read piece by piece."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from os import walk
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Final, cast
+
+import orjson
+
+from registry.errors import InvalidInputError, NotFoundError
+from registry.stac.rows import Refuse
+from registry.stac.splitter import Splitter
+
+__all__ = ["LIMITS", "Limits", "documents"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of a stranger's JSON is read before it is refused."""
+
+    item_bytes: int = 16 << 20
+    """Most bytes of one item, unpacked; a real one has 1 to 100 kB."""
+
+    files: int = 2_000_000
+    """Most files of one folder or catalog."""
+
+
+LIMITS: Final = Limits()
+"""What :func:`registry.stac.reader.read` allows unless told otherwise."""
+
+_LINES: Final = (".ndjson", ".jsonl", ".geojsonl")
+_JSON: Final = (".json", ".geojson")
+
+Document = tuple[object, str, int]
+"""A decoded JSON value, where it stood, and about how many bytes it had."""
+
+
+def documents(path: Path, *, refuse: Refuse, limits: Limits = LIMITS) -> Iterator[Document]:
+    """Yield every item below ``path`` in a stable order, decoded but not yet judged.
+
+    Args:
+        path: ``.ndjson`` or ``.ndjson.gz``; a JSON item, item collection, catalog or
+            collection; or a folder, of which every ``.json`` file that is an item is read.
+        refuse: Told of what cannot be decoded.
+        limits: What is too large.
+
+    Yields:
+        The item, where it stood below ``path``, and its size.
+
+    Raises:
+        NotFoundError: There is nothing at ``path``.
+        InvalidInputError: It is no form of STAC that is known, or is damaged.
+    """
+    if path.is_dir():
+        yield from _folder(path, refuse, limits)
+    elif not path.is_file():
+        raise NotFoundError(f"there is no file or folder {path}", hint="check the path")
+    elif (name := path.name.lower().removesuffix(".gz")).endswith(_LINES):
+        yield from _lines(path, refuse, limits)
+    elif name.endswith(_JSON):
+        yield from _json(path, refuse, limits)
+    else:
+        raise InvalidInputError(
+            f"{path.name} is no form of STAC that is read here",
+            hint="give .ndjson, .ndjson.gz, .json, .parquet, or a folder of items",
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        if path.name.lower().endswith(".gz"):
+            with gzip.open(path, "rb") as packed:
+                yield cast("IO[bytes]", packed)
+        else:
+            with path.open("rb") as plain:
+                yield plain
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InvalidInputError(
+            f"{path.name} cannot be unpacked: {error}",
+            hint="fetch the file again; it is cut or damaged",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{path.name} is not UTF-8: {error}", hint="write the file again, as UTF-8"
+        ) from error
+
+
+def _lines(path: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
+    number = 0
+    with _opened(path) as stream:
+        while line := stream.readline(limits.item_bytes + 1):
+            number += 1
+            origin = f"{path.name}:{number}"
+            if len(line) > limits.item_bytes:
+                raise _oversized(origin, limits)
+            if line.isspace():
+                continue
+            try:
+                document = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                refuse(origin, f"not JSON: {error}")
+                continue
+            yield document, origin, len(line)
+
+
+def _oversized(origin: str, limits: Limits) -> InvalidInputError:
+    return InvalidInputError(
+        f"{origin} is larger than {limits.item_bytes:,} bytes",
+        hint="no STAC item is that large; is it a collection? give it as .json, or one item a line",
+    )
+
+
+def _folder(folder: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
+    files = 0
+    for parent, folders, names in walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if not name.lower().endswith(_JSON):
+                continue
+            files += 1
+            if files > limits.files:
+                raise InvalidInputError(
+                    f"{folder} holds more than {limits.files:,} JSON files",
+                    hint="write them as one .ndjson file",
+                )
+            found = _whole(Path(parent) / name, folder, refuse, limits)
+            if found is not None and _kind(found[0]) == "Feature":
+                yield found
+
+
+def _whole(file: Path, root: Path, refuse: Refuse, limits: Limits) -> Document | None:
+    origin = file.relative_to(root).as_posix()
+    if not file.resolve().is_relative_to(root.resolve()):
+        refuse(origin, "a link that leaves the folder")
+        return None
+    size = file.stat().st_size
+    if size > limits.item_bytes:
+        refuse(origin, f"larger than {limits.item_bytes:,} bytes; no item or catalog is")
+        return None
+    try:
+        return orjson.loads(file.read_bytes()), origin, size
+    except orjson.JSONDecodeError as error:
+        refuse(origin, f"not JSON: {error}")
+        return None
+
+
+def _kind(document: object) -> object:
+    """Return the STAC type of a decoded file; None where it is something else."""
+    if not isinstance(document, dict) or "stac_version" not in document:
+        return None
+    return document.get("type", "Catalog")
+
+
+def _json(path: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
+    said: dict[str, Any] = {}
+    total = 0
+    with _opened(path) as stream:
+        pieces = Splitter(TextIOWrapper(stream, encoding="utf-8"), path.name, limits.item_bytes)
+        if pieces.is_array():
+            yield from _elements(pieces, path.name)
+            return
+        for key in pieces.members():
+            if key == "features":
+                yield from _elements(pieces, path.name)
+                return
+            said[key], size = pieces.value()
+            total += len(key) + size
+            if total > limits.item_bytes:
+                raise _oversized(path.name, limits)
+    if said.get("type") == "Feature":
+        yield said, path.name, total
+    elif _kind(said) in {"Catalog", "Collection"}:
+        yield from _linked(said, path, refuse, limits)
+    else:
+        raise InvalidInputError(
+            f"{path.name} is JSON, but neither a STAC item, a collection of items nor a catalog",
+            hint="look at its `type` and `stac_version`",
+        )
+
+
+def _elements(pieces: Splitter, name: str) -> Iterator[Document]:
+    for number, (item, size) in enumerate(pieces.elements(), start=1):
+        yield item, f"{name}:{number}", size
+
+
+def _linked(top: dict[str, Any], path: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
+    """Yield the items of a catalog on disk, depth first, in the order of its links."""
+    root = path.parent
+    waiting = [(top, PurePosixPath())]
+    seen = {path.resolve()}
+    while waiting:
+        catalog, folder = waiting.pop()
+        below = []
+        for href in _links(catalog):
+            file = root / folder / href
+            if "://" in href or PurePosixPath(href).is_absolute() or not _inside(file, root):
+                refuse(path.name, f"the link {href[:200]!r} leaves the catalog's folder")
+                continue
+            if file.resolve() in seen:
+                continue
+            seen.add(file.resolve())
+            if len(seen) > limits.files or not file.is_file():
+                refuse(path.name, f"the link {href[:200]!r} leads to no file")
+                continue
+            found = _whole(file.resolve(), root.resolve(), refuse, limits)
+            if found is not None and _kind(found[0]) == "Feature":
+                yield found
+            elif found is not None and _kind(found[0]) in {"Catalog", "Collection"}:
+                child = cast("dict[str, Any]", found[0])
+                below.append((child, PurePosixPath(found[1]).parent))
+        waiting.extend(reversed(below))
+
+
+def _links(catalog: dict[str, Any]) -> Iterator[str]:
+    links = catalog.get("links")
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, dict) and link.get("rel") in {"item", "child"}:
+            href = link.get("href")
+            if isinstance(href, str) and "\0" not in href:
+                yield href
+
+
+def _inside(file: Path, root: Path) -> bool:
+    return file.resolve().is_relative_to(root.resolve())
