@@ -1,0 +1,101 @@
+"""Image folder: one folder a class, as EuroSAT, UC Merced and most scene classification sets."""
+
+from collections import Counter, defaultdict
+from pathlib import PurePosixPath
+from typing import Final
+
+from registry.curate.formats.contract import Listing, Plan, SourceOptions
+from registry.curate.formats.filenames import escape_id, sample_ids
+from registry.curate.formats.planning import (
+    PlanRows,
+    ignored_files,
+    keys_of,
+    name_times,
+    pattern_of,
+    rasters,
+)
+from registry.curate.formats.roles import is_role
+from registry.errors import RejectedError
+
+__all__ = ["ImageFolder"]
+
+_SURE: Final = 0.8
+_MIN_CLASSES: Final = 2
+
+
+class ImageFolder:
+    """``<anything>/<class>/<name>.jpg``: the innermost folder's name is the label.
+
+    References:
+        Helber et al. (2019), EuroSAT, doi:10.1109/JSTARS.2019.2918242 (the layout).
+    """
+
+    name = "image-folder"
+
+    def recognises(self, listing: Listing) -> float:
+        """Return how sure it is: folders of several differently named images, not of roles."""
+        images = rasters(listing)
+        folders = _by_folder(images)
+        classes = {PurePosixPath(folder).name for folder in folders if folder}
+        if len(classes) < _MIN_CLASSES or any(is_role(name) for name in classes):
+            return 0.0
+        # aerial.tif beside mask.tif in every folder: the folders are samples, not classes.
+        names = Counter(PurePosixPath(path).name for path in images)
+        repeated = sum(count for count in names.values() if count > 1)
+        several = sum(len(paths) for paths in folders.values() if len(paths) > 1)
+        inside = sum(len(paths) for folder, paths in folders.items() if folder)
+        return _SURE * inside * several * (len(images) - repeated) / len(images) ** 3
+
+    def plan(self, listing: Listing, options: SourceOptions) -> Plan:
+        """Return one sample an image, labelled by its folder.
+
+        Returns:
+            The plan: asset ``image``, task classification, classes sorted unless the user orders
+            them. Images that lie in no folder have no label and a finding each.
+
+        Raises:
+            RejectedError: There is no image.
+        """
+        images = rasters(listing)
+        if not images:
+            raise RejectedError(
+                f"there is no image in {listing.name!r}",
+                hint="name the folder that holds one folder a class, or another --format",
+            )
+        pattern = pattern_of(options)
+        keys = keys_of(images)
+        ids = sample_ids(keys.values())
+        rows = PlanRows()
+        labels = set()
+        for path in images:
+            parts, time = name_times(path, pattern)
+            sample = escape_id(parts.id) if parts.id else ids[keys[path]]
+            label = parts.label or PurePosixPath(path).parent.name
+            rows.samples.append({
+                "id": sample, "label": [label] if label else None, "group": parts.group,
+                "href": path, **(time.columns() if time else {}),
+            })  # fmt: skip
+            rows.raster(sample, "image", path)
+            if time is not None:
+                rows.timed_by_name.append(sample)
+            labels.add(label)
+            if not label:
+                rows.warn(
+                    "missing-label",
+                    f"{path!r} lies in no class folder",
+                    fix="move it into the folder of its class",
+                    sample=sample,
+                    file=path,
+                )
+        rows.findings += ignored_files(listing, images)
+        return rows.plan(
+            task=options.task or "classification", classes=options.classes or sorted(labels - {""})
+        )
+
+
+def _by_folder(images: list[str]) -> dict[str, list[str]]:
+    folders: dict[str, list[str]] = defaultdict(list)
+    for path in images:
+        parent = PurePosixPath(path).parent
+        folders["" if parent == PurePosixPath() else str(parent)].append(path)
+    return folders

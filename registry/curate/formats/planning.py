@@ -1,0 +1,250 @@
+"""A plan under construction: rows in, checked tables out; and the files that readers share."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from registry.curate.formats.acquired import Acquired
+from registry.curate.formats.contract import (
+    PLAN_ANNOTATIONS,
+    PLAN_ASSETS,
+    PLAN_SAMPLES,
+    AssetKind,
+    Listing,
+    Plan,
+    Severity,
+    SourceFinding,
+)
+from registry.curate.formats.filenames import NameParts, NamePattern, time_from_name
+
+if TYPE_CHECKING:
+    from registry.catalog import AssetSpec
+    from registry.curate.formats.contract import SourceOptions
+
+__all__ = [
+    "RASTER_SUFFIXES",
+    "TIFF_SUFFIXES",
+    "PlanRows",
+    "ignored_files",
+    "keys_of",
+    "name_times",
+    "pattern_of",
+    "properties_type",
+    "rasters",
+    "suffix",
+]
+
+TIFF_SUFFIXES: Final = frozenset({".tif", ".tiff"})
+RASTER_SUFFIXES: Final = TIFF_SUFFIXES | {".jpg", ".jpeg", ".png", ".jp2"}
+_NOT_DATA: Final = frozenset({
+    ".md", ".txt", ".rst", ".pdf", ".html", ".xml", ".py", ".ipynb", ".sh", ".cff", ".lock", "",
+})  # fmt: skip
+_NAMES_SHOWN: Final = 5
+_MAX_PROPERTIES: Final = 64
+_PROPERTY_TYPES: Final = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+
+
+def suffix(path: str) -> str:
+    """Return a path's last suffix in lower case, with its dot."""
+    return PurePosixPath(path).suffix.lower()
+
+
+def rasters(listing: Listing, suffixes: Iterable[str] = RASTER_SUFFIXES) -> list[str]:
+    """Return the paths of a listing's images, sorted."""
+    wanted = frozenset(suffixes)
+    return [path for path in listing.files if suffix(path) in wanted]
+
+
+def keys_of(paths: Sequence[str]) -> dict[str, str]:
+    """Return what tells each file's sample apart: the path without suffix, or with it at need."""
+    bare = {path: str(PurePosixPath(path).with_suffix("")) for path in paths}
+    taken = Counter(bare.values())
+    return {path: key if taken[key] == 1 else path for path, key in bare.items()}
+
+
+def name_times(path: str, pattern: NamePattern | None) -> tuple[NameParts, Acquired | None]:
+    """Return what the user's pattern reads in a path, and the time that the names say.
+
+    The nearest name that has a time wins: the file's before its folder's.
+    """
+    parts = (pattern.match(path) if pattern else None) or NameParts()
+    if parts.time is not None:
+        return parts, parts.time
+    for name in reversed(PurePosixPath(path).parts):
+        if (time := time_from_name(name)) is not None:
+            return parts, time
+    return parts, None
+
+
+def pattern_of(options: "SourceOptions") -> NamePattern | None:
+    """Return the user's name pattern, parsed; None if none was given."""
+    return NamePattern.parse(options.name_pattern) if options.name_pattern else None
+
+
+def ignored_files(listing: Listing, used: Iterable[str]) -> tuple[SourceFinding, ...]:
+    """Return one note on the data files that a plan leaves out; none if it leaves out none."""
+    used = set(used)
+    left = [path for path in listing.files if path not in used and suffix(path) not in _NOT_DATA]
+    if not left:
+        return ()
+    kinds = Counter(suffix(path) for path in left)
+    return (
+        SourceFinding(
+            check="ignored-files",
+            severity=Severity.INFO,
+            message=f"{len(left)} files are no part of the dataset, such as {left[0]!r}",
+            fix="name another --format if they should be",
+            evidence={"files": left[:_NAMES_SHOWN], "suffixes": dict(kinds.most_common())},
+        ),
+    )
+
+
+@dataclass(slots=True)
+class PlanRows:
+    """Rows of a plan while a reader collects them."""
+
+    samples: list[dict[str, object]] = field(default_factory=list)
+    """Columns of ``PLAN_SAMPLES``; ``properties`` is a mapping."""
+
+    assets: list[dict[str, object]] = field(default_factory=list)
+    """Columns of ``PLAN_ASSETS``."""
+
+    annotations: list[dict[str, object]] = field(default_factory=list)
+    """Columns of ``PLAN_ANNOTATIONS``."""
+
+    findings: list[SourceFinding] = field(default_factory=list)
+    """What was wrong."""
+
+    timed_by_name: list[str] = field(default_factory=list)
+    """Samples whose time only a name says."""
+
+    def raster(self, sample: str, asset: str, path: str) -> None:
+        """Add a file of the listing as an asset of a sample."""
+        self.assets.append({
+            "sample": sample, "asset": asset, "kind": AssetKind.RASTER.value, "file": path,
+        })  # fmt: skip
+
+    def warn(self, check: str, message: str, *, fix: str, **where: object) -> None:
+        """Add a finding about something that is kept as it is.
+
+        Args:
+            check: What was looked at, kebab-case.
+            message: What is wrong, with the value.
+            fix: What would mend it.
+            **where: ``sample`` and ``asset``; anything else is evidence.
+        """
+        sample, asset = where.pop("sample", None), where.pop("asset", None)
+        self.findings.append(
+            SourceFinding(
+                check=check,
+                severity=Severity.WARNING,
+                message=message,
+                fix=fix,
+                sample=None if sample is None else str(sample),
+                asset=None if asset is None else str(asset),
+                evidence=where,
+            )
+        )
+
+    def plan(
+        self,
+        *,
+        task: str | None,
+        classes: Sequence[str] = (),
+        card: Mapping[str, object] | None = None,
+        specs: "Mapping[str, AssetSpec] | None" = None,
+    ) -> Plan:
+        """Return the finished plan.
+
+        Args:
+            task: What the labels are for.
+            classes: Class names in their order.
+            card: What the source says about itself.
+            specs: What it says about its assets.
+
+        Returns:
+            The plan, its tables in the order in which rows were added.
+        """
+        return Plan(
+            task=task,
+            classes=tuple(classes),
+            samples=_samples_table(self.samples),
+            assets=_table(self.assets, PLAN_ASSETS),
+            annotations=_table(self.annotations, PLAN_ANNOTATIONS),
+            specs=specs or {},
+            findings=(*self.findings, *self._names_as_clocks()),
+            card=card or {},
+        )
+
+    def _names_as_clocks(self) -> tuple[SourceFinding, ...]:
+        if not self.timed_by_name:
+            return ()
+        return (
+            SourceFinding(
+                check="time-from-name",
+                severity=Severity.INFO,
+                message=f"the time of {len(self.timed_by_name)} samples is read from file names",
+                fix="see that the names say when the data were acquired, not something else",
+                evidence={"samples": self.timed_by_name[:_NAMES_SHOWN]},
+            ),
+        )
+
+
+def _table(rows: list[dict[str, object]], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _samples_table(rows: list[dict[str, object]]) -> pa.Table:
+    columns = properties_type([
+        said for row in rows if isinstance(said := row.get("properties"), Mapping)
+    ])
+    schema = PLAN_SAMPLES
+    if columns is not None:
+        schema = schema.append(pa.field("properties", columns))
+        rows = [row | {"properties": _typed(row.get("properties"), columns)} for row in rows]
+    return _table(rows, schema)
+
+
+def properties_type(records: Iterable[Mapping[str, object]]) -> pa.StructType | None:
+    """Return the types of records' scalar values, by name; None if they have none.
+
+    Whole numbers and fractions mix to double; anything else that mixes becomes text. Columns
+    beyond the first 64 names are left out.
+    """
+    kinds: dict[str, set[type]] = {}
+    for record in records:
+        for name, value in record.items():
+            if type(value) in _PROPERTY_TYPES:
+                kinds.setdefault(name, set()).add(type(value))
+    fields = [
+        pa.field(name, _one_type(found)) for name, found in list(kinds.items())[:_MAX_PROPERTIES]
+    ]
+    return pa.struct(fields) if fields else None
+
+
+def _one_type(kinds: set[type]) -> pa.DataType:
+    if len(kinds) == 1:
+        return _PROPERTY_TYPES[next(iter(kinds))]
+    return pa.float64() if kinds == {int, float} else pa.string()
+
+
+def _typed(record: object, columns: pa.StructType) -> dict[str, object] | None:
+    if not isinstance(record, Mapping):
+        return None
+    row: dict[str, object] = {}
+    for index in range(columns.num_fields):
+        column = columns.field(index)
+        value = record.get(column.name)
+        if value is None or type(value) not in _PROPERTY_TYPES:
+            row[column.name] = None
+        elif pa.types.is_string(column.type):
+            row[column.name] = value if isinstance(value, str) else str(value)
+        elif pa.types.is_floating(column.type):
+            row[column.name] = float(value)
+        else:
+            row[column.name] = value
+    return row
