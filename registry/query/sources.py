@@ -1,0 +1,201 @@
+"""From folders of Delta tables to views: names found, logs checked, active files listed."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from registry.errors import InvalidInputError, NotFoundError
+from registry.query.engine import quoted
+from registry.query.parsing import TableName
+from registry.query.views import CRS84, View
+
+__all__ = ["Resolve", "sql_type", "table_names", "views_of"]
+
+_TYPE_NAMES: Final = {
+    pa.bool_(): "BOOLEAN",
+    pa.int8(): "TINYINT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.date32(): "DATE",
+}
+
+Resolve = Callable[[str], Sequence[Path]]
+"""Where a ref's tables are: its own folder first, then those of what was derived from it."""
+
+ITEMS = "items"
+"""The table that ``items.parquet`` is seen as."""
+
+MOST_DEPTH = 2
+"""Table names have at most two parts: ``samples``, ``splits/default``."""
+
+
+def views_of(tables: Iterable[TableName], resolve: Resolve) -> list[View]:
+    """Say which views a query needs.
+
+    Args:
+        tables: What the query names.
+        resolve: Finds the folders of a ref.
+
+    Returns:
+        A view for each table, and for those that ``chips`` is made of.
+
+    Raises:
+        NotFoundError: No such ref, or no such table in it.
+        InvalidInputError: Two refs differ in nothing but upper and lower case.
+    """
+    wanted: dict[str, dict[str, str]] = {}
+    for name in tables:
+        of_ref = wanted.setdefault(name.ref, {})
+        for table in _stored(name.table):
+            of_ref.setdefault(table.lower(), table)
+    _refuse_twins(wanted)
+    return [
+        view for ref, names in wanted.items() for view in _views(ref, names.values(), resolve(ref))
+    ]
+
+
+def _stored(table: str) -> tuple[str, ...]:
+    return ("assets", "pixels") if table.lower() == "chips" else (table,)
+
+
+def _refuse_twins(refs: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
+    for ref in refs:
+        if (twin := seen.setdefault(ref.lower(), ref)) != ref:
+            raise InvalidInputError(
+                f"refs {twin!r} and {ref!r} differ only in case, which SQL does not see",
+                hint="spell a ref the same way everywhere, or name one of the two by its commit",
+            )
+
+
+def _views(ref: str, tables: Iterable[str], folders: Sequence[Path]) -> Iterator[View]:
+    found = {name.lower(): (name, path) for name, path in _tables(folders)}
+    for table in tables:
+        if table.lower() not in found:
+            raise _no_table(ref, table, [name for name, _ in found.values()])
+        name, path = found[table.lower()]
+        yield _items_view(ref, path) if path.is_file() else _delta_view(ref, name, path)
+
+
+def _no_table(ref: str, table: str, there: list[str]) -> NotFoundError:
+    close = get_close_matches(table, there, n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    listed = ", ".join(sorted(there)) or "none"
+    return NotFoundError(f"{ref!r} has no table {table!r}", hint=f"{meant}its tables are: {listed}")
+
+
+def table_names(folders: Sequence[Path]) -> list[str]:
+    """Return the names of a ref's tables, sorted."""
+    return sorted({name for name, _ in _tables(folders)})
+
+
+def _tables(folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield tables with where they are; of two of one name the first folder's comes last."""
+    for folder in reversed(folders):
+        root = folder.resolve()
+        for log in sorted(_logs(root)):
+            yield log.parent.relative_to(root).as_posix(), log.parent
+        if (root / "items.parquet").is_file():
+            yield ITEMS, root / "items.parquet"
+
+
+def _logs(root: Path) -> Iterator[Path]:
+    for depth in range(1, MOST_DEPTH + 1):
+        yield from root.glob("/".join(["*"] * depth) + "/_delta_log")
+
+
+def _items_view(ref: str, path: Path) -> View:
+    return View(
+        ref=ref, table=ITEMS, folder=str(path.parent), files=(str(path),), columns={}, geometry={}
+    )
+
+
+def _delta_view(ref: str, name: str, path: Path) -> View:
+    schema, files = _active(path)
+    columns = {field.name: sql_type(field.type) for field in schema}
+    crs = CRS84 if name == "samples" else ""
+    return View(
+        ref=ref,
+        table=name,
+        folder=str(path),
+        files=tuple(files),
+        columns=columns,
+        geometry={"geometry": crs} if columns.get("geometry") == "BLOB" else {},
+    )
+
+
+def _active(path: Path) -> tuple[pa.Schema, list[str]]:
+    from deltalake import DeltaTable
+
+    table: Any = DeltaTable(path)
+    return pa.schema(table.schema().to_arrow()), sorted(table.file_uris())
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """Write an Arrow type as the engine does.
+
+    Returns:
+        The type in SQL.
+
+    Raises:
+        InvalidInputError: Nothing of the kind can stand in a table of the lab.
+
+    Examples:
+        >>> sql_type(pa.list_(pa.timestamp("us", tz="UTC")))
+        'TIMESTAMP WITH TIME ZONE[]'
+    """
+    if _is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        fields = (f"{quoted(field.name)} {sql_type(field.type)}" for field in kind)
+        return f"STRUCT({', '.join(fields)})"
+    if pa.types.is_map(kind):
+        return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
+    return _plain_type(kind)
+
+
+def _plain_type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP WITH TIME ZONE" if kind.tz else "TIMESTAMP"
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if _is_text(kind):
+        return "VARCHAR"
+    if _is_binary(kind):
+        return "BLOB"
+    if kind not in _TYPE_NAMES:
+        raise InvalidInputError(
+            f"a column of type {kind} cannot be asked for", hint="declare it with a simpler type"
+        )
+    return _TYPE_NAMES[kind]
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(
+        test(kind)
+        for test in (
+            pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list,
+            pa.types.is_list_view,
+        )
+    )  # fmt: skip
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_binary_view(kind)
+    )

@@ -1,0 +1,171 @@
+"""How a ref's Delta tables appear in the engine: a schema named like the ref, a view a table.
+
+A view reads the table's active data files, which the lab has listed itself after it checked the
+table's log. That opens three times as fast as the engine's own Delta reader, prunes row groups by
+their statistics, and leaves no reader in the engine that could follow a log elsewhere.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import duckdb
+
+from registry.query.engine import quoted, text_literal
+
+__all__ = ["CRS84", "View", "create_views", "folders_of"]
+
+CRS84 = "OGC:CRS84"
+"""Longitude and latitude on WGS 84, in degrees, in this order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One table of a ref as the engine shall show it."""
+
+    ref: str
+    """Name of the schema."""
+
+    table: str
+    """Name of the view."""
+
+    folder: str
+    """Absolute path of the table."""
+
+    files: tuple[str, ...]
+    """Absolute paths of its active Parquet files."""
+
+    columns: Mapping[str, str]
+    """Declared columns with the engine's types, in order."""
+
+    geometry: Mapping[str, str] = field(default_factory=dict)
+    """Columns of WKB with their CRS; an empty text where it differs by row."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's own types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return what :meth:`to_json` was called on."""
+        return cls(**{**value, "files": tuple(value["files"])})
+
+
+def folders_of(views: Iterable[View]) -> list[str]:
+    """Return the folders that an engine must be able to read, each once."""
+    return sorted({view.folder for view in views})
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, views: Iterable[View]) -> None:
+    """Make the schemas and views, and what is made of them: chips, and search by box.
+
+    Args:
+        connection: A trusted engine; its files must be readable.
+        views: What to make; several tables of several refs.
+    """
+    made: dict[str, set[str]] = {}
+    for view in views:
+        if view.ref not in made:
+            connection.execute(f"CREATE SCHEMA {quoted(view.ref)}")
+        made.setdefault(view.ref, set()).add(view.table)
+        connection.execute(_view_sql(connection, view))
+    for ref, tables in made.items():
+        for statement in derived_sql(ref, tables):
+            connection.execute(statement)
+
+
+def _view_sql(connection: duckdb.DuckDBPyConnection, view: View) -> str:
+    source = _source_sql(view)
+    found = _types(connection, source) if view.files else {}
+    chosen = ", ".join(
+        _column_sql(view, name, declared, found.get(name))
+        for name, declared in view.columns.items()
+    )
+    name = f"{quoted(view.ref)}.{quoted(view.table)}"
+    return f"CREATE VIEW {name} AS SELECT {chosen or '*'} FROM {source}"  # noqa: S608 — names and texts are quoted
+
+
+def _source_sql(view: View) -> str:
+    if not view.files:
+        return "(SELECT 1 WHERE false)"
+    files = ", ".join(text_literal(file) for file in view.files)
+    mixed = ", union_by_name = true" if len(view.files) > 1 else ""
+    return f"read_parquet([{files}], hive_partitioning = false{mixed})"
+
+
+def _types(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608 — quoted
+    return {row[0]: row[1] for row in rows}
+
+
+def _column_sql(view: View, name: str, declared: str, found: str | None) -> str:
+    column = quoted(name)
+    if found is None:  # added to the schema after these files were written
+        value = f"CAST(NULL AS {declared})"
+    elif found not in {declared, "GEOMETRY"} and declared != "GEOMETRY":
+        value = f"CAST({column} AS {declared})"
+    else:
+        value = column
+    if name in view.geometry:
+        value = f"ST_GeomFromWKB({value})"
+        if crs := view.geometry[name]:
+            value = f"ST_SetCRS({value}, {text_literal(crs)})"
+    return column if value == column else f"{value} AS {column}"
+
+
+def derived_sql(ref: str, tables: Iterable[str]) -> Iterator[str]:
+    """Yield the statements that make what every ref has beside its tables.
+
+    Args:
+        ref: Name of the schema.
+        tables: Tables that are views in it.
+
+    Yields:
+        ``chips`` and ``chip()`` where there are ``assets`` and ``pixels``; ``samples_in()`` where
+        there are ``samples``.
+    """
+    schema, present = quoted(ref), set(tables)
+    if {"assets", "pixels"} <= present:
+        yield _CHIPS.format(schema=schema)
+        yield _CHIP.format(schema=schema)
+    if "samples" in present:
+        yield _SAMPLES_IN.format(schema=schema)
+
+
+_CHIPS = """
+CREATE VIEW {schema}.chips AS
+    SELECT a.sample, a.asset, struct_pack(
+        codec := p.codec, dtype := a.dtype, shape := a.shape, nodata := a.nodata, data := p.data
+    ) AS chip
+    FROM {schema}.assets a JOIN {schema}.pixels p ON a.pixels = p.sha256
+"""
+
+_CHIP = """
+CREATE MACRO {schema}.chip(wanted_sample, wanted_asset) AS (
+    SELECT c.chip FROM {schema}.chips c
+    WHERE c.sample = wanted_sample AND c.asset = wanted_asset
+)
+"""
+
+# One branch for each way in which a box and a sample can lie about the antimeridian (a box whose
+# west is greater than its east crosses it: RFC 7946, 5.2). Each is a chain of ANDs on single
+# columns, because only those let row groups be skipped by their statistics.
+_SAMPLES_IN = """
+CREATE MACRO {schema}.samples_in(west, south, east, north) AS TABLE
+    SELECT * FROM {schema}.samples
+    WHERE west <= east AND bbox.xmin <= bbox.xmax AND bbox.xmin <= east AND bbox.xmax >= west
+      AND bbox.ymin <= north AND bbox.ymax >= south
+  UNION ALL
+    SELECT * FROM {schema}.samples
+    WHERE bbox.xmin > bbox.xmax AND bbox.xmin > 0 AND bbox.xmax < 0
+      AND (west > east OR bbox.xmin <= east OR bbox.xmax >= west)
+      AND bbox.ymin <= north AND bbox.ymax >= south
+  UNION ALL
+    SELECT * FROM {schema}.samples
+    WHERE west > east AND bbox.xmin <= bbox.xmax AND bbox.xmax >= west
+      AND bbox.ymin <= north AND bbox.ymax >= south
+  UNION ALL
+    SELECT * FROM {schema}.samples
+    WHERE west > east AND bbox.xmin <= bbox.xmax AND bbox.xmin <= east AND bbox.xmax < west
+      AND bbox.ymin <= north AND bbox.ymax >= south
+"""
