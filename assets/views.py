@@ -1,0 +1,106 @@
+"""What people see of a version in Dagster's UI: counts, pictures, columns, further SQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+from registry.curate.quality import Report
+
+from registry.catalog import Version
+
+__all__ = ["described", "findings_text", "items_described"]
+
+_MOST_FINDINGS = 50
+_ITEMS = "items.parquet"
+
+
+def described(version: Version, *, table: str | None = None) -> dict[str, Any]:
+    """Return metadata and data version of a materialisation.
+
+    Args:
+        version: What was made.
+        table: The table that was made; None means the version as a whole.
+    """
+    from registry.web.pictures import chips_png, data_uri, map_png
+
+    name = f'"{version.ref}"'
+    shown: dict[str, Any] = {
+        "samples": version.count("samples"),
+        "commit": version.commit.id,
+        "content id": version.content_id,
+        "rows": dg.MetadataValue.md(_rows_text(version)),
+        "classes": dg.MetadataValue.md(_classes_text(version)),
+        "chips": dg.MetadataValue.md(f"![chips]({data_uri(chips_png(version))})"),
+        "map": dg.MetadataValue.md(f"![map]({data_uri(map_png(version))})"),
+        "look further": dg.MetadataValue.md(f"```sql\nselect * from {name}.samples limit 20\n```"),
+        "dagster/column_schema": columns(version, table or "samples"),
+        "dagster/row_count": version.count(table or "samples"),
+    }
+    content = version.table_content_id(table) if table else version.content_id
+    return {"metadata": shown, "data_version": dg.DataVersion(content)}
+
+
+def items_described(version: Version) -> dict[str, Any]:
+    """Return metadata and data version of a version's STAC items."""
+    import pyarrow.parquet as pq
+
+    written = pq.read_metadata(version.root.path / _ITEMS)
+    columns = [
+        dg.TableColumn(name=field.name, type=str(field.type))
+        for field in written.schema.to_arrow_schema()
+    ]
+    left_out = version.count("samples") - written.num_rows
+    shown = {
+        "items": written.num_rows,
+        "samples left out": left_out,
+        "commit": version.commit.id,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/row_count": written.num_rows,
+    }
+    return {
+        "metadata": shown,
+        "data_version": dg.DataVersion(version.table_content_id(_ITEMS)),
+    }
+
+
+def columns(version: Version, table: str) -> dg.TableSchema:
+    """Return a table's columns with what they mean."""
+    from registry.tables import schema_of
+
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=field.name,
+                type=str(field.type),
+                description=((field.metadata or {}).get(b"meaning") or b"").decode(),
+            )
+            for field in schema_of(version.root, table).arrow
+        ]
+    )
+
+
+def findings_text(report: Report) -> str:
+    """Return findings as a Markdown table, the gravest first."""
+    rows = report.findings.select(["severity", "check", "sample", "message", "fix"]).to_pylist()
+    rank = {"error": 0, "warning": 1, "info": 2}
+    rows.sort(key=lambda row: rank[row["severity"]])
+    if not rows:
+        return "nothing was found"
+    return _markdown(tuple(rows[0]), [tuple(row.values()) for row in rows[:_MOST_FINDINGS]])
+
+
+def _rows_text(version: Version) -> str:
+    return _markdown(("table", "rows"), [(name, version.count(name)) for name in version.tables()])
+
+
+def _classes_text(version: Version) -> str:
+    counts = version.class_counts()
+    return _markdown(("class", "count"), list(counts.items())) if counts else "no classes"
+
+
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    def line(cells: Sequence[object]) -> str:
+        said = (str("" if cell is None else cell).replace("|", "\\|") for cell in cells)
+        return "| " + " | ".join(said) + " |"
+
+    return "\n".join([line(headings), line(["---"] * len(headings)), *map(line, rows)])
