@@ -1,0 +1,75 @@
+"""The limited process that opens foreign rasters; started by ``RasterPool``, never by hand.
+
+It takes its limits before it loads anything: no network, no core dumps, little memory, little
+time. It may write into the part it was told and read what it was handed; its parent believes
+nothing it says without checking types and sizes.
+"""
+
+import ctypes
+import json
+import mmap
+import os
+import resource
+import sys
+from typing import Final
+
+__all__ = ["main"]
+
+_CLONE_NEWNET: Final = 0x40000000
+_CLONE_NEWUSER: Final = 0x10000000
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_LARGEST_PART: Final = 4 << 30
+_GDAL: Final = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_NUM_THREADS": "1",
+    "GDAL_CACHEMAX": "16",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_HTTP_MAX_RETRY": "0",
+    "GDAL_HTTP_TIMEOUT": "1",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{noext}",
+    "GTIFF_VIRTUAL_MEM_IO": "NO",
+    "PROJ_NETWORK": "OFF",
+    "VRT_SHARED_SOURCE": "0",
+}
+
+
+def main() -> None:
+    """Serve batches from standard input until it closes."""
+    limits = json.loads(sys.argv[1])
+    _confine(limits["memory"])
+    answers = os.dup(1)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)  # whatever a library prints must not pass for an answer
+    os.environ.update(_GDAL)
+
+    from rasterio import Env  # here, because limits come before libraries
+
+    from registry.curate.formats.part import PartWriter, Turn
+
+    with mmap.mmap(limits["progress"], 24) as shared, Env():
+        turn = Turn(limits["turn"], shared)
+        writer = PartWriter(turn, shared, seconds=limits["seconds"])
+        os.write(answers, b"R")
+        for line in sys.stdin.buffer:
+            writer.write(json.loads(line))
+            os.write(answers, b"D")
+
+
+def _confine(memory: int) -> None:
+    """Give up what a reader of rasters never needs; what the system refuses is gone without."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    for limit, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, _LARGEST_PART),
+        (resource.RLIMIT_NOFILE, 128),
+    ):
+        _, most = resource.getrlimit(limit)
+        resource.setrlimit(limit, (value, value if most < 0 else min(value, most)))
+
+
+if __name__ == "__main__":
+    main()

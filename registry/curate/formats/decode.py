@@ -1,0 +1,360 @@
+"""One foreign raster's bytes become an array with what the file says of it.
+
+Runs in the limited child alone (:mod:`registry.curate.formats.child`). A file's kind is seen from
+its first bytes; GDAL is asked with the one driver for that kind, on bytes in memory.
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, MemoryFile
+
+from registry.curate.formats import tiff
+from registry.errors import InvalidInputError
+from registry.geo import normalise_crs
+from registry.tables.pixels import DTYPES, MAX_ARRAY_BYTES
+
+__all__ = ["Decoded", "Decoder", "Header", "UnreadableError", "sniff"]
+
+_LONGEST_DOMAINS: Final = 2048
+_BOMB_SIZE: Final = 16 << 20
+_BOMB_RATIO: Final = 2000
+_MOST_LAYOUTS: Final = 512
+_SUFFIXES: Final = {
+    "GTiff": (".tif", ".tiff", ".gtiff", ".geotiff"),
+    "JPEG": (".jpg", ".jpeg", ".jpe"),
+    "PNG": (".png",),
+    "JP2OpenJPEG": (".jp2", ".j2k", ".jpx", ".j2c"),
+}
+_OWN_DOMAINS: Final = frozenset({"", "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS"})
+_MAGIC: Final = (
+    (b"II*\0", "GTiff"),
+    (b"MM\0*", "GTiff"),
+    (b"II+\0", "GTiff"),
+    (b"MM\0+", "GTiff"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"),
+    (b"\xff\x4f\xff\x51", "JP2OpenJPEG"),
+)
+_REFUSED: Final = (
+    (b"\x89HDF\r\n", "is HDF5 or netCDF 4"),
+    (b"CDF", "is netCDF"),
+    (b"\x0e\x03\x13\x01", "is HDF 4"),
+    (b"GRIB", "is GRIB"),
+    (b"GIF8", "is GIF"),
+    (b"BM", "is BMP"),
+    (b"RIFF", "is WebP or another RIFF file"),
+    (b"%PDF", "is PDF"),
+    (b"PK\x03\x04", "is a zip archive"),
+    (b"ENVI", "is an ENVI header"),
+)
+
+
+class UnreadableError(Exception):
+    """A file that will not be read, and why; stays inside the child.
+
+    Args:
+        check: Which rule it breaks, as in ``reports/``.
+        message: What is wrong.
+        fix: What would mend it.
+    """
+
+    def __init__(self, check: str, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.check = check
+        self.message = message
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a raster says of itself, but for its place."""
+
+    shape: tuple[int, int, int]
+    """Bands, rows, columns."""
+
+    dtype: str
+    """NumPy's name."""
+
+    crs: str | None = None
+    """``EPSG:n`` or WKT2; None if the file has none."""
+
+    nodata: float | None = None
+    """Value that stands for no data; None if there is none."""
+
+    said: str = "{}"
+    """Everything else, as JSON: ``driver`` and, where they are not as usual, ``bands``,
+    ``scales``, ``offsets``, ``units``, ``colours``, ``tags``, ``band_tags``, ``domains``;
+    ``lost`` names domains that are too long to keep."""
+
+    warnings: tuple[str, ...] = ()
+    """What is odd about it but harmless, ``check: message``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """One raster."""
+
+    header: Header
+    """What it says of itself."""
+
+    transform: tuple[float, ...] | None
+    """Affine from pixel to CRS, rasterio's order; None if it has none."""
+
+    array: npt.NDArray[Any] | None
+    """Pixels, shape ``(band, y, x)``; None for a JPEG, which stays as it came."""
+
+
+def sniff(data: bytes) -> str:
+    """Return the GDAL driver for a file's first bytes.
+
+    Args:
+        data: At least the first 512 bytes.
+
+    Raises:
+        UnreadableError: No raster of a kind that is read here.
+    """
+    for magic, driver in _MAGIC:
+        if data.startswith(magic):
+            return driver
+    if not data:
+        raise UnreadableError("unreadable", "is empty", "fetch the file again")
+    if data.startswith(b"version https://git-lfs.github.com/spec/"):
+        raise UnreadableError(
+            "lfs-pointer", "is a Git-LFS pointer in place of data", "run git lfs pull"
+        )
+    text = data[:512].lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
+    if text.startswith(b"<vrtdataset") or b"<vrtdataset" in text:
+        raise UnreadableError(
+            "format-refused",
+            "is a VRT, which may lead to any file or address",
+            "write it out with gdal_translate, and ingest that",
+        )
+    if text.startswith(b"<"):
+        raise UnreadableError("unreadable", "is XML or HTML, no raster", "fetch the file again")
+    for magic, what in _REFUSED:
+        if data.startswith(magic):
+            raise UnreadableError(
+                "format-refused", f"{what}, which is not read", "convert it to GeoTIFF"
+            )
+    raise UnreadableError(
+        "unreadable", f"is no raster; it begins with {data[:8]!r}", "fetch the file again"
+    )
+
+
+class Decoder:
+    """Reads rasters, and remembers how those of a set are built."""
+
+    def __init__(self, *, wait_for_turn: Callable[[], None] = lambda: None) -> None:
+        """Begin with nothing remembered.
+
+        Args:
+            wait_for_turn: Called before an array is made that is so large that only one process
+                may hold one.
+        """
+        self._known: dict[tuple[object, ...], Header | None] = {}
+        self._crs: dict[str, str | None] = {}
+        self._wait_for_turn = wait_for_turn
+
+    def decode(self, name: str, data: bytes) -> Decoded:
+        """Return what a file holds.
+
+        Args:
+            name: Path in the source, for its suffix.
+            data: The whole file.
+
+        Raises:
+            UnreadableError: It is damaged, too large, or of a kind that is not read.
+        """
+        driver = sniff(data)
+        decoded = self._jpeg(data) if driver == "JPEG" else self._raster(driver, data)
+        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 — a name, ten thousand times
+        if suffix in _SUFFIXES[driver] or not suffix:
+            return decoded
+        note = f"wrong-suffix: ends in {suffix} but is {driver}"
+        header = replace(decoded.header, warnings=(*decoded.header.warnings, note))
+        return replace(decoded, header=header)
+
+    def _raster(self, driver: str, data: bytes) -> Decoded:
+        layout = tiff.parse(data) if driver == "GTiff" else None
+        known = self._known.get(layout.key) if layout is not None else None
+        if layout is not None and known is not None:
+            pixels = tiff.read_pixels(data, layout)
+            if pixels is not None:
+                return Decoded(header=known, transform=layout.transform, array=pixels)
+        decoded = self._gdal(driver, data)
+        if layout is not None and layout.key not in self._known:
+            if len(self._known) >= _MOST_LAYOUTS:
+                self._known.clear()
+            self._known[layout.key] = decoded.header if _agrees(data, layout, decoded) else None
+        return decoded
+
+    def _gdal(self, driver: str, data: bytes) -> Decoded:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                with MemoryFile(data) as file, file.open(driver=driver, sharing=False) as raster:
+                    return self._read(raster, len(data))
+        except (RasterioError, ValueError, OSError, UnicodeDecodeError) as error:
+            raise UnreadableError(
+                "unreadable", f"cannot be read: {_one_line(error)}", "fetch the file again"
+            ) from error
+        except MemoryError as error:
+            raise UnreadableError(
+                "too-large", "needs more memory than a chip may take", "cut it into chips"
+            ) from error
+
+    def _read(self, raster: DatasetReader, size: int) -> Decoded:
+        header = self._header(raster)
+        declared = int(np.prod(header.shape, dtype=object)) * np.dtype(header.dtype).itemsize
+        _check_declared(declared, size)
+        if declared > _BOMB_SIZE:
+            self._wait_for_turn()
+        transform = tuple(raster.transform)[:6]
+        placed = header.crs is not None or not raster.transform.is_identity
+        return Decoded(
+            header=header,
+            transform=transform if placed else None,
+            array=np.ascontiguousarray(raster.read()),
+        )
+
+    def _header(self, raster: DatasetReader) -> Header:
+        dtypes = set(raster.dtypes)
+        if len(dtypes) != 1 or not dtypes <= DTYPES:
+            raise UnreadableError(
+                "dtype",
+                f"has bands of type {', '.join(sorted(dtypes))}",
+                "convert all bands to one plain number type",
+            )
+        count = raster.count
+        return Header(
+            shape=(count, raster.height, raster.width),
+            dtype=dtypes.pop(),
+            crs=self._normalised(raster),
+            nodata=raster.nodata,
+            said=_said(raster),
+            warnings=tuple(_oddities(raster)),
+        )
+
+    def _normalised(self, raster: DatasetReader) -> str | None:
+        if raster.crs is None:
+            return None
+        wkt = raster.crs.to_wkt()
+        if wkt not in self._crs:
+            try:
+                self._crs[wkt] = normalise_crs(wkt) if wkt else None
+            except InvalidInputError as error:
+                raise UnreadableError("crs", error.problem, "mend the file's CRS") from error
+        return self._crs[wkt]
+
+    def _jpeg(self, data: bytes) -> Decoded:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+                    bands = len(image.getbands())
+                    width, height = image.size
+                    _check_declared(bands * width * height, len(data))
+                    mode = image.mode
+                    image.load()
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise UnreadableError(
+                "unreadable", f"cannot be read: {_one_line(error)}", "fetch the file again"
+            ) from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+            raise UnreadableError(
+                "too-large", f"is too large: {_one_line(error)}", "cut it into chips"
+            ) from error
+        if mode not in {"L", "RGB"}:
+            raise UnreadableError(
+                "format-refused", f"is a JPEG in {mode} colours", "convert it to RGB"
+            )
+        header = Header(shape=(bands, height, width), dtype="uint8", said='{"driver": "JPEG"}')
+        return Decoded(header=header, transform=None, array=None)
+
+
+def _agrees(data: bytes, layout: tiff.Layout, decoded: Decoded) -> bool:
+    """Return whether this module's reading of a file equals GDAL's, bit by bit."""
+    header, array = decoded.header, decoded.array
+    shape = (layout.count, layout.height, layout.width)
+    if array is None or header.shape != shape or layout.transform != decoded.transform:
+        return False
+    if layout.dtype.newbyteorder("=") != array.dtype or array.nbytes > _BOMB_SIZE:
+        return False
+    pixels = tiff.read_pixels(data, layout)
+    return pixels is not None and pixels.tobytes() == array.tobytes()
+
+
+def _check_declared(declared: int, size: int) -> None:
+    if declared > MAX_ARRAY_BYTES:
+        raise UnreadableError(
+            "too-large",
+            f"declares {declared:,} bytes of pixels, more than {MAX_ARRAY_BYTES:,}",
+            "cut it into chips",
+        )
+    if declared > _BOMB_SIZE and declared > _BOMB_RATIO * size:
+        raise UnreadableError(
+            "too-large",
+            f"declares {declared:,} bytes of pixels in a file of {size:,}",
+            "do not trust the file; cut it into chips if you know it",
+        )
+
+
+def _said(raster: DatasetReader) -> str:
+    """Return as JSON what a file says besides shape and place, where it is not as usual."""
+    usual = {
+        "bands": ("",),
+        "scales": (1.0,),
+        "offsets": (0.0,),
+        "units": ("",),
+        "colours": ("gray", "undefined"),
+    }
+    said: dict[str, Any] = {
+        "bands": [name or "" for name in raster.descriptions],
+        "scales": list(raster.scales),
+        "offsets": list(raster.offsets),
+        "units": [unit or "" for unit in raster.units],
+        "colours": [colour.name for colour in raster.colorinterp],
+    }
+    said = {name: values for name, values in said.items() if not set(values) <= set(usual[name])}
+    found: dict[str, Any] = {
+        "tags": raster.tags(),
+        "band_tags": {str(band): own for band in raster.indexes if (own := raster.tags(band))},
+    }
+    domains = {
+        domain: own
+        for domain in raster.tag_namespaces()
+        if domain not in _OWN_DOMAINS and (own := raster.tags(ns=domain))
+    }
+    small = len(json.dumps(domains)) <= _LONGEST_DOMAINS
+    found |= {"domains": domains} if small else {"lost": sorted(domains)}
+    said |= {name: values for name, values in found.items() if values}
+    return json.dumps({"driver": raster.driver, **said}, sort_keys=True, ensure_ascii=False)
+
+
+def _oddities(raster: DatasetReader) -> list[str]:
+    odd = []
+    if raster.subdatasets:
+        odd.append(f"pages: has {len(raster.subdatasets)} images, of which the first is read")
+    if raster.crs is None and raster.gcps[0]:
+        odd.append("gcps: is placed by ground control points, which are not kept")
+    if raster.rpcs is not None:
+        odd.append("rpcs: is placed by rational polynomials, which are not kept")
+    if raster.colorinterp[0].name == "palette":
+        odd.append("colour-table: has a colour table, which is not kept")
+    return odd
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return "".join(letter for letter in text if letter.isprintable())[:200] or type(error).__name__
