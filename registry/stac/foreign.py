@@ -2,16 +2,32 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from registry.errors import InvalidInputError, NotFoundError
-from registry.stac.rows import Refuse, Rows
+from registry.stac.columns import Extractor
+from registry.stac.rows import Refuse, assemble
+from registry.stac.schema import TIME
 
 __all__ = ["is_parquet", "parquet_batches"]
 
-_ROWS = 2048
+_ROWS: Final = 2048
+_TIMES: Final = ("datetime", "start_datetime", "end_datetime")
+_CORE: Final = frozenset({
+    "type",
+    "stac_version",
+    "stac_extensions",
+    "id",
+    "geometry",
+    "bbox",
+    "links",
+    "assets",
+    "collection",
+})
 
 
 def is_parquet(path: Path) -> bool:
@@ -26,24 +42,104 @@ def parquet_batches(path: Path, *, refuse: Refuse) -> Iterator[pa.RecordBatch]:
         path: The file.
         refuse: Told of each item that cannot be a row.
 
+    Yields:
+        Batches of :data:`registry.stac.schema.ITEMS`.
+
     Raises:
         NotFoundError: There is no such file.
-        InvalidInputError: It is not stac-geoparquet.
+        InvalidInputError: It is not stac-geoparquet, or damaged.
     """
-    import stac_geoparquet.arrow as stac_arrow
-
     if not path.is_file():
         raise NotFoundError(f"there is no file {path}", hint="check the path")
-    number = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path) as file, Extractor() as extractor:
+            _check(path, file.schema_arrow)
+            number = 0
             for batch in file.iter_batches(_ROWS):
-                rows = Rows(refuse)
-                for item in stac_arrow.stac_table_to_items(pa.Table.from_batches([batch])):
-                    number += 1
-                    rows.add(item, f"{path.name}:{number}")
-                yield rows.flush()
-    except pa.ArrowInvalid as error:
+                yield _laid_out(batch, path.name, number, extractor, refuse)
+                number += batch.num_rows
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise InvalidInputError(
-            f"{path.name} is not stac-geoparquet: {error}", hint="write it again"
+            f"{path.name} cannot be read as stac-geoparquet: {error}",
+            hint="write it again, with stac-geoparquet or rustac",
         ) from error
+
+
+def _check(path: Path, schema: pa.Schema) -> None:
+    kinds = {name: schema.field(name).type for name in schema.names}
+    lacking = {"id", "geometry", "assets"} - set(kinds)
+    if lacking or not pa.types.is_struct(kinds["assets"]):
+        raise InvalidInputError(
+            f"{path.name} is Parquet, but not stac-geoparquet: it lacks"
+            f" {', '.join(sorted(lacking)) or 'assets as a struct'}",
+            hint="give a file with a row an item, as stac-geoparquet 1.x lays it out",
+        )
+
+
+def _laid_out(
+    batch: pa.RecordBatch, name: str, before: int, extractor: Extractor, refuse: Refuse
+) -> pa.RecordBatch:
+    rows = pa.Table.from_batches([batch])
+    origins = pa.array([f"{name}:{before + at}" for at in range(1, len(rows) + 1)])
+    parts = {
+        "id": rows["id"].cast(pa.string()),
+        "collection": _or_none(rows, "collection", pa.string()),
+        "geometry": _wkb(rows["geometry"]),
+        "bbox": _edges(rows),
+        "stac_version": _or_none(rows, "stac_version", pa.string()),
+        "stac_extensions": _or_none(rows, "stac_extensions", pa.list_(pa.string())),
+        "origin": pa.chunked_array([origins]),
+        **{key: _or_none(rows, key, TIME) for key in _TIMES},
+        **_as_json(rows, extractor),
+    }
+    table = pa.table(parts)
+    nameless = pc.or_(pc.is_null(table["id"]), pc.equal(pc.utf8_length(table["id"]), 0))
+    if pc.any(nameless).as_py():
+        for origin in table["origin"].filter(nameless).to_pylist():
+            refuse(origin, "a STAC item without an id")
+        table = table.filter(pc.invert(nameless))
+    return assemble(table, extractor)
+
+
+def _or_none(rows: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    if name not in rows.column_names:
+        return pa.chunked_array([pa.nulls(len(rows), kind)])
+    return rows[name].cast(kind)
+
+
+def _wkb(geometry: pa.ChunkedArray) -> pa.ChunkedArray:
+    stored = getattr(geometry.type, "storage_type", None)
+    plain = geometry.cast(stored) if stored is not None else geometry
+    return plain.cast(pa.binary())
+
+
+def _edges(rows: pa.Table) -> pa.ChunkedArray:
+    """Return boxes as lists; stac-geoparquet keeps them as structs of four or six."""
+    if "bbox" not in rows.column_names:
+        return pa.chunked_array([pa.nulls(len(rows), pa.list_(pa.float64()))])
+    names = ("xmin", "ymin", "xmax", "ymax")
+    boxes = [
+        None if box is None else [box[edge] for edge in names] for box in rows["bbox"].to_pylist()
+    ]
+    return pa.chunked_array([pa.array(boxes, pa.list_(pa.float64()))])
+
+
+def _as_json(rows: pa.Table, extractor: Extractor) -> dict[str, pa.ChunkedArray]:
+    names = [name for name in rows.column_names if name not in _CORE]
+    properties = rows.select(names)
+    for at, name in enumerate(names):
+        if pa.types.is_timestamp(properties[name].type):
+            text = pc.strftime(properties[name].cast(TIME), "%Y-%m-%dT%H:%M:%SZ")
+            properties = properties.set_column(at, name, text)
+    packed = pa.StructArray.from_arrays(
+        [_one(column) for column in properties.columns], names=names
+    )
+    links = rows["links"] if "links" in rows.column_names else pa.nulls(len(rows))
+    said = extractor.as_json(
+        pa.table({"properties": packed, "assets": rows["assets"], "links": links})
+    )
+    return dict(zip(said.column_names, said.columns, strict=True))
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

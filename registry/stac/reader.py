@@ -1,19 +1,23 @@
 """STAC items come in: any of their usual forms, as a bounded stream of Arrow batches."""
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
+from registry.stac.columns import Extractor
 from registry.stac.foreign import is_parquet, parquet_batches
-from registry.stac.rows import Refuse, Rows, stop
+from registry.stac.rows import Gathered, Refuse, Refused, lay_out, stop
 from registry.stac.schema import ITEMS
 from registry.stac.sources import LIMITS, Limits, documents
 
 __all__ = ["LIMITS", "Limits", "read"]
 
-_BATCH_ROWS: Final = 2048
+_BATCH_ROWS: Final = 1024
 _BATCH_BYTES: Final = 32 << 20
 
 
@@ -32,7 +36,7 @@ def read(
         limits: What is too large.
 
     Returns:
-        Batches of :data:`registry.stac.schema.ITEMS`, at most 2,048 rows each, in the order of
+        Batches of :data:`registry.stac.schema.ITEMS`, at most 1,024 rows each, in the order of
         the source. Errors in the source come when its place is reached.
 
     Raises:
@@ -61,13 +65,36 @@ def read(
 
 
 def _batches(path: Path, refuse: Refuse, limits: Limits) -> Iterator[pa.RecordBatch]:
-    rows = Rows(refuse)
-    waiting = 0
-    for document, origin, size in documents(path, refuse=refuse, limits=limits):
-        rows.add(document, origin)
-        waiting += size
-        if len(rows) >= _BATCH_ROWS or waiting >= _BATCH_BYTES:
-            yield rows.flush()
-            waiting = 0
-    if len(rows):
-        yield rows.flush()
+    # items are judged here while two threads lay out those before: DuckDB and Arrow free the lock
+    with (
+        Extractor() as first,
+        Extractor() as second,
+        ThreadPoolExecutor(max_workers=2) as threads,
+    ):
+        extractors = cycle((first, second))  # the older of two is always free again
+        waiting: deque[Future[tuple[pa.RecordBatch, Refused]]] = deque()
+        for gathered in _gathered(path, refuse, limits):
+            if len(waiting) == 2:  # noqa: PLR2004 — the two threads
+                yield _told(waiting.popleft().result(), refuse)
+            waiting.append(threads.submit(lay_out, gathered, next(extractors)))
+        while waiting:
+            yield _told(waiting.popleft().result(), refuse)
+
+
+def _gathered(path: Path, refuse: Refuse, limits: Limits) -> Iterator[Gathered]:
+    gathered, size = Gathered.empty(), 0
+    for text, origin in documents(path, refuse=refuse, limits=limits):
+        gathered.add(text, origin, refuse)
+        size += len(text)
+        if len(gathered) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield gathered
+            gathered, size = Gathered.empty(), 0
+    if len(gathered):
+        yield gathered
+
+
+def _told(done: tuple[pa.RecordBatch, Refused], refuse: Refuse) -> pa.RecordBatch:
+    batch, refused = done
+    for where, problem in refused:
+        refuse(where, problem)
+    return batch

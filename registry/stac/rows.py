@@ -1,55 +1,26 @@
-"""Decoded STAC items become record batches of the declared schema."""
+"""The JSON texts of STAC items become record batches of the declared schema."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import shapely
 
 from registry.errors import InvalidInputError
-from registry.stac.schema import ASSET, BBOX, ITEMS, PROPERTIES, TIME
+from registry.stac.columns import Extractor
+from registry.stac.schema import BBOX, ITEMS, TIME
 
-__all__ = ["Refuse", "Rows", "boxes", "stop"]
+__all__ = ["Gathered", "Refuse", "Refused", "assemble", "judge", "lay_out", "stop"]
 
 Refuse = Callable[[str, str], None]
 """Told of an item that cannot be a row: where it stands, and what is wrong with it."""
 
-_INT64: Final = 2**63
 _TIMES: Final = ("datetime", "start_datetime", "end_datetime")
-_RASTER: Final = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
-_KINDS: Final[dict[pa.DataType, tuple[type, ...]]] = {
-    pa.string(): (str,),
-    pa.float64(): (float, int),
-    pa.int64(): (int,),
-}
-_PROPERTY_KINDS: Final = {
-    field.name: _KINDS[field.type] for field in PROPERTIES if field.name != "rest"
-}
-_ASSET_KINDS: Final = {  # field of the asset -> what it must be to get its own column
-    "href": (str,),
-    "type": (str,),
-    "title": (str,),
-    "file:checksum": (str,),
-    "file:size": (int,),
-    "gsd": (float, int),
-    "data_type": (str,),
-    "nodata": (float, int),
-}
-_GEOMETRIES: Final = frozenset(
-    {
-        "Point",
-        "LineString",
-        "Polygon",
-        "MultiPoint",
-        "MultiLineString",
-        "MultiPolygon",
-        "GeometryCollection",
-    }
-)
-
-_Json = dict[str, Any]
+_FLAT, _SOLID = 4, 6  # numbers of a box in two and in three axes
 
 
 def stop(where: str, problem: str) -> None:
@@ -68,286 +39,161 @@ def stop(where: str, problem: str) -> None:
     )
 
 
-class Rows:
-    """Items on their way to a record batch.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Items that were judged and wait to be laid out as columns."""
 
-    Args:
-        refuse: Told of each item that cannot be a row.
-    """
+    texts: list[bytes | str]
+    """Their JSON, each valid."""
 
-    def __init__(self, refuse: Refuse = stop) -> None:
-        self._refuse = refuse
-        self._items: list[tuple[Any, ...]] = []
-        self._assets: list[tuple[Any, ...]] = []
-        self._counts: list[int] = []
+    origins: list[str]
+    """Where each was read from."""
+
+    times: list[tuple[datetime | None, ...]]
+    """Their ``datetime``, ``start_datetime`` and ``end_datetime``, UTC."""
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return none."""
+        return cls([], [], [])
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.texts)
 
-    def add(self, item: object, origin: str) -> None:
+    def add(self, text: bytes | str, origin: str, refuse: Refuse) -> None:
         """Append an item, or refuse it.
 
         Args:
-            item: A decoded JSON value that should be a STAC item.
+            text: The JSON of a STAC item.
             origin: Where it was read from, for messages and for the ``origin`` column.
+            refuse: Told if it cannot be a row.
         """
-        problem = _problem(item)
-        if problem is not None:
-            self._refuse(origin, problem)
-            return
-        known: _Json = item  # type: ignore[assignment]  # an object, as just checked
         try:
-            row = _item_row(known, origin)
-            assets = _asset_rows(known["assets"], known["properties"])
-        except (orjson.JSONEncodeError, ValueError) as error:
-            self._refuse(origin, f"item {known['id']!r}: {error}")
-            return
-        self._items.append(row)
-        self._assets.extend(assets)
-        self._counts.append(len(assets))
+            times = judge(orjson.loads(text))
+        except orjson.JSONDecodeError as error:
+            refuse(origin, f"not JSON: {error}")
+        except ValueError as error:
+            refuse(origin, str(error))
+        else:
+            self.texts.append(text)
+            self.origins.append(origin)
+            self.times.append(times)
 
-    def flush(self) -> pa.RecordBatch:
-        """Return what was added as one batch of :data:`ITEMS`, and forget it."""
-        keep, wkb = self._shapes()
-        if len(keep) < len(self._items):
-            self._keep(keep)
-        batch = self._batch(wkb)
-        self._items, self._assets, self._counts = [], [], []
-        return batch
 
-    def _shapes(self) -> tuple[list[int], pa.Array]:
-        texts = [row[2] for row in self._items]
-        geometries = shapely.force_2d(shapely.from_geojson(texts, on_invalid="ignore"))
-        keep, found = [], []
-        for position, (text, geometry) in enumerate(zip(texts, geometries, strict=True)):
-            if text is not None and (geometry is None or geometry.is_empty):
-                row = self._items[position]
-                self._refuse(row[-1], f"item {row[0]!r}: its geometry is not valid GeoJSON")
-            else:
-                keep.append(position)
-                found.append(geometry)
-        return keep, pa.array(shapely.to_wkb(found, flavor="iso"), pa.binary())
+Refused = list[tuple[str, str]]
+"""Places and problems of items that turned out not to be rows."""
 
-    def _keep(self, positions: list[int]) -> None:
-        starts = [0]
-        for count in self._counts:
-            starts.append(starts[-1] + count)
-        self._assets = [
-            asset for at in positions for asset in self._assets[starts[at] : starts[at + 1]]
-        ]
-        self._items = [self._items[at] for at in positions]
-        self._counts = [self._counts[at] for at in positions]
 
-    def _batch(self, wkb: pa.Array) -> pa.RecordBatch:
-        width = len(ITEMS.names) - 2 + len(PROPERTIES)  # assets and properties are no tuple slots
-        columns = list(zip(*self._items, strict=True)) or [()] * width
-        head, rest = columns[:7], columns[7:]
-        properties = pa.StructArray.from_arrays(
-            [pa.array(rest[at], field.type) for at, field in enumerate(PROPERTIES)],
-            fields=list(PROPERTIES),
+def lay_out(gathered: Gathered, extractor: Extractor) -> tuple[pa.RecordBatch, Refused]:
+    """Return items as a batch of :data:`registry.stac.schema.ITEMS`, and those that were bad.
+
+    Args:
+        gathered: The items.
+        extractor: Used by nobody else meanwhile.
+    """
+    parts = extractor.parts(pa.array(gathered.texts, pa.string()))
+    parts = parts.append_column("origin", pa.array(gathered.origins, pa.string()))
+    for at, name in enumerate(_TIMES):
+        instants = pa.array([times[at] for times in gathered.times], TIME)
+        parts = parts.append_column(name, instants)
+    shaped, refused = _with_shapes(parts)
+    return assemble(shaped, extractor), refused
+
+
+def _with_shapes(parts: pa.Table) -> tuple[pa.Table, Refused]:
+    shapes = shapely.force_2d(
+        shapely.from_geojson(parts["geometry"].to_numpy(), on_invalid="ignore")
+    )
+    said = parts["geometry"].is_valid().to_numpy()
+    bad = said & (shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    refused = [
+        (
+            parts["origin"][position].as_py(),
+            f"item {parts['id'][position].as_py()!r}: its geometry is not valid GeoJSON",
         )
-        links, version, extensions, origin = rest[len(PROPERTIES) :]
-        return pa.RecordBatch.from_arrays(
-            [
-                pa.array(head[0], pa.string()),
-                pa.array(head[1], pa.string()),
-                wkb,
-                boxes(head[3], wkb),
-                *(_times(texts) for texts in head[4:7]),
-                properties,
-                self._asset_column(),
-                pa.array(links, pa.string()),
-                pa.array(version, pa.string()),
-                pa.array(extensions, pa.list_(pa.string())),
-                pa.array(origin, pa.string()),
-            ],
-            schema=ITEMS,
-        )
-
-    def _asset_column(self) -> pa.ListArray:
-        columns = list(zip(*self._assets, strict=True)) or [()] * len(ASSET)
-        values = pa.StructArray.from_arrays(
-            [pa.array(columns[at], field.type) for at, field in enumerate(ASSET)],
-            fields=list(ASSET),
-        )
-        offsets = [0]
-        for count in self._counts:
-            offsets.append(offsets[-1] + count)
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+        for position in np.flatnonzero(bad).tolist()
+    ]
+    wkb = pa.array(shapely.to_wkb(shapes, flavor="iso"), pa.binary())
+    shaped = parts.set_column(parts.schema.get_field_index("geometry"), "geometry", wkb)
+    kept = shaped.filter(pa.array(~bad)) if refused else shaped  # a filter copies every text
+    return kept, refused
 
 
-def boxes(said: Any, wkb: pa.Array) -> pa.StructArray:  # noqa: ANN401 — a column of tuples or None
+def assemble(parts: pa.Table, extractor: Extractor) -> pa.RecordBatch:
+    """Return rows of :data:`ITEMS`.
+
+    Args:
+        parts: Every column of it but those that the extractor makes; ``bbox`` still a list of
+            four or six numbers, or null.
+        extractor: What makes the others of the JSON columns ``properties, assets, links``.
+    """
+    typed = extractor.typed(parts)
+    columns = {name: typed[name] for name in typed.column_names}
+    columns |= {f"{name}_json": parts[name] for name in ("properties", "assets", "links")}
+    columns["bbox"] = pa.chunked_array([boxes(parts["bbox"], parts["geometry"])])
+    for name in ITEMS.names:
+        columns.setdefault(name, parts[name] if name in parts.column_names else None)
+    table = pa.table({name: columns[name] for name in ITEMS.names}).cast(ITEMS)
+    return table.combine_chunks().to_batches()[0] if len(table) else _none()
+
+
+def _none() -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=ITEMS)
+
+
+def boxes(said: pa.ChunkedArray, wkb: pa.ChunkedArray) -> pa.StructArray:
     """Return boxes as a struct column, taken from the geometry where none was said.
 
     Args:
-        said: For each row ``(xmin, ymin, xmax, ymax)`` in degrees, or None.
+        said: Lists of four or six numbers in GeoJSON's order, or null; degrees.
         wkb: The rows' geometries.
     """
-    bounds = shapely.bounds(shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))).tolist()
-    rows = [
-        box if box is not None else (None if edges[0] != edges[0] else edges)  # noqa: PLR0124 — NaN
-        for box, edges in zip(said, bounds, strict=True)
-    ]
+    edges = shapely.bounds(shapely.from_wkb(wkb.to_numpy()))
+    for position, box in enumerate(said.to_pylist()):
+        if box is not None:
+            edges[position] = box if len(box) == _FLAT else (*box[:2], *box[3:5])
     return pa.StructArray.from_arrays(
-        [
-            pa.array([None if row is None else row[at] for row in rows], pa.float64())
-            for at in range(4)
-        ],
+        [pa.array(edges[:, at]) for at in range(_FLAT)],
         fields=list(BBOX),
-        mask=pa.array([row is None for row in rows]),
+        mask=pa.array(np.isnan(edges).any(axis=1)),
     )
 
 
-def _problem(item: object) -> str | None:
+def judge(item: Any) -> tuple[datetime | None, ...]:  # noqa: ANN401 — whatever a stranger's JSON holds
+    """Return the three instants of an item, in UTC.
+
+    Raises:
+        ValueError: It is no item.
+    """
     if type(item) is not dict or item.get("type") != "Feature":
-        return "not a STAC item: its type is not Feature"
-    if type(item.get("id")) is not str or not item["id"]:
-        return "a STAC item without an id"
-    if type(item.get("properties")) is not dict or type(item.get("assets")) is not dict:
-        return f"item {item['id']!r} lacks its properties or its assets"
-    return None
-
-
-def _item_row(item: _Json, origin: str) -> tuple[Any, ...]:
-    properties = item["properties"]
-    left = dict(properties)
-    scalars = []
-    for name, kinds in _PROPERTY_KINDS.items():
-        scalars.append(_scalar(left, name, kinds))
-    times = [_instant(left.pop(name, None), name) for name in _TIMES]
-    return (
-        item["id"],
-        _text(item.get("collection")),
-        _geometry(item.get("geometry")),
-        _box(item.get("bbox")),
-        *times,
-        *scalars,
-        orjson.dumps(left) if left else None,
-        orjson.dumps(item.get("links") or []),
-        _text(item.get("stac_version")),
-        _strings(item.get("stac_extensions")),
-        origin,
-    )
-
-
-def _scalar(left: _Json, name: str, kinds: tuple[type, ...]) -> Any:  # noqa: ANN401 — a JSON scalar
-    value = left.get(name)
-    kind = type(value)
-    if kind not in kinds or (kind is int and not -_INT64 <= value < _INT64):
-        return None
-    del left[name]
-    return value
-
-
-def _asset_rows(assets: _Json, properties: _Json) -> list[tuple[Any, ...]]:
-    rows = []
+        raise ValueError("not a STAC item: its type is not Feature")
+    name = item.get("id")
+    if type(name) is not str or not name:
+        raise ValueError("a STAC item without an id")
+    properties, assets = item.get("properties"), item.get("assets")
+    if type(properties) is not dict or type(assets) is not dict:
+        raise ValueError(f"item {name!r} lacks its properties or its assets")
     for key, asset in assets.items():
         if type(asset) is not dict or type(asset.get("href")) is not str:
-            raise ValueError(f"asset {key!r} has no href")
-        left = dict(asset)
-        scalars = [_scalar(left, name, kinds) for name, kinds in _ASSET_KINDS.items()]
-        roles = _strings(asset.get("roles"))
-        left.pop("roles", None)
-        place = asset if _placed(asset) or not _raster(scalars[1]) else properties
-        if place is asset:
-            for name in ("proj:code", "proj:epsg", "proj:shape", "proj:transform"):
-                left.pop(name, None)
-        rows.append(
-            (
-                key,
-                *scalars[:3],
-                roles,
-                *scalars[3:],
-                _bands(asset),
-                _crs(place),
-                _numbers(place.get("proj:shape"), 2, (int,)),
-                _numbers(place.get("proj:transform"), 6, (float, int)),
-                orjson.dumps(left) if left else None,
-            )
-        )
-    return rows
+            raise ValueError(f"item {name!r}: asset {key!r} has no href")
+    _judge_box(name, item.get("bbox"))
+    return tuple(_instant(name, key, properties.get(key)) for key in _TIMES)
 
 
-def _placed(asset: _Json) -> bool:
-    return "proj:transform" in asset or "proj:shape" in asset
+def _judge_box(name: str, box: object) -> None:
+    numbers = type(box) is list and all(type(edge) in {int, float} for edge in box)
+    if box is not None and (not numbers or len(box) not in {_FLAT, _SOLID}):  # type: ignore[arg-type]  # a list
+        raise ValueError(f"item {name!r}: its bbox {str(box)[:80]} is not four or six numbers")
 
 
-def _raster(media_type: str | None) -> bool:
-    return media_type is not None and media_type.startswith(_RASTER)
-
-
-def _crs(place: _Json) -> str | None:
-    code = place.get("proj:code")
-    if type(code) is str:
-        return code
-    number = place.get("proj:epsg")
-    return f"EPSG:{number}" if type(number) is int else None
-
-
-def _bands(asset: _Json) -> list[str] | None:
-    for name in ("bands", "eo:bands", "raster:bands"):
-        bands = asset.get(name)
-        if type(bands) is list and bands:
-            names = [band.get("name") if type(band) is dict else None for band in bands]
-            if all(type(name) is str for name in names):
-                return names
-    return None
-
-
-def _numbers(value: object, count: int, kinds: tuple[type, ...]) -> list[Any] | None:
-    if type(value) is not list or len(value) < count:
-        return None
-    first = value[:count]
-    return first if all(type(number) in kinds and abs(number) < _INT64 for number in first) else None
-
-
-def _strings(value: object) -> list[str] | None:
-    if type(value) is not list:
-        return None
-    return value if all(type(text) is str for text in value) else None
-
-
-def _text(value: object) -> str | None:
-    return value if type(value) is str else None
-
-
-def _geometry(value: object) -> str | None:
-    if value is None:
-        return None
-    if type(value) is not dict or value.get("type") not in _GEOMETRIES:
-        raise ValueError("its geometry is not a GeoJSON geometry")
-    return orjson.dumps(value).decode()
-
-
-def _box(value: object) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    if type(value) is list and all(type(edge) in {int, float} for edge in value):
-        if len(value) == 4:
-            return tuple(value)
-        if len(value) == 6:  # three axes: heights are the third and the sixth
-            return (value[0], value[1], value[3], value[4])
-    raise ValueError(f"its bbox {str(value)[:80]} is not four or six numbers")
-
-
-def _instant(value: object, name: str) -> str | None:
+def _instant(name: str, key: str, value: object) -> datetime | None:
     if value is None:
         return None
     if type(value) is not str:
-        raise ValueError(f"its {name} {str(value)[:40]} is not a text")
-    if value.endswith("Z") and len(value) <= len("2024-01-01T00:00:00.000000Z"):
-        return value
-    return _canonical(value, name)
-
-
-def _canonical(value: str, name: str) -> str:
+        raise ValueError(f"item {name!r}: its {key} {str(value)[:40]} is not a text")
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError(f"its {name} {value[:40]!r} is not an RFC 3339 instant") from None
+        raise ValueError(f"item {name!r}: its {key} {value[:40]!r} is no RFC 3339 time") from None
     whole = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    return whole.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _times(texts: tuple[str | None, ...]) -> pa.Array:
-    return pa.array(texts, pa.string()).cast(TIME)
+    return whole.astimezone(UTC)

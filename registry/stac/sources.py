@@ -36,12 +36,12 @@ LIMITS: Final = Limits()
 _LINES: Final = (".ndjson", ".jsonl", ".geojsonl")
 _JSON: Final = (".json", ".geojson")
 
-Document = tuple[object, str, int]
-"""A decoded JSON value, where it stood, and about how many bytes it had."""
+Document = tuple[bytes | str, str]
+"""The JSON text of an item, and where it stood."""
 
 
 def documents(path: Path, *, refuse: Refuse, limits: Limits = LIMITS) -> Iterator[Document]:
-    """Yield every item below ``path`` in a stable order, decoded but not yet judged.
+    """Yield every item below ``path`` in a stable order, as text that is not yet judged.
 
     Args:
         path: ``.ndjson`` or ``.ndjson.gz``; a JSON item, item collection, catalog or
@@ -50,7 +50,7 @@ def documents(path: Path, *, refuse: Refuse, limits: Limits = LIMITS) -> Iterato
         limits: What is too large.
 
     Yields:
-        The item, where it stood below ``path``, and its size.
+        The item's text, and where it stood below ``path``.
 
     Raises:
         NotFoundError: There is nothing at ``path``.
@@ -61,7 +61,7 @@ def documents(path: Path, *, refuse: Refuse, limits: Limits = LIMITS) -> Iterato
     elif not path.is_file():
         raise NotFoundError(f"there is no file or folder {path}", hint="check the path")
     elif (name := path.name.lower().removesuffix(".gz")).endswith(_LINES):
-        yield from _lines(path, refuse, limits)
+        yield from _lines(path, limits)
     elif name.endswith(_JSON):
         yield from _json(path, refuse, limits)
     else:
@@ -91,7 +91,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _lines(path: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
+def _lines(path: Path, limits: Limits) -> Iterator[Document]:
     number = 0
     with _opened(path) as stream:
         while line := stream.readline(limits.item_bytes + 1):
@@ -101,12 +101,7 @@ def _lines(path: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
                 raise _oversized(origin, limits)
             if line.isspace():
                 continue
-            try:
-                document = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                refuse(origin, f"not JSON: {error}")
-                continue
-            yield document, origin, len(line)
+            yield line, origin
 
 
 def _oversized(origin: str, limits: Limits) -> InvalidInputError:
@@ -130,11 +125,23 @@ def _folder(folder: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
                     hint="write them as one .ndjson file",
                 )
             found = _whole(Path(parent) / name, folder, refuse, limits)
-            if found is not None and _kind(found[0]) == "Feature":
-                yield found
+            if found is not None and found.kind == "Feature":
+                yield found.text, found.origin
 
 
-def _whole(file: Path, root: Path, refuse: Refuse, limits: Limits) -> Document | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    text: bytes
+    document: object
+    origin: str
+
+    @property
+    def kind(self) -> object:
+        """The STAC type of what is in it; None where it is something else."""
+        return _kind(self.document)
+
+
+def _whole(file: Path, root: Path, refuse: Refuse, limits: Limits) -> _File | None:
     origin = file.relative_to(root).as_posix()
     if not file.resolve().is_relative_to(root.resolve()):
         refuse(origin, "a link that leaves the folder")
@@ -143,15 +150,15 @@ def _whole(file: Path, root: Path, refuse: Refuse, limits: Limits) -> Document |
     if size > limits.item_bytes:
         refuse(origin, f"larger than {limits.item_bytes:,} bytes; no item or catalog is")
         return None
+    text = file.read_bytes()
     try:
-        return orjson.loads(file.read_bytes()), origin, size
+        return _File(text=text, document=orjson.loads(text), origin=origin)
     except orjson.JSONDecodeError as error:
         refuse(origin, f"not JSON: {error}")
         return None
 
 
 def _kind(document: object) -> object:
-    """Return the STAC type of a decoded file; None where it is something else."""
     if not isinstance(document, dict) or "stac_version" not in document:
         return None
     return document.get("type", "Catalog")
@@ -169,12 +176,12 @@ def _json(path: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
             if key == "features":
                 yield from _elements(pieces, path.name)
                 return
-            said[key], size = pieces.value()
-            total += len(key) + size
+            said[key] = pieces.value()
+            total += len(key) + pieces.size
             if total > limits.item_bytes:
                 raise _oversized(path.name, limits)
     if said.get("type") == "Feature":
-        yield said, path.name, total
+        yield orjson.dumps(said), path.name
     elif _kind(said) in {"Catalog", "Collection"}:
         yield from _linked(said, path, refuse, limits)
     else:
@@ -185,8 +192,8 @@ def _json(path: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
 
 
 def _elements(pieces: Splitter, name: str) -> Iterator[Document]:
-    for number, (item, size) in enumerate(pieces.elements(), start=1):
-        yield item, f"{name}:{number}", size
+    for number, item in enumerate(pieces.elements(), start=1):
+        yield item, f"{name}:{number}"
 
 
 def _linked(top: dict[str, Any], path: Path, refuse: Refuse, limits: Limits) -> Iterator[Document]:
@@ -209,11 +216,11 @@ def _linked(top: dict[str, Any], path: Path, refuse: Refuse, limits: Limits) -> 
                 refuse(path.name, f"the link {href[:200]!r} leads to no file")
                 continue
             found = _whole(file.resolve(), root.resolve(), refuse, limits)
-            if found is not None and _kind(found[0]) == "Feature":
-                yield found
-            elif found is not None and _kind(found[0]) in {"Catalog", "Collection"}:
-                child = cast("dict[str, Any]", found[0])
-                below.append((child, PurePosixPath(found[1]).parent))
+            if found is not None and found.kind == "Feature":
+                yield found.text, found.origin
+            elif found is not None and found.kind in {"Catalog", "Collection"}:
+                child = cast("dict[str, Any]", found.document)
+                below.append((child, PurePosixPath(found.origin).parent))
         waiting.extend(reversed(below))
 
 

@@ -12,7 +12,7 @@ __all__ = ["Splitter"]
 
 _CHUNK: Final = 1 << 20
 _BLANK: Final = " \t\r\n"
-_SCAN: Final = json.JSONDecoder().scan_once
+_SCAN: Final = json.JSONDecoder().raw_decode
 
 
 class Splitter:
@@ -34,6 +34,8 @@ class Splitter:
         self._text = ""
         self._at = 0
         self._ended = False
+        self.size = 0
+        """Characters of the value that was taken last."""
 
     def is_array(self) -> bool:
         """Return whether the text is an array rather than an object."""
@@ -49,7 +51,7 @@ class Splitter:
         if self._peek() == "}":
             return
         while True:
-            key, _ = self.value()
+            key = self.value()
             if not isinstance(key, str):
                 raise self._broken("a key that is no text")
             self._expect(":")
@@ -57,8 +59,8 @@ class Splitter:
             if self._expect(",}") == "}":
                 return
 
-    def elements(self) -> Iterator[tuple[object, int]]:
-        """Yield the elements of the array that comes next, each with its length.
+    def elements(self) -> Iterator[str]:
+        """Yield the text of each element of the array that comes next.
 
         Raises:
             InvalidInputError: It is no array, or an element is no JSON.
@@ -68,12 +70,24 @@ class Splitter:
             self._at += 1
             return
         while True:
-            yield self.value()
+            yield self.text()
             if self._expect(",]") == "]":
                 return
 
-    def value(self) -> tuple[object, int]:
-        """Return the value that comes next, decoded, and how many characters it has.
+    def value(self) -> object:
+        """Return the value that comes next.
+
+        Raises:
+            InvalidInputError: It is no JSON, nested too deeply, or too large.
+        """
+        text = self.text()
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise self._broken(str(error)) from error
+
+    def text(self) -> str:
+        """Return the text of the value that comes next; its end is sure, its validity not.
 
         Raises:
             InvalidInputError: It is no JSON, nested too deeply, or too large.
@@ -91,10 +105,8 @@ class Splitter:
             if end == len(self._text) and self._more():
                 continue  # a number may go on in the next piece
             text, self._at = self._text[self._at : end], end
-            try:
-                return orjson.loads(text), len(text)
-            except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
-                raise self._broken(str(error)) from error
+            self.size = len(text)
+            return text
 
     def _expect(self, wanted: str) -> str:
         found = self._peek()
