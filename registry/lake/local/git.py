@@ -1,0 +1,287 @@
+"""The Git half of a repository: reading objects through libgit2, writing them durably."""
+
+import itertools
+import os
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import pygit2
+
+from registry.errors import CorruptError
+from registry.lake.local import commits, disk, locks, packs, pointers, trees
+from registry.lake.local.commits import RawCommit
+from registry.lake.local.layout import Layout
+from registry.lake.local.pointers import Pointer
+from registry.lake.local.trees import Tree
+
+__all__ = ["Batch", "Git"]
+
+FEW = 24
+"""Up to this many objects of one commit are written as files of their own."""
+
+LOOSE_SAMPLE = 6
+"""Loose objects whose id begins with one given byte; this many mean some 1,500 in all."""
+
+MANY_PACKS = 24
+"""More packs than this are made one."""
+
+REMEMBERED_TREES = 4_000
+REMEMBERED_POINTERS = 100_000
+REMEMBERED_COMMITS = 20_000
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+# A lake belongs to whoever opens it by address, often a group; libgit2 runs nothing in it.
+pygit2.settings.owner_validation = False
+
+
+class Git:
+    """Reads the Git objects of one repository; any number of threads may share it."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._local = threading.local()
+        self._trees: dict[bytes, Tree] = {}
+        self._pointers: dict[bytes, Pointer] = {}
+        self._commits: dict[str, RawCommit] = {}
+
+    @property
+    def repository(self) -> pygit2.Repository:
+        """libgit2's handle, one for each thread and process."""
+        if getattr(self._local, "process", None) != os.getpid():
+            self._reopen()
+        handle: pygit2.Repository = self._local.handle
+        return handle
+
+    def _reopen(self) -> None:
+        try:
+            self._local.handle = pygit2.Repository(
+                str(self.layout.root), pygit2.enums.RepositoryOpenFlag.BARE
+            )
+        except pygit2.GitError as error:
+            raise CorruptError(
+                f"the repository at {self.layout.root} cannot be opened: {error}",
+                hint="restore it from a copy",
+            ) from error
+        self._local.process = os.getpid()
+
+    def read(self, oid: bytes | str) -> tuple[int, bytes]:
+        """Return the kind (libgit2's number) and content of an object.
+
+        Raises:
+            CorruptError: It is missing or damaged.
+        """
+        name = oid if isinstance(oid, str) else oid.hex()
+        for attempt in ("as open", "opened again"):
+            try:
+                kind, data = self.repository.odb.read(name)
+            except (KeyError, pygit2.GitError) as error:
+                if attempt == "opened again":
+                    raise CorruptError(
+                        f"git object {name} cannot be read: {error}",
+                        hint="run eolab fsck; restore it from a copy",
+                    ) from error
+                self._reopen()  # its pack was merged into another since
+            else:
+                return int(kind), bytes(data)
+        raise AssertionError  # pragma: no cover — the loop returns or raises
+
+    def is_stored(self, oid: str) -> bool:
+        """Return whether there is an object of that full id."""
+        return oid in self.repository.odb
+
+    def has_commit(self, oid: str) -> bool:
+        """Return whether a commit of that full id is stored."""
+        if not self.is_stored(oid):
+            return False
+        return self.read(oid)[0] == pygit2.enums.ObjectType.COMMIT
+
+    def commit(self, oid: str) -> RawCommit:
+        """Return a commit by its full id."""
+        known = self._commits.get(oid)
+        if known is None:
+            kind, data = self.read(oid)
+            if kind != pygit2.enums.ObjectType.COMMIT:
+                raise CorruptError(f"git object {oid} is no commit", hint="run eolab fsck")
+            known = commits.decode(oid, data)
+            _remember(self._commits, oid, known, REMEMBERED_COMMITS)
+        return known
+
+    def tree(self, oid: bytes) -> Tree:
+        """Return a folder by its tree's id; not to be changed."""
+        known = self._trees.get(oid)
+        if known is None:
+            known = trees.parse(self.read(oid)[1])
+            _remember(self._trees, oid, known, REMEMBERED_TREES)
+        return known
+
+    def pointer(self, oid: bytes) -> Pointer:
+        """Return the object that a blob stands for."""
+        known = self._pointers.get(oid)
+        if known is None:
+            known = pointers.decode(self.read(oid)[1])
+            _remember(self._pointers, oid, known, REMEMBERED_POINTERS)
+        return known
+
+    def peel(self, oid: str) -> str:
+        """Return the commit that a ref's object id leads to, through an annotated tag if any."""
+        if oid in self._commits:
+            return oid
+        kind, data = self.read(oid)
+        if kind == pygit2.enums.ObjectType.TAG:
+            return self.peel(data[7:47].decode())
+        return oid
+
+    def expand(self, prefix: str) -> list[str]:
+        """Return the commits whose ids begin with some hex digits; two at most."""
+        found = (str(oid) for oid in self.repository.odb if str(oid).startswith(prefix))
+        return list(itertools.islice((oid for oid in found if self.has_commit(oid)), 2))
+
+    def descends(self, commit: str, ancestor: str) -> bool:
+        """Return whether a commit is another or has it behind it."""
+        return commit == ancestor or self.repository.descendant_of(commit, ancestor)
+
+    def merge_base(self, ours: str, theirs: str) -> str | None:
+        """Return the best common ancestor of two commits, or None."""
+        base = self.repository.merge_base(ours, theirs)
+        return None if base is None else str(base)
+
+    def walk(self, head: str) -> Iterator[RawCommit]:
+        """Yield a commit and all behind it, children before parents."""
+        return commits.walk(self.commit, head)
+
+    def forget(self) -> None:
+        """Drop what is remembered; garbage collection has removed some of it."""
+        self._trees.clear()
+        self._pointers.clear()
+        self._commits.clear()
+
+    def tidy(self) -> None:
+        """Pack loose objects, or packs, when they have become many; else do next to nothing."""
+        if not self._untidy():
+            return
+        with locks.try_exclusive(self.layout.packing) as had:
+            if had and self._untidy():
+                self.repack()
+
+    def _untidy(self) -> bool:
+        objects = self.layout.git_objects
+        with suppress(FileNotFoundError):
+            if len(os.listdir(objects / "17")) >= LOOSE_SAMPLE:
+                return True
+        return sum(name.endswith(".pack") for name in os.listdir(objects / "pack")) > MANY_PACKS
+
+    def repack(self, wanted: Iterable[str] | None = None) -> None:
+        """Write objects into one pack and remove the files that held them.
+
+        Args:
+            wanted: Ids of objects to keep; all that are stored if None.
+        """
+        loose = loose_files(self.layout)
+        old = sorted((self.layout.git_objects / "pack").glob("*.pack"))
+        if wanted is None and len(old) <= MANY_PACKS:
+            old, wanted = [], [oid for oid, _ in loose]
+        self._reopen()
+        builder = pygit2.PackBuilder(self.repository)
+        for oid in self.repository.odb if wanted is None else wanted:
+            builder.add(oid)
+        if len(builder):
+            old = [file for file in old if file.stem != self._write_pack(builder, old)]
+        for _, file in loose:
+            file.unlink(missing_ok=True)
+        for file in old:
+            for part in sorted(file.parent.glob(f"{file.stem}.*")):  # .idx goes before .pack
+                part.unlink(missing_ok=True)
+        self._reopen()
+
+    def _write_pack(self, builder: pygit2.PackBuilder, old: list[Path]) -> str:
+        folder = self.layout.temporary / f"pack-{uuid.uuid4().hex}"
+        folder.mkdir(parents=True)
+        builder.write(str(folder))
+        (made,) = folder.glob("*.pack")
+        _publish_pack(made, self.layout.git_objects / "pack")
+        folder.rmdir()
+        return made.stem
+
+
+def _publish_pack(made: Path, home: Path) -> None:
+    """Move a finished pack to where Git looks; a pack without its index is not seen."""
+    parts = [made, made.with_suffix(".idx")]
+    disk.make_durable(parts, ())
+    for part in parts:
+        part.chmod(0o444)
+        part.replace(home / part.name)
+    disk.sync_folder(home)
+
+
+def loose_files(layout: Layout) -> list[tuple[str, Path]]:
+    """Return id and file of each Git object that lies alone."""
+    found = []
+    for folder in layout.git_objects.iterdir():
+        if len(folder.name) == 2:  # noqa: PLR2004 — the first byte of an id in hex
+            found += [
+                (folder.name + file.name, file)
+                for file in folder.iterdir()
+                if len(file.name) == 38  # noqa: PLR2004 — the other nineteen
+            ]
+    return found
+
+
+def _remember(known: dict[_Key, _Value], key: _Key, value: _Value, most: int) -> None:
+    if len(known) >= most:
+        known.clear()
+    known[key] = value
+
+
+class Batch:
+    """Git objects that are written together, durably, before a ref names them."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._objects: dict[bytes, tuple[str, bytes]] = {}
+
+    def add(self, kind: str, data: bytes) -> bytes:
+        """Take an object; return its id."""
+        oid = packs.git_id(kind, data)
+        self._objects[oid] = (kind, data)
+        return oid
+
+    def tree(self, oid: bytes) -> Tree:
+        """Return a folder that was added or that is stored."""
+        added = self._objects.get(oid)
+        return self._git.tree(oid) if added is None else trees.parse(added[1])
+
+    def write(self) -> None:
+        """Put all on disk."""
+        if len(self._objects) <= FEW:
+            self._write_loose()
+        else:
+            self._write_pack()
+        self._objects.clear()
+
+    def _write_loose(self) -> None:
+        layout = self._git.layout
+        written: list[Path] = []
+        for oid, (kind, data) in self._objects.items():
+            name = oid.hex()
+            target = layout.git_objects / name[:2] / name[2:]
+            half = layout.temporary / f"{uuid.uuid4().hex}.object"
+            half.write_bytes(packs.loose_file(kind, data))
+            target.parent.mkdir(exist_ok=True)
+            half.replace(target)
+            written.append(target)
+        disk.make_durable(written, {file.parent for file in written} | {layout.git_objects})
+
+    def _write_pack(self) -> None:
+        layout = self._git.layout
+        half = layout.temporary / f"{uuid.uuid4().hex}.pack"
+        places = packs.pack(self._objects, half)
+        made = half.with_name(f"pack-{places[-1][0].hex()}.pack")
+        made.with_suffix(".idx").write_bytes(packs.index(places))
+        half.replace(made)
+        _publish_pack(made, layout.git_objects / "pack")

@@ -1,0 +1,160 @@
+"""The embedded lake: a folder with one bare Git repository for each dataset."""
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import pygit2
+
+from registry.errors import ConflictError, InvalidInputError, NotFoundError
+from registry.lake.local import disk, refs
+from registry.lake.local.disk import translated
+from registry.lake.local.git import Batch, Git
+from registry.lake.local.layout import Layout
+from registry.lake.local.repository import LocalRepository
+from registry.lake.local.transaction import write_commit
+from registry.lake.names import check_repository, default_author
+
+__all__ = ["LocalLake", "initialise", "open_lake"]
+
+MARK = "lake.json"
+FORMAT = {"format": "eolab-lake", "version": 1}
+FIRST_MESSAGE = "Begin"
+
+_CONFIG = {
+    "gc.auto": "0",
+    "gc.pruneExpire": "never",
+    "receive.denyDeletes": "true",
+    "receive.denyNonFastForwards": "true",
+}
+"""Git's own clean-up knows nothing of sessions and views; eolab gc does it."""
+
+
+def initialise(folder: Path) -> "LocalLake":
+    """Make a folder a lake, or return the lake that it is.
+
+    Raises:
+        InvalidInputError: The folder holds something else.
+    """
+    mark = folder / MARK
+    with translated(f"make a lake at {folder}"):
+        if not mark.exists():
+            if folder.exists() and (not folder.is_dir() or _holds_something_else(folder)):
+                raise InvalidInputError(
+                    f"{folder} holds something that is no lake", hint="name a new or empty folder"
+                )
+            for part in ("repositories", "tmp"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+            temporary = folder / "tmp" / f"{uuid.uuid4().hex}.mark"
+            disk.write_atomically(mark, json.dumps(FORMAT).encode() + b"\n", temporary=temporary)
+    return open_lake(folder)
+
+
+def _holds_something_else(folder: Path) -> bool:
+    return any(child.name not in {"repositories", "tmp"} for child in folder.iterdir())
+
+
+def open_lake(folder: Path) -> "LocalLake":
+    """Open the lake that a folder is.
+
+    Raises:
+        NotFoundError: It is none.
+        InvalidInputError: It was made by a newer version.
+    """
+    with translated(f"open the lake at {folder}"):
+        try:
+            mark = json.loads((folder / MARK).read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+            raise NotFoundError(f"there is no lake at {folder}", hint="make one: eolab init") from error
+    if not isinstance(mark, dict) or mark.get("format") != FORMAT["format"]:
+        raise NotFoundError(f"there is no lake at {folder}", hint="make one: eolab init")
+    if mark.get("version") != FORMAT["version"]:
+        raise InvalidInputError(
+            f"the lake at {folder} has format {mark.get('version')}; this program knows "
+            f"{FORMAT['version']}",
+            hint="update eolab",
+        )
+    return LocalLake(folder)
+
+
+class LocalLake:
+    """A set of repositories in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address: str = folder.as_uri()
+
+    def __repr__(self) -> str:
+        return f"LocalLake({self.address!r})"
+
+    def create(self, name: str) -> LocalRepository:
+        """Make a repository with an empty first commit on ``main``; ConflictError if it exists."""
+        home = self.folder / "repositories" / check_repository(name)
+        if home.exists():
+            raise _exists(name)
+        half = self.folder / "tmp" / f"{uuid.uuid4().hex}.git"
+        with translated(f"make repository '{name}'"):
+            try:
+                _make_repository(half)
+                half.rename(home)
+            except OSError as error:
+                shutil.rmtree(half, ignore_errors=True)
+                if home.exists():
+                    raise _exists(name) from error
+                raise
+            disk.sync_folder(home.parent)
+        return LocalRepository(home)
+
+    def repository(self, name: str) -> LocalRepository:
+        """Return a repository; NotFoundError if there is none of that name."""
+        home = self.folder / "repositories" / check_repository(name)
+        if not home.is_dir():
+            raise NotFoundError(f"there is no dataset '{name}'", hint="list them: eolab list")
+        return LocalRepository(home)
+
+    def repositories(self) -> list[str]:
+        """Return the names of the repositories, sorted."""
+        with translated("list the lake"):
+            return sorted(os.listdir(self.folder / "repositories"))
+
+    def delete(self, name: str) -> None:
+        """Remove a repository with its history."""
+        home = self.repository(name)._layout.root  # noqa: SLF001 — the lake made it
+        with translated(f"delete '{name}'"):
+            gone = self.folder / "tmp" / f"{uuid.uuid4().hex}.deleted"
+            home.rename(gone)
+            shutil.rmtree(gone)
+
+
+def _exists(name: str) -> ConflictError:
+    return ConflictError(f"there is a dataset '{name}' already", hint="choose another name, or use it")
+
+
+def _make_repository(root: Path) -> None:
+    git = pygit2.init_repository(
+        str(root), bare=True, initial_head="main",
+        flags=pygit2.enums.RepositoryInitFlag.BARE | pygit2.enums.RepositoryInitFlag.MKPATH,
+    )  # fmt: skip
+    for key, value in _CONFIG.items():
+        git.config[key] = value
+    shutil.rmtree(root / "hooks", ignore_errors=True)
+    (root / "info").mkdir(exist_ok=True)
+    (root / "info" / "attributes").write_text("* filter=lfs diff=lfs merge=lfs -text\n")
+    layout = Layout(root)
+    for folder in (
+        layout.objects, layout.sessions, layout.views, layout.leases, layout.temporary,
+        layout.git_objects / "pack", root / "refs" / "tags",
+    ):  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+    for lock in (layout.refs_lock, layout.gate, layout.turnstile, layout.packing):
+        lock.touch()
+    reader = Git(layout)
+    batch, author = Batch(reader), default_author()
+    first = write_commit(
+        reader, batch, tree=batch.add("tree", b""), parents=(), message=FIRST_MESSAGE,
+        author=author, metadata={},
+    )  # fmt: skip
+    with refs.locked(layout) as held:
+        held.move(refs.branch("main"), expected=None, to=first, operation="create", author=author)

@@ -1,0 +1,155 @@
+"""A writable view of a branch: a private folder whose changes become commits."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple
+
+from registry.errors import CorruptError, InvalidInputError
+from registry.lake.contract import Commit
+from registry.lake.local import folders, gate, objects, refs, views
+from registry.lake.local.disk import translated
+from registry.lake.local.git import Git
+from registry.lake.local.pointers import Pointer
+from registry.lake.local.sessions import Session
+from registry.lake.local.transaction import LocalTransaction
+
+__all__ = ["LocalWorkspace"]
+
+
+class _Known(NamedTuple):
+    """A file as it was when the folder and ``head`` were last the same."""
+
+    pointer: Pointer
+    inode: int
+    size: int
+    changed: int
+    shared: bool
+
+
+Transact = Callable[..., AbstractContextManager[LocalTransaction]]
+"""Opens a transaction on the workspace's branch."""
+
+
+class LocalWorkspace:
+    """A private folder made from a branch; lives as long as its session."""
+
+    def __init__(self, git: Git, session: Session, *, branch: str, transact: Transact) -> None:
+        self.path: Path = session.folder / "files"
+        self.head: str
+        self._git = git
+        self._session = session
+        self._branch = branch
+        self._transact = transact
+        self._known: dict[str, _Known] = {}
+        self._lay()
+
+    def _lay(self) -> None:
+        self.path.mkdir()
+        with gate.adding(self._git.layout):
+            self.head = refs.existing(self._git.layout, self._branch)
+            self._session.pin(self.head)
+            raw = self._git.commit(self.head)
+            old = raw.commit.at.timestamp()
+            tables = self._tables(raw.tree)
+            share = _sharing(tables)
+            for path, file, pointer in views.lay(self._git, raw.tree, self.path, share=share):
+                shared = share(path)
+                if not shared:  # any write from now on is later, even within the clock's tick
+                    os.utime(file, (old, old))
+                self._known[path] = _know(file, pointer, shared=shared)
+
+    def _tables(self, tree: bytes) -> frozenset[str]:
+        found = set()
+        waiting = [("", tree)]
+        while waiting:
+            above, oid = waiting.pop()
+            for name, node in self._git.tree(oid).items():
+                if node.folder:
+                    path = f"{above}/{name.decode()}".lstrip("/")
+                    if name.decode() == folders.LOG:
+                        found.add(above)
+                    waiting.append((path, node.id))
+        return frozenset(found)
+
+    def commit(self, message: str, *, metadata: Mapping[str, str] | None = None) -> Commit:
+        """Commit what differs from ``head`` by compare-and-swap on the branch.
+
+        Returns:
+            The new commit, or the head where nothing differs.
+
+        Raises:
+            ConflictError: The branch has moved since; nothing is lost, the folder stays.
+            InvalidInputError: Something in the folder cannot be stored, such as a link.
+            CorruptError: A stored object was written in place through the folder.
+        """
+        with translated("read the workspace"):
+            found = dict(_files(self.path))
+        tables = folders.tables_in(found)
+        found = {p: f for p, f in found.items() if not folders.is_scratch(p, tables)}
+        fresh = [path for path, file in found.items() if self._differs(path, file)]
+        gone = [path for path in self._known if path not in found]
+        share = _sharing(tables)
+        with self._transact(message=message, metadata=metadata, expected=self.head) as transaction:
+            for path in gone:
+                transaction.remove(path)
+            entries = transaction.take_files(
+                (path, Path(found[path]), "link" if share(path) else "copy") for path in fresh
+            )
+        assert_committed = transaction.commit
+        if assert_committed is None:  # pragma: no cover — a closed transaction has its commit
+            raise CorruptError("the transaction did not end", hint="report this")
+        for path in gone:
+            del self._known[path]
+        for entry in entries:
+            pointer = Pointer(entry.sha256, entry.size)
+            file = Path(found[entry.path])
+            self._known[entry.path] = _know(file, pointer, shared=share(entry.path))
+        self.head = assert_committed.id
+        self._session.pin(self.head)
+        return assert_committed
+
+    def _differs(self, path: str, file: str) -> bool:
+        known = self._known.get(path)
+        if known is None:
+            return True
+        status = os.stat(file)
+        same = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if same == (known.inode, known.size, known.changed):
+            return False
+        if known.shared and status.st_ino == known.inode:
+            self._refuse_damage(path, file, known)
+        return True
+
+    def _refuse_damage(self, path: str, file: str, known: _Known) -> None:
+        """A stored object's age changes when it is stored again; its bytes never may."""
+        if objects.digest(Path(file)) != known.pointer:
+            raise CorruptError(
+                f"'{path}' was written in place, and with it stored object {known.pointer.sha256}",
+                hint="restore the object from a copy; write table files only under new names",
+            )
+
+
+def _sharing(tables: frozenset[str]) -> Callable[[str], bool]:
+    return lambda path: folders.is_immutable(path, tables)
+
+
+def _know(file: Path, pointer: Pointer, *, shared: bool) -> _Known:
+    status = file.stat()
+    return _Known(pointer, status.st_ino, status.st_size, status.st_mtime_ns, shared)
+
+
+def _files(folder: Path, before: str = "") -> Iterator[tuple[str, str]]:
+    with os.scandir(folder) as found:
+        for item in found:
+            path = before + item.name
+            if item.is_dir(follow_symlinks=False):
+                yield from _files(Path(item.path), f"{path}/")
+            elif item.is_file(follow_symlinks=False):
+                yield path, item.path
+            else:
+                raise InvalidInputError(
+                    f"'{path}' in the workspace is neither a file nor a folder",
+                    hint="replace links and the like by plain files",
+                )
