@@ -1,0 +1,374 @@
+"""A table's log, read by the lab itself before any engine may open the table.
+
+delta-rs, Spark and an unlocked DuckDB follow whatever path a log names, to other people's files
+too. So every action of every log file is read here first: paths must be plain, relative, and
+files of this very table; what the lab does not know is refused.
+
+References:
+    Delta Transaction Log Protocol, https://github.com/delta-io/delta/blob/master/PROTOCOL.md.
+"""
+
+import functools
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from registry.errors import InvalidInputError
+from registry.lake.contract import Location
+from registry.tables.errors import TableNotFoundError, UnsafeTableError
+from registry.tables.types import arrow_schema
+
+__all__ = [
+    "LOG",
+    "DataFile",
+    "Root",
+    "Snapshot",
+    "folder_of",
+    "snapshot",
+    "table_folder",
+    "verify_log",
+]
+
+Root = str | Path | Location
+"""A dataset's folder: the path of a view or workspace, or its location."""
+
+LOG = "_delta_log"
+"""Folder of a table that holds its log."""
+
+_ENTRY = re.compile(r"(\d{20})\.json")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
+_BESIDE = re.compile(r"\d{20}\.crc|\.[\w.-]+\.crc|_last_checkpoint")
+_SEGMENT = re.compile(r"(?!\.)[A-Za-z0-9_=.+-]{1,255}")
+_TABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,119})?")
+_ACTIONS = frozenset({"add", "remove", "metaData", "protocol", "commitInfo", "txn"})
+_READER_FEATURES: frozenset[str] = frozenset()
+_WRITER_FEATURES = frozenset({"appendOnly", "invariants"})
+_MAX_LOG_FILE = 256 * 2**20
+_MAX_LOG_FILES = 50_000
+_MAX_DATA_FILE = 64 * 2**30
+_MAX_ROWS = 2**40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """One Parquet file of a table; it never changes."""
+
+    path: str
+    """Relative to the table's folder."""
+
+    size: int
+    """Bytes it has."""
+
+    rows: int | None = None
+    """Rows it has, where the log says so."""
+
+    stats: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """Delta's statistics: ``minValues``, ``maxValues``, ``nullCount`` of small columns."""
+
+    order: str = "~"
+    """Where its rows stand among other files'; unsaid sorts last."""
+
+    added: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """The log's own action, to be said again elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a table is made of at the end of its log, after every check."""
+
+    name: str
+    """The table's name below the dataset's root."""
+
+    folder: Path
+    """The table's folder."""
+
+    version: int
+    """Number of the last log entry; of no meaning outside the log."""
+
+    files: tuple[DataFile, ...]
+    """Active data files, in the order of their rows."""
+
+    arrow: pa.Schema
+    """Columns, as the log states them."""
+
+    metadata: Mapping[str, Any]
+    """The log's ``metaData`` action."""
+
+    protocol: Mapping[str, Any]
+    """The log's ``protocol`` action."""
+
+    @property
+    def configuration(self) -> Mapping[str, str]:
+        """What the table says about itself as a whole."""
+        return self.metadata.get("configuration") or {}
+
+    def paths(self, files: Iterable[DataFile] | None = None) -> list[str]:
+        """Return where data files lie; all of them unless some are given."""
+        return [str(self.folder / one.path) for one in (self.files if files is None else files)]
+
+
+def folder_of(root: Root) -> Path:
+    """Return a dataset root as a folder on this machine.
+
+    Raises:
+        InvalidInputError: It is somewhere else.
+    """
+    uri = root.uri if isinstance(root, Location) else str(root)
+    if "://" in uri and not uri.startswith("file://"):
+        raise InvalidInputError(
+            f"tables at {uri.split('://')[0]}:// cannot be opened",
+            hint="give the folder of a view or workspace",
+        )
+    return Path(uri.removeprefix("file://"))
+
+
+def table_folder(root: Root, name: str) -> Path:
+    """Return where a table lies, whether or not it is there.
+
+    Raises:
+        InvalidInputError: The name cannot be a table's.
+    """
+    if not _TABLE.fullmatch(name) or ".." in name:
+        raise InvalidInputError(
+            f"{name!r} cannot name a table",
+            hint="use letters, digits, _ . - and at most one /, as in splits/default",
+        )
+    return folder_of(root) / name
+
+
+def verify_log(root: Root, name: str) -> None:
+    """Check a table's log, so that any engine may open the table afterwards.
+
+    Raises:
+        TableNotFoundError: There is no such table.
+        UnsafeTableError: The log names a file that is not the table's own, or says something
+            that the lab does not know.
+    """
+    snapshot(root, name)
+
+
+def snapshot(root: Root, name: str) -> Snapshot:
+    """Read and check a table's log; return what the table is made of.
+
+    Raises:
+        TableNotFoundError: There is no such table.
+        UnsafeTableError: As for :func:`verify_log`.
+    """
+    folder = table_folder(root, name)
+    base = folder_of(root)
+    for part in (folder, *folder.parents):
+        if part == base:
+            break
+        if part.is_symlink():
+            raise _unsafe(f"table {name!r} lies behind a symbolic link")
+    if not (folder / LOG).is_dir():
+        raise TableNotFoundError(
+            f"there is no table {name!r} in this version", hint="list them: eolab show"
+        )
+    if (folder / LOG).is_symlink():
+        raise _unsafe(f"the log of table {name!r} is a symbolic link")
+    found = _read(folder, name, _listing(folder / LOG))
+    for one in found.files:
+        _check_present(folder, one.path, one.size)
+    return found
+
+
+def _listing(log: Path) -> tuple[tuple[str, int, int, int], ...]:
+    found = []
+    with os.scandir(log) as entries:
+        for entry in entries:
+            facts = entry.stat(follow_symlinks=False)
+            known = any(p.fullmatch(entry.name) for p in (_ENTRY, _CHECKPOINT, _BESIDE))
+            if not stat.S_ISREG(facts.st_mode) or not known:
+                raise _unsafe(f"a table's log holds {entry.name!r:.80}, which belongs to no log")
+            if facts.st_size > _MAX_LOG_FILE:
+                raise _unsafe(f"log file {entry.name} has {facts.st_size} bytes")
+            found.append((entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ino))
+    if len(found) > _MAX_LOG_FILES:
+        raise _unsafe(f"a table's log has {len(found)} files; {_MAX_LOG_FILES} is the limit")
+    return tuple(sorted(found))
+
+
+# A log that was read once is not read again while its files stay the same.
+@functools.lru_cache(maxsize=256)
+def _read(folder: Path, table: str, listing: tuple[tuple[str, int, int, int], ...]) -> Snapshot:
+    log = folder / LOG
+    names = [name for name, *_ in listing]
+    entries = sorted(int(m[1]) for m in map(_ENTRY.fullmatch, names) if m)
+    checkpoints = sorted(int(m[1]) for m in map(_CHECKPOINT.fullmatch, names) if m)
+    for name in names:
+        if name.endswith(".crc") and not name.startswith("."):
+            _check_sums(log / name)
+    for version in checkpoints[:-1]:
+        _consume(_checkpoint_actions(log, version))
+    start = checkpoints[-1] if checkpoints else -1
+    for version in entries:
+        if version <= start:
+            _consume(_entry_actions(log, version))
+    later = [version for version in entries if version > start]
+    if later != list(range(start + 1, start + 1 + len(later))) or (not later and start < 0):
+        raise _unsafe(f"the log of {folder.name!r} has a gap: its entries are {later[:5]}…")
+    first = _checkpoint_actions(log, start) if start >= 0 else iter(())
+    rest = (action for version in later for action in _entry_actions(log, version))
+    return _replay(folder, table, start + len(later), (*first, *rest))
+
+
+def _consume(actions: Iterator[tuple[str, Any]]) -> None:
+    for _ in actions:
+        pass
+
+
+def _replay(folder: Path, table: str, version: int, actions: Iterable[tuple[str, Any]]) -> Snapshot:
+    files: dict[str, Any] = {}
+    metadata: Any = None
+    protocol: Any = None
+    for kind, body in actions:
+        if kind == "add":
+            files[body["path"]] = body
+        elif kind == "remove":
+            files.pop(body["path"], None)
+        elif kind == "metaData":
+            metadata = body
+        elif kind == "protocol":
+            protocol = body
+    if metadata is None or protocol is None:
+        raise _unsafe(f"the log of {folder.name!r} states no schema or no protocol")
+    active = (_data_file(body) for body in files.values())
+    return Snapshot(
+        name=table,
+        folder=folder,
+        version=version,
+        files=tuple(sorted(active, key=lambda one: (one.order, one.path))),
+        arrow=arrow_schema(metadata["schemaString"]),
+        metadata=metadata,
+        protocol=protocol,
+    )
+
+
+def _entry_actions(log: Path, version: int) -> Iterator[tuple[str, Any]]:
+    for line in (log / f"{version:020d}.json").read_bytes().splitlines():
+        if line.strip():
+            try:
+                action = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise _unsafe(f"log entry {version} is not JSON") from error
+            yield _checked(action)
+
+
+def _checkpoint_actions(log: Path, version: int) -> Iterator[tuple[str, Any]]:
+    try:
+        with pq.ParquetFile(log / f"{version:020d}.checkpoint.parquet") as file:
+            for batch in file.iter_batches(batch_size=1024):
+                for row in batch.to_pylist(maps_as_pydicts="lossy"):
+                    stated = {kind: body for kind, body in row.items() if body is not None}
+                    if stated:
+                        yield _checked(stated)
+    except (pa.ArrowException, OSError) as error:
+        raise _unsafe(f"checkpoint {version} cannot be read") from error
+
+
+def _check_sums(file: Path) -> None:
+    try:
+        stated = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise _unsafe(f"{file.name} is not JSON") from error
+    for body in stated.get("allFiles") or [] if isinstance(stated, dict) else []:
+        _checked({"add": body})
+
+
+def _checked(action: Any) -> tuple[str, Any]:  # noqa: ANN401 — a JSON value, unchecked
+    if not isinstance(action, dict) or len(action) != 1:
+        raise _unsafe("a log entry is not one action a line")
+    ((kind, body),) = action.items()
+    if kind not in _ACTIONS or not isinstance(body, dict):
+        raise _unsafe(f"a log holds an action {kind!r:.60} that the lab does not know")
+    if kind in {"add", "remove"}:
+        _check_path(body.get("path"))
+        if body.get("deletionVector") or body.get("partitionValues"):
+            raise _unsafe("a table has deletion vectors or partitions, which the lab does not read")
+    elif kind == "protocol":
+        _check_protocol(body)
+    elif kind == "metaData":
+        _check_metadata(body)
+    return kind, body
+
+
+def _check_path(path: Any) -> None:  # noqa: ANN401 — a JSON value, unchecked
+    parts = path.split("/") if isinstance(path, str) else [""]
+    plain = all(_SEGMENT.fullmatch(part) and ".." not in part for part in parts)
+    if not plain or parts[0] == LOG:
+        raise _unsafe(f"a log names {path!r:.120}, which is no plain path inside its table")
+
+
+def _check_protocol(body: Mapping[str, Any]) -> None:
+    reader = body.get("minReaderVersion")
+    features = set(body.get("readerFeatures") or ())
+    if reader not in {1, 3} or not features <= _READER_FEATURES:
+        raise _unsafe(
+            f"a table needs reader version {reader!r:.20} with {sorted(map(str, features))}"
+        )
+
+
+def _check_metadata(body: Mapping[str, Any]) -> None:
+    if not isinstance(body.get("schemaString"), str) or body.get("partitionColumns"):
+        raise _unsafe("a table is partitioned or states no schema")
+    stated = body.get("format") or {"provider": "parquet"}
+    if stated.get("provider") != "parquet":
+        raise _unsafe(f"a table's files are {stated.get('provider')!r:.40}, not Parquet")
+    configuration = body.get("configuration") or {}
+    if configuration.get("delta.columnMapping.mode", "none") != "none":
+        raise _unsafe("a table maps its columns to other names")
+    arrow_schema(body["schemaString"])
+
+
+def _data_file(body: Mapping[str, Any]) -> DataFile:
+    path, size = body["path"], body.get("size")
+    if not isinstance(size, int) or not 0 < size <= _MAX_DATA_FILE:
+        raise _unsafe(f"a log says that {path!r:.120} has {size!r:.40} bytes")
+    stats = _statistics(body.get("stats"))
+    rows = stats.get("numRecords")
+    if rows is not None and (not isinstance(rows, int) or not 0 <= rows <= _MAX_ROWS):
+        raise _unsafe(f"a log says that {path!r:.120} has {rows!r:.40} rows")
+    order = (body.get("tags") or {}).get("order")
+    made = DataFile(path=path, size=size, rows=rows, stats=stats, added=body)
+    return replace(made, order=order) if isinstance(order, str) else made
+
+
+def _check_present(folder: Path, path: str, size: int) -> None:
+    inner = folder
+    for part in path.split("/"):
+        inner /= part
+        try:
+            facts = inner.lstat()
+        except OSError as error:
+            raise _unsafe(f"a log names {path!r:.120}, which is not there") from error
+        if stat.S_ISLNK(facts.st_mode):
+            raise _unsafe(f"{path!r:.120} lies behind a symbolic link")
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size != size:
+        raise _unsafe(f"a log says that {path!r:.120} has {size} bytes; it has {facts.st_size}")
+
+
+def _statistics(text: Any) -> dict[str, Any]:  # noqa: ANN401 — a JSON value, unchecked
+    if not isinstance(text, str) or not text:
+        return {}
+    try:
+        stats = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _unsafe("a log's statistics are not JSON") from error
+    return stats if isinstance(stats, dict) else {}
+
+
+def _unsafe(problem: str) -> UnsafeTableError:
+    return UnsafeTableError(
+        problem,
+        hint="do not open this table; restore it from another lake, or from an older version",
+    )
