@@ -11,18 +11,43 @@ from typing import IO, Any, Final
 
 import pyarrow as pa
 
+from registry.catalog.registry import Registry
 from registry.errors import RegistryError, UnavailableError
 from registry.query.limits import Limits
 from registry.query.parsing import parse
-from registry.query.sources import Resolve, views_of
+from registry.query.sources import Resolve, folders_of_version, views_of
 from registry.query.views import View
 
-__all__ = ["run"]
+__all__ = ["run", "sql"]
 
 MOST_ERROR_BYTES: Final = 64 * 1024
 """What is read of a process's last words."""
 
 DECODERS: Final = ("chip_bytes", "chip_stats", "chip_value", "chip_values")
+
+
+def sql(registry: Registry, text: str, *, limits: Limits | None = None) -> pa.RecordBatchReader:
+    """Ask the datasets of a lake a question in SQL.
+
+    Tables are written ``"name@ref".table``; one query may join several refs. It runs in a process
+    of its own, which sees those tables and nothing else: no file, no network, no setting.
+
+    Args:
+        registry: Where refs are looked up.
+        text: One ``SELECT``; the dialect is DuckDB's, with its spatial functions.
+        limits: Time, memory, threads and rows that it may use; 60 seconds and 2 GiB by default.
+
+    Returns:
+        The rows, as they come. Geometries are GeoArrow's WKB.
+
+    Raises:
+        InvalidInputError: Not a query, or one that the engine cannot make sense of.
+        ForbiddenError: It reaches for files, network or settings.
+        NotFoundError: No such dataset, version, branch or table.
+        RejectedError: More rows than the limits allow.
+        UnavailableError: Out of time or memory.
+    """
+    return run(text, lambda ref: folders_of_version(registry.resolve(ref)), limits)
 
 
 def run(text: str, resolve: Resolve, limits: Limits | None = None) -> pa.RecordBatchReader:

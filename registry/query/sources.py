@@ -3,16 +3,26 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
+from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
 from registry.query.engine import quoted
 from registry.query.parsing import TableName
 from registry.query.views import CRS84, View
+from registry.tables.log import snapshot
 
-__all__ = ["Resolve", "sql_type", "table_names", "views_of"]
+__all__ = [
+    "ITEMS",
+    "SLICES",
+    "Resolve",
+    "folders_of_version",
+    "sql_type",
+    "table_names",
+    "views_of",
+]
 
 _TYPE_NAMES: Final = {
     pa.bool_(): "BOOLEAN",
@@ -28,10 +38,13 @@ _TYPE_NAMES: Final = {
 Resolve = Callable[[str], Sequence[Path]]
 """Where a ref's tables are: its own folder first, then those of what was derived from it."""
 
-ITEMS = "items"
+ITEMS: Final = "items"
 """The table that ``items.parquet`` is seen as."""
 
-MOST_DEPTH = 2
+SLICES: Final = "slices"
+"""Folder whose Parquet files are seen as tables: ``slices/<id>``."""
+
+MOST_DEPTH: Final = 2
 """Table names have at most two parts: ``samples``, ``splits/default``."""
 
 
@@ -80,7 +93,7 @@ def _views(ref: str, tables: Iterable[str], folders: Sequence[Path]) -> Iterator
         if table.lower() not in found:
             raise _no_table(ref, table, [name for name, _ in found.values()])
         name, path = found[table.lower()]
-        yield _items_view(ref, path) if path.is_file() else _delta_view(ref, name, path)
+        yield _file_view(ref, name, path) if path.is_file() else _delta_view(ref, name, path)
 
 
 def _no_table(ref: str, table: str, there: list[str]) -> NotFoundError:
@@ -88,6 +101,16 @@ def _no_table(ref: str, table: str, there: list[str]) -> NotFoundError:
     meant = f"did you mean {close[0]!r}? " if close else ""
     listed = ", ".join(sorted(there)) or "none"
     return NotFoundError(f"{ref!r} has no table {table!r}", hint=f"{meant}its tables are: {listed}")
+
+
+def folders_of_version(version: Version) -> tuple[Path, ...]:
+    """Return where a version's tables are: its own folder, then that of what is derived."""
+    derived = version.derived
+    if version.tag is None:
+        branch = f"derived/{version.commit.id}"
+        at = version.repository.branches(branch).get(branch)
+        derived = None if at is None else version.repository.locate(at)
+    return (version.root.path,) if derived is None else (version.root.path, derived.path)
 
 
 def table_names(folders: Sequence[Path]) -> list[str]:
@@ -101,8 +124,9 @@ def _tables(folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
         root = folder.resolve()
         for log in sorted(_logs(root)):
             yield log.parent.relative_to(root).as_posix(), log.parent
-        if (root / "items.parquet").is_file():
-            yield ITEMS, root / "items.parquet"
+        for file in (root / f"{ITEMS}.parquet", *sorted(root.glob(f"{SLICES}/*.parquet"))):
+            if file.is_file() and not file.is_symlink():
+                yield file.relative_to(root).as_posix().removesuffix(".parquet"), file
 
 
 def _logs(root: Path) -> Iterator[Path]:
@@ -110,31 +134,23 @@ def _logs(root: Path) -> Iterator[Path]:
         yield from root.glob("/".join(["*"] * depth) + "/_delta_log")
 
 
-def _items_view(ref: str, path: Path) -> View:
-    return View(
-        ref=ref, table=ITEMS, folder=str(path.parent), files=(str(path),), columns={}, geometry={}
-    )
+def _file_view(ref: str, name: str, path: Path) -> View:
+    return View(ref=ref, table=name, folder=str(path.parent), files=(str(path),), columns={})
 
 
 def _delta_view(ref: str, name: str, path: Path) -> View:
-    schema, files = _active(path)
-    columns = {field.name: sql_type(field.type) for field in schema}
+    depth = name.count("/") + 1
+    found = snapshot(path.parents[depth - 1], name)
+    columns = {field.name: sql_type(field.type) for field in found.arrow}
     crs = CRS84 if name == "samples" else ""
     return View(
         ref=ref,
         table=name,
         folder=str(path),
-        files=tuple(files),
+        files=tuple(found.paths()),
         columns=columns,
         geometry={"geometry": crs} if columns.get("geometry") == "BLOB" else {},
     )
-
-
-def _active(path: Path) -> tuple[pa.Schema, list[str]]:
-    from deltalake import DeltaTable
-
-    table: Any = DeltaTable(path)
-    return pa.schema(table.schema().to_arrow()), sorted(table.file_uris())
 
 
 def sql_type(kind: pa.DataType) -> str:

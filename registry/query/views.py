@@ -13,7 +13,7 @@ import duckdb
 
 from registry.query.engine import quoted, text_literal
 
-__all__ = ["CRS84", "View", "create_views", "folders_of"]
+__all__ = ["CRS84", "View", "as_geometry", "create_views", "derived_sql", "folders_of"]
 
 CRS84 = "OGC:CRS84"
 """Longitude and latitude on WGS 84, in degrees, in this order."""
@@ -107,10 +107,14 @@ def _column_sql(view: View, name: str, declared: str, found: str | None) -> str:
     else:
         value = column
     if name in view.geometry:
-        value = f"ST_GeomFromWKB({value})"
-        if crs := view.geometry[name]:
-            value = f"ST_SetCRS({value}, {text_literal(crs)})"
+        value = as_geometry(value, view.geometry[name])
     return column if value == column else f"{value} AS {column}"
+
+
+def as_geometry(value: str, crs: str) -> str:
+    """Return SQL that turns WKB into a geometry; ``crs`` may be an empty text."""
+    geometry = f"ST_GeomFromWKB({value})"
+    return f"ST_SetCRS({geometry}, {text_literal(crs)})" if crs else geometry
 
 
 def derived_sql(ref: str, tables: Iterable[str]) -> Iterator[str]:
@@ -133,7 +137,7 @@ def derived_sql(ref: str, tables: Iterable[str]) -> Iterator[str]:
 
 
 _CHIPS = """
-CREATE VIEW {schema}.chips AS
+CREATE OR REPLACE VIEW {schema}.chips AS
     SELECT a.sample, a.asset, struct_pack(
         codec := p.codec, dtype := a.dtype, shape := a.shape, nodata := a.nodata, data := p.data
     ) AS chip
@@ -141,7 +145,7 @@ CREATE VIEW {schema}.chips AS
 """
 
 _CHIP = """
-CREATE MACRO {schema}.chip(wanted_sample, wanted_asset) AS (
+CREATE OR REPLACE MACRO {schema}.chip(wanted_sample, wanted_asset) AS (
     SELECT c.chip FROM {schema}.chips c
     WHERE c.sample = wanted_sample AND c.asset = wanted_asset
 )
@@ -151,7 +155,7 @@ CREATE MACRO {schema}.chip(wanted_sample, wanted_asset) AS (
 # west is greater than its east crosses it: RFC 7946, 5.2). Each is a chain of ANDs on single
 # columns, because only those let row groups be skipped by their statistics.
 _SAMPLES_IN = """
-CREATE MACRO {schema}.samples_in(west, south, east, north) AS TABLE
+CREATE OR REPLACE MACRO {schema}.samples_in(west, south, east, north) AS TABLE
     SELECT * FROM {schema}.samples
     WHERE west <= east AND bbox.xmin <= bbox.xmax AND bbox.xmin <= east AND bbox.xmax >= west
       AND bbox.ymin <= north AND bbox.ymax >= south
