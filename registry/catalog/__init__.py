@@ -1,0 +1,37 @@
+"""Datasets: what they promise, where they stand in their history, how they are cited."""
+
+from registry.catalog.cite import cite
+from registry.catalog.columns import column_type, column_type_text
+from registry.catalog.difference import DatasetDiff
+from registry.catalog.editing import Edited, edit_rows
+from registry.catalog.merging import MergeConflictError, Merged
+from registry.catalog.ref import Ref, caller, draft_branch
+from registry.catalog.registry import MAIN, VERDICT, Registry, connect
+from registry.catalog.spec import AssetSpec, DatasetType, Provider, Spec, Task
+from registry.catalog.version import Draft, Tombstone, Version
+
+__all__ = [
+    "MAIN",
+    "VERDICT",
+    "AssetSpec",
+    "DatasetDiff",
+    "DatasetType",
+    "Draft",
+    "Edited",
+    "MergeConflictError",
+    "Merged",
+    "Provider",
+    "Ref",
+    "Registry",
+    "Spec",
+    "Task",
+    "Tombstone",
+    "Version",
+    "caller",
+    "cite",
+    "column_type",
+    "column_type_text",
+    "connect",
+    "draft_branch",
+    "edit_rows",
+]

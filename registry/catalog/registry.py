@@ -1,0 +1,369 @@
+"""The catalogue of a lake: datasets, drafts, versions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from registry.catalog.difference import DatasetDiff, difference
+from registry.catalog.merging import Merged, merge_branches
+from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, version_number
+from registry.catalog.shelf import TOMBSTONES, Shelf
+from registry.catalog.spec import Spec
+from registry.catalog.version import CARD, Draft, Tombstone, Version
+from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from registry.lake.names import default_author
+
+if TYPE_CHECKING:
+    from registry.lake import Commit, Lake, RefUpdate, Repository
+
+__all__ = ["MAIN", "VERDICT", "Registry", "connect"]
+
+MAIN = "main"
+"""The branch that only publishing moves."""
+
+VERDICT = "verdict"
+"""Metadata of a commit: ``passed`` if a report that passed judged its tree."""
+
+_KEPT_NAMES = frozenset({MAIN, DRAFT, TOMBSTONES, "HEAD"})
+
+
+def connect(address: str | None = None) -> "Registry":
+    """Return the registry of the lake at an address.
+
+    Args:
+        address: ``file:///data/lake`` or a folder; by default ``EOLAB_LAKE``, else ``.eolab/lake``.
+
+    Raises:
+        NotFoundError: There is no lake.
+    """
+    from registry.lake import connect as connect_lake
+
+    return Registry(lake=connect_lake(address))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Every dataset of one lake."""
+
+    lake: "Lake"
+    """Where they are kept."""
+
+    # ---------------------------------------------------------------- datasets
+    def create(self, spec: Spec) -> Draft:
+        """Make a dataset whose ``main`` holds its card, and open the caller's draft.
+
+        Returns:
+            The draft.
+
+        Raises:
+            ConflictError: There is one of that name.
+        """
+        repository = self.lake.create(spec.name)
+        with repository.transaction(MAIN, message=f"create {spec.name}") as transaction:
+            transaction.put(CARD, spec.to_readme().encode())
+        repository.protect(MAIN)
+        return self.draft(spec.name)
+
+    def names(self) -> list[str]:
+        """Return the names of the datasets, sorted."""
+        return self.lake.repositories()
+
+    # ----------------------------------------------------------------- reading
+    def resolve(self, ref: Ref | str) -> Version:
+        """Return what a ref names now; what is returned never changes.
+
+        Args:
+            ref: ``name`` alone is the newest version that was not withdrawn; ``name@draft`` the
+                caller's own draft; else a tag, a branch, or the first digits of a commit.
+
+        Raises:
+            NotFoundError: There is no such dataset, version, branch or commit.
+        """
+        asked = Ref.parse(ref) if isinstance(ref, str) else ref
+        repository = self.lake.repository(asked.dataset)
+        return Shelf.of(repository).version(asked)
+
+    def versions(self, dataset: str) -> list[Version]:
+        """Return the published versions of a dataset, oldest first, withdrawn ones too."""
+        shelf = Shelf.of(self.lake.repository(dataset))
+        return [shelf.version(Ref(dataset=dataset, at=tag)) for tag in shelf.tags]
+
+    def log(self, ref: Ref | str, path: str | None = None) -> Iterator["Commit"]:
+        """Yield the commits behind a ref, newest first.
+
+        Args:
+            ref: As in :meth:`resolve`; a name alone that has no version yet is its ``main``.
+            path: Only commits that changed this table or file.
+
+        Returns:
+            The commits.
+        """
+        asked = Ref.parse(ref) if isinstance(ref, str) else ref
+        repository = self.lake.repository(asked.dataset)
+        shelf = Shelf.of(repository)
+        if asked.at is None and not shelf.tags:
+            asked = Ref(dataset=asked.dataset, at=MAIN)
+        return repository.log(shelf.where(asked), path=path)
+
+    def diff(self, before: Ref | str, after: Ref | str) -> DatasetDiff:
+        """Return what changed between two refs of one dataset, row by row.
+
+        Raises:
+            InvalidInputError: They are of two datasets.
+        """
+        return difference(self.resolve(before), self.resolve(after))
+
+    # ---------------------------------------------------------------- branches
+    def draft(self, dataset: str, branch: str | None = None) -> Draft:
+        """Open a branch for writing.
+
+        Args:
+            dataset: The dataset's name.
+            branch: A branch that exists; by default the caller's draft, which is made from
+                ``main`` if there is none, and brought up to ``main`` if all of it is published.
+
+        Returns:
+            The branch.
+
+        Raises:
+            ForbiddenError: The branch is protected: it moves by publishing alone.
+            NotFoundError: There is no such dataset or branch.
+        """
+        repository = self.lake.repository(dataset)
+        if branch is None or branch == DRAFT:
+            branch = draft_branch()
+            _freshen(repository, branch)
+        if branch in {MAIN, TOMBSTONES, *repository.protected()}:
+            raise ForbiddenError(
+                f"'{branch}' of '{dataset}' is protected",
+                hint=f"work on a draft or a branch, then: eolab publish {dataset}",
+            )
+        if branch not in repository.branches():
+            raise NotFoundError(
+                f"dataset '{dataset}' has no branch '{branch}'",
+                hint=f"make it: eolab branch {dataset} {branch}",
+            )
+        return Draft(dataset=dataset, branch=branch, repository=repository)
+
+    def branch(self, dataset: str, name: str, at: str | None = None) -> Draft:
+        """Make a branch.
+
+        Args:
+            dataset: The dataset's name.
+            name: The branch's; not ``main``, ``draft``, ``v1`` or what looks like a commit.
+            at: Where it starts: tag, branch or commit; ``main`` by default.
+
+        Returns:
+            The branch, open for writing.
+
+        Raises:
+            ConflictError: There is one of that name.
+            InvalidInputError: The name is kept for something else.
+        """
+        if name in _KEPT_NAMES or name.startswith("derived/") or is_tag(name) or _like_commit(name):
+            raise InvalidInputError(
+                f"'{name}' cannot be a branch's name: it means something else in a ref",
+                hint="choose a word, such as 'fix-labels' or 'anna/fix'",
+            )
+        repository = self.lake.repository(dataset)
+        start = Shelf.of(repository).where(Ref(dataset=dataset, at=at or MAIN))
+        repository.create_branch(name, at=start)
+        return Draft(dataset=dataset, branch=name, repository=repository)
+
+    def branches(self, dataset: str) -> dict[str, str]:
+        """Return the branches that people work on, with the commits they name."""
+        branches = self.lake.repository(dataset).branches()
+        hidden = ("staging/", "derived/")
+        return {
+            name: commit
+            for name, commit in branches.items()
+            if name != TOMBSTONES and not name.startswith(hidden)
+        }
+
+    def delete_branch(self, dataset: str, name: str) -> None:
+        """Delete a branch; the reflog keeps where it was until garbage is collected.
+
+        Raises:
+            ForbiddenError: It is protected.
+            NotFoundError: There is no such branch.
+        """
+        if name == TOMBSTONES or name.startswith("derived/"):
+            raise ForbiddenError(
+                f"'{name}' of '{dataset}' belongs to its versions", hint="leave it in place"
+            )
+        self.lake.repository(dataset).delete_branch(
+            draft_branch() if name == DRAFT else name,
+        )
+
+    def undo(self, dataset: str, branch: str) -> "RefUpdate":
+        """Take back the last movement of a branch; an undo can be undone.
+
+        Returns:
+            What was taken back.
+
+        Raises:
+            ForbiddenError: The branch is protected.
+        """
+        return self.draft(dataset, branch).repository.undo(
+            draft_branch() if branch == DRAFT else branch
+        )
+
+    def merge(
+        self,
+        dataset: str,
+        theirs: str,
+        into: str | None = None,
+        *,
+        message: str | None = None,
+        prefer: str | None = None,
+    ) -> Merged:
+        """Merge a branch into another, tables row by row.
+
+        Args:
+            dataset: The dataset's name.
+            theirs: Tag, branch or commit to merge.
+            into: Branch to merge into; the caller's draft by default. ``main`` moves by
+                publishing alone: :func:`registry.curate.publishing.merge`.
+            message: Why.
+            prefer: ``ours`` or ``theirs`` where both changed the same; None lists conflicts.
+
+        Returns:
+            What was merged.
+
+        Raises:
+            ConflictError: Both changed the same; its ``conflicts`` is the table of them.
+        """
+        draft = self.draft(dataset, into)
+        source = Shelf.of(draft.repository).where(Ref(dataset=dataset, at=theirs))
+        return merge_branches(
+            draft.repository,
+            theirs=source,
+            into=draft.branch,
+            message=message or f"merge {theirs} into {into or DRAFT}",
+            prefer=prefer,
+        )
+
+    # ---------------------------------------------------------------- versions
+    def release(self, dataset: str, *, commit: str, expected: str, message: str) -> Version:
+        """Move ``main`` to a commit that a report has passed, and tag it as the next version.
+
+        Args:
+            dataset: The dataset's name.
+            commit: What to publish; its metadata must say that its tree was judged and passed.
+            expected: Where ``main`` must stand (compare-and-swap).
+            message: What the release is about.
+
+        Returns:
+            The version.
+
+        Raises:
+            ConflictError: ``main`` stands elsewhere: somebody published meanwhile.
+            ForbiddenError: No passing report judged the commit.
+        """
+        repository = self.lake.repository(dataset)
+        if repository.commit(commit).metadata.get(VERDICT) != "passed":
+            raise ForbiddenError(
+                f"no report has passed commit {commit[:12]}", hint=f"eolab publish {dataset}"
+            )
+        if commit != expected:
+            repository.advance(MAIN, to=commit, expected=expected, operation="publish")
+        return self.tag_release(dataset, commit=commit, message=message)
+
+    def tag_release(self, dataset: str, *, commit: str, message: str) -> Version:
+        """Tag a commit of ``main`` as the next version; the tag it has if it has one.
+
+        Returns:
+            The version.
+        """
+        repository = self.lake.repository(dataset)
+        while True:
+            shelf = Shelf.of(repository)
+            known = [tag for tag, at in shelf.tags.items() if at == commit]
+            if known:
+                return shelf.version(Ref(dataset=dataset, at=known[-1]))
+            newest = max((version_number(tag) or 0 for tag in shelf.tags), default=0)
+            try:
+                repository.create_tag(f"v{newest + 1}", at=commit, message=message)
+            except ConflictError:
+                continue  # somebody took the number; each turn of this loop sees one more tag
+
+    def withdraw(self, ref: Ref | str, reason: str) -> Version:
+        """Leave a tombstone on a version: it stays readable, and says that it should not be used.
+
+        Args:
+            ref: The version: ``ships@v3``.
+            reason: Why, for whoever pinned it.
+
+        Returns:
+            The version, with its tombstone.
+
+        Raises:
+            InvalidInputError: The ref is no published version, or there is no reason.
+        """
+        asked = Ref.parse(ref) if isinstance(ref, str) else ref
+        if asked.at is None or not is_tag(asked.at):
+            raise InvalidInputError(
+                f"'{asked}' is no published version", hint=f"name one: {asked.dataset}@v1"
+            )
+        if not reason.strip():
+            raise InvalidInputError(
+                f"no reason to withdraw '{asked}' was given", hint="say why, for those who use it"
+            )
+        version = self.resolve(asked)
+        repository = version.repository
+        _ensure_branch(repository, TOMBSTONES, at=_first_commit(repository))
+        stone = Tombstone(
+            reason=reason.strip(),
+            by=default_author(),
+            at=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        )
+        with repository.transaction(TOMBSTONES, message=f"withdraw {asked}") as transaction:
+            transaction.put(f"{asked.at}.json", stone.to_json())
+        return self.resolve(asked)
+
+    def derive(self, version: Version) -> Draft:
+        """Open the branch for what is derived from a published version; made if there is none.
+
+        Returns:
+            The branch.
+
+        Raises:
+            InvalidInputError: It is not published.
+        """
+        if version.tag is None:
+            raise InvalidInputError(
+                f"'{version.ref}' is not a published version, so nothing can be kept beside it",
+                hint=f"publish it first: eolab publish {version.dataset}",
+            )
+        branch = f"derived/{version.tag}"
+        _ensure_branch(version.repository, branch, at=version.commit.id)
+        return Draft(dataset=version.dataset, branch=branch, repository=version.repository)
+
+
+def _like_commit(name: str) -> bool:
+    return len(name) >= 7 and all(digit in "0123456789abcdef" for digit in name)  # noqa: PLR2004 — the shortest prefix of a commit that a ref may be
+
+
+def _ensure_branch(repository: "Repository", name: str, *, at: str) -> None:
+    if name in repository.branches():
+        return
+    try:
+        repository.create_branch(name, at=at)
+    except ConflictError:
+        if name not in repository.branches():
+            raise
+
+
+def _first_commit(repository: "Repository") -> str:
+    return [commit.id for commit in repository.log(MAIN)][-1]
+
+
+def _freshen(repository: "Repository", branch: str) -> None:
+    """Make a draft from main, or bring one up to main that has nothing of its own."""
+    main = repository.resolve(MAIN)
+    head = repository.branches().get(branch)
+    if head is None:
+        _ensure_branch(repository, branch, at=main)
+    elif head != main and repository.merge_base(head, main) == head:
+        repository.advance(branch, to=main, expected=head, operation="draft")
