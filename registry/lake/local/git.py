@@ -12,7 +12,7 @@ from typing import TypeVar
 import pygit2
 
 from registry.errors import CorruptError
-from registry.lake.local import commits, disk, locks, packs, pointers, trees
+from registry.lake.local import commits, disk, gate, locks, packs, pointers, trees
 from registry.lake.local.commits import RawCommit
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
@@ -163,50 +163,67 @@ class Git:
 
     def tidy(self) -> None:
         """Pack loose objects, or packs, when they have become many; else do next to nothing."""
-        if not self._untidy():
+        if not any(self._untidy()):
             return
-        with locks.try_exclusive(self.layout.packing) as had:
-            if had and self._untidy():
-                self.repack()
+        with locks.try_exclusive(self.layout.packing) as had, gate.adding(self.layout):
+            many_loose, many_packs = self._untidy()
+            if not had or not (many_loose or many_packs):
+                return
+            loose = loose_files(self.layout)
+            old = sorted((self.layout.git_objects / "pack").glob("*.pack")) if many_packs else []
+            packed = [oid.hex() for pack in old for oid in _ids_in(pack)]
+            self.repack(loose=loose, old=old, wanted=[*packed, *(oid for oid, _ in loose)])
 
-    def _untidy(self) -> bool:
+    def _untidy(self) -> tuple[bool, bool]:
         objects = self.layout.git_objects
+        loose = 0
         with suppress(FileNotFoundError):
-            if len(os.listdir(objects / "17")) >= LOOSE_SAMPLE:
-                return True
-        return sum(name.endswith(".pack") for name in os.listdir(objects / "pack")) > MANY_PACKS
+            loose = len(os.listdir(objects / "17"))
+        packed = sum(name.endswith(".idx") for name in os.listdir(objects / "pack"))
+        return loose >= LOOSE_SAMPLE, packed > MANY_PACKS
 
-    def repack(self, wanted: Iterable[str] | None = None) -> None:
-        """Write objects into one pack and remove the files that held them.
+    def repack(
+        self, *, loose: Iterable[tuple[str, Path]], old: list[Path], wanted: Iterable[str]
+    ) -> None:
+        """Write objects into one pack, then remove the files that held them.
+
+        The pack is as young as the youngest of them, so that repacking prolongs no grace.
 
         Args:
-            wanted: Ids of objects to keep; all that are stored if None.
+            loose: Ids and files of objects that lie alone.
+            old: Packs.
+            wanted: Ids of the objects in either that are kept.
         """
-        loose = loose_files(self.layout)
-        old = sorted((self.layout.git_objects / "pack").glob("*.pack"))
-        if wanted is None and len(old) <= MANY_PACKS:
-            old, wanted = [], [oid for oid, _ in loose]
+        loose = list(loose)
+        files = [*(file for _, file in loose), *old]
+        youngest = max(file.stat().st_mtime for file in files)
         self._reopen()
         builder = pygit2.PackBuilder(self.repository)
-        for oid in self.repository.odb if wanted is None else wanted:
-            builder.add(oid)
-        if len(builder):
-            old = [file for file in old if file.stem != self._write_pack(builder, old)]
+        for oid in wanted:
+            builder.add(pygit2.Oid(hex=oid))
+        made = self._write_pack(builder, youngest) if len(builder) else None
         for _, file in loose:
             file.unlink(missing_ok=True)
-        for file in old:
-            for part in sorted(file.parent.glob(f"{file.stem}.*")):  # .idx goes before .pack
-                part.unlink(missing_ok=True)
+        for pack in old:
+            if pack.stem != made:
+                for suffix in (".idx", ".rev", ".pack"):  # without its index it is not seen
+                    pack.with_suffix(suffix).unlink(missing_ok=True)
         self._reopen()
 
-    def _write_pack(self, builder: pygit2.PackBuilder, old: list[Path]) -> str:
+    def _write_pack(self, builder: pygit2.PackBuilder, changed: float) -> str:
         folder = self.layout.temporary / f"pack-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
+        folder.mkdir()
         builder.write(str(folder))
         (made,) = folder.glob("*.pack")
+        os.utime(made, (changed, changed))
         _publish_pack(made, self.layout.git_objects / "pack")
         folder.rmdir()
         return made.stem
+
+
+def _ids_in(pack: Path) -> set[bytes]:
+    index = pack.with_suffix(".idx")
+    return packs.indexed_ids(index) if index.exists() else set()
 
 
 def _publish_pack(made: Path, home: Path) -> None:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["deflate_stored", "git_id", "index", "loose_file", "pack"]
+__all__ = ["deflate_stored", "git_id", "index", "indexed_ids", "loose_file", "pack"]
 
 KINDS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 LONGEST_BLOCK = 65535
@@ -113,3 +113,11 @@ def index(places: list[tuple[bytes, int, int]]) -> bytes:
         checksum,
     ])
     return body + hashlib.sha1(body, usedforsecurity=False).digest()
+
+
+def indexed_ids(file: Path) -> set[bytes]:
+    """Return the ids of the objects in a pack, from its index."""
+    data = file.read_bytes()
+    (count,) = struct.unpack_from(">I", data, 8 + 255 * 4)
+    start = 8 + 256 * 4
+    return {data[start + 20 * place : start + 20 * (place + 1)] for place in range(count)}
