@@ -55,6 +55,9 @@ RASTERS: Final = pa.schema([
 PROGRESS: Final = "<qqq"
 """In memory shared with a child: batch, index of the file it is at, whether it waits its turn."""
 
+_CHILD: Final = Path(__file__).with_name("child.py")
+"""Run by path: the package around it loads what must come after the limits."""
+
 _BATCH_FILES: Final = 128
 _BATCH_BYTES: Final = 16 << 20
 _TICK_SECONDS: Final = 0.2
@@ -186,7 +189,7 @@ class RasterPool:
         }
         root = Path(__file__).parents[3]
         process = subprocess.Popen(
-            [sys.executable, "-m", "registry.curate.formats.child", json.dumps(limits)],
+            [sys.executable, "-P", str(_CHILD), json.dumps(limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
