@@ -5,16 +5,14 @@ date, and a pattern is never completed from today's date.
 """
 
 import re
-from calendar import monthrange
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Final
 
-from registry.curate.formats.acquired import Acquired
+from registry.curate.formats.acquired import Acquired, acquired_in
 from registry.errors import InvalidInputError
 
 __all__ = [
@@ -28,8 +26,6 @@ __all__ = [
 
 _ID_LENGTH: Final = 120
 _PATTERN_LENGTH: Final = 500
-_TICK: Final = timedelta(microseconds=1)
-_YEARS: Final = range(1850, 2200)  # from the first photographs; other numbers are no years
 
 # Product names say which of their dates is the acquisition; they go before the general forms.
 _PRODUCTS: Final = tuple(
@@ -180,44 +176,7 @@ def _interval(written: str) -> Acquired | None:
     for field in _FORMS.get(len(digits), ()):
         width = _WIDTHS.get(field, 2)
         fields[field], digits = int(digits[:width]), digits[width:]
-    return _from_fields(fields)
-
-
-def _from_fields(fields: Mapping[str, int]) -> Acquired | None:
-    """Return the span that the known fields leave open; None if there is no such date."""
-    year, month = fields.get("year", 0), fields.get("month")
-    if year not in _YEARS:
-        return None
-    try:
-        if "doy" in fields:
-            start = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=fields["doy"] - 1)
-            if start.year != year:
-                return None
-        else:
-            start = datetime(year, month or 1, fields.get("day") or 1, tzinfo=UTC)
-        if "hour" in fields:
-            start = start.replace(
-                hour=fields["hour"],
-                minute=fields.get("minute", 0),
-                second=fields.get("second", 0),
-            )
-    except ValueError:  # month 13, 31 April: not a date at all
-        return None
-    return Acquired(start=start, end=start + _open(fields, start))
-
-
-def _open(fields: Mapping[str, int], start: datetime) -> timedelta:
-    if "second" in fields:
-        return timedelta(0)
-    if "minute" in fields:
-        return timedelta(minutes=1) - _TICK
-    if "hour" in fields:
-        return timedelta(hours=1) - _TICK
-    if "day" in fields or "doy" in fields:
-        return timedelta(days=1) - _TICK
-    if "month" in fields:
-        return timedelta(days=monthrange(start.year, start.month)[1]) - _TICK
-    return start.replace(year=start.year + 1) - start - _TICK
+    return acquired_in(fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +262,7 @@ class NamePattern:
             label=said.get("label"),
             group=said.get("group"),
             asset=said.get("asset"),
-            time=_interval(date) if date else _from_fields(fields),
+            time=_interval(date) if date else acquired_in(fields),
         )
 
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from registry.curate.formats.contract import Listing, Plan, SourceOptions
-from registry.curate.formats.filenames import escape_id, sample_ids
+from registry.curate.formats.filenames import escape_id, sample_ids, time_from_name
 from registry.curate.formats.planning import (
     PlanRows,
     ignored_files,
@@ -38,6 +38,8 @@ class ImageFolder:
         folders = _by_folder(images)
         classes = {PurePosixPath(folder).name for folder in folders if folder}
         if len(classes) < _MIN_CLASSES or any(is_role(name) for name in classes):
+            return 0.0
+        if any(time_from_name(name) for name in classes):  # folders of scenes or patches
             return 0.0
         # aerial.tif beside mask.tif in every folder: the folders are samples, not classes.
         names = Counter(PurePosixPath(path).name for path in images)

@@ -9,7 +9,7 @@ from typing import Final
 from registry.curate.formats.filenames import stem
 from registry.curate.formats.roles import is_image_word, is_mask_word, without_mask_word
 
-__all__ = ["Layout", "images_first", "layout_of"]
+__all__ = ["Layout", "folders_alike", "images_first", "layout_of"]
 
 _SEPARATORS: Final = "._-"
 _MOST_ROLES: Final = 12
@@ -51,7 +51,7 @@ def layout_of(paths: Sequence[str]) -> Layout | None:
         >>> layout_of(["a.tif", "a_mask.tif"]).kind
         'endings'
     """
-    schemes = {"folders": _by_folder, "names": _by_name, "endings": _by_ending}
+    schemes = {"folders": _by_folder, "endings": _by_ending, "names": _by_name}
     found = []
     for kind, scheme in schemes.items():
         files: dict[str, dict[str, str]] = defaultdict(dict)
@@ -63,6 +63,31 @@ def layout_of(paths: Sequence[str]) -> Layout | None:
             found.append(Layout(files=dict(files), kind=kind))
     best = max(found, key=lambda layout: layout.pairs, default=None)
     return best if best is not None and best.pairs else None
+
+
+def folders_alike(paths: Sequence[str]) -> Layout | None:
+    """Return the layout of folders that are samples: in each lie a few files of the same names.
+
+    Args:
+        paths: Of all rasters of a source.
+
+    Returns:
+        The layout; None unless names recur in most folders and most folders have several.
+
+    Examples:
+        >>> folders_alike(["a/s1.tif", "a/s2.tif", "b/s1.tif", "b/s2.tif"]).files["b"]
+        {'s1': 'b/s1.tif', 's2': 'b/s2.tif'}
+    """
+    names = {stem(path) for path in paths}
+    files: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in paths:
+        files[str(PurePosixPath(path).parent)][stem(path)] = path
+    full = sum(len(roles) == len(names) for roles in files.values())
+    if not 1 < len(names) <= _MOST_ROLES or len(files) == 1 or full * 2 < len(files):
+        return None
+    if sum(map(len, files.values())) < len(paths):  # a.tif beside a.jpg
+        return None
+    return Layout(files=dict(files), kind="names")
 
 
 _Placed = Iterator[tuple[str, str, str]]

@@ -20,6 +20,7 @@ from registry.curate.formats.contract import (
     SourceFinding,
 )
 from registry.curate.formats.filenames import NameParts, NamePattern, time_from_name
+from registry.curate.formats.properties import PropertyTypes
 
 if TYPE_CHECKING:
     from registry.catalog import AssetSpec
@@ -33,7 +34,6 @@ __all__ = [
     "keys_of",
     "name_times",
     "pattern_of",
-    "properties_type",
     "rasters",
     "suffix",
 ]
@@ -44,8 +44,6 @@ _NOT_DATA: Final = frozenset({
     ".md", ".txt", ".rst", ".pdf", ".html", ".xml", ".py", ".ipynb", ".sh", ".cff", ".lock", "",
 })  # fmt: skip
 _NAMES_SHOWN: Final = 5
-_MAX_PROPERTIES: Final = 64
-_PROPERTY_TYPES: Final = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
 def suffix(path: str) -> str:
@@ -199,52 +197,16 @@ def _table(rows: list[dict[str, object]], schema: pa.Schema) -> pa.Table:
 
 
 def _samples_table(rows: list[dict[str, object]]) -> pa.Table:
-    columns = properties_type([
-        said for row in rows if isinstance(said := row.get("properties"), Mapping)
-    ])
-    schema = PLAN_SAMPLES
-    if columns is not None:
-        schema = schema.append(pa.field("properties", columns))
-        rows = [row | {"properties": _typed(row.get("properties"), columns)} for row in rows]
-    return _table(rows, schema)
+    types = PropertyTypes()
+    for row in rows:
+        types.see(_record(row))
+    columns = types.struct()
+    if columns is None:
+        return _table(rows, PLAN_SAMPLES)
+    rows = [row | {"properties": types.typed(_record(row))} for row in rows]
+    return _table(rows, PLAN_SAMPLES.append(pa.field("properties", columns)))
 
 
-def properties_type(records: Iterable[Mapping[str, object]]) -> pa.StructType | None:
-    """Return the types of records' scalar values, by name; None if they have none.
-
-    Whole numbers and fractions mix to double; anything else that mixes becomes text. Columns
-    beyond the first 64 names are left out.
-    """
-    kinds: dict[str, set[type]] = {}
-    for record in records:
-        for name, value in record.items():
-            if type(value) in _PROPERTY_TYPES:
-                kinds.setdefault(name, set()).add(type(value))
-    fields = [
-        pa.field(name, _one_type(found)) for name, found in list(kinds.items())[:_MAX_PROPERTIES]
-    ]
-    return pa.struct(fields) if fields else None
-
-
-def _one_type(kinds: set[type]) -> pa.DataType:
-    if len(kinds) == 1:
-        return _PROPERTY_TYPES[next(iter(kinds))]
-    return pa.float64() if kinds == {int, float} else pa.string()
-
-
-def _typed(record: object, columns: pa.StructType) -> dict[str, object] | None:
-    if not isinstance(record, Mapping):
-        return None
-    row: dict[str, object] = {}
-    for index in range(columns.num_fields):
-        column = columns.field(index)
-        value = record.get(column.name)
-        if value is None or type(value) not in _PROPERTY_TYPES:
-            row[column.name] = None
-        elif pa.types.is_string(column.type):
-            row[column.name] = value if isinstance(value, str) else str(value)
-        elif pa.types.is_floating(column.type):
-            row[column.name] = float(value)
-        else:
-            row[column.name] = value
-    return row
+def _record(row: Mapping[str, object]) -> Mapping[str, object]:
+    said = row.get("properties")
+    return said if isinstance(said, Mapping) else {}

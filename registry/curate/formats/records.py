@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import shapely
 
-from registry.curate.formats.acquired import Acquired
+from registry.curate.formats.acquired import Acquired, acquired_in
 from registry.errors import RejectedError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _TABLE_LIMIT: Final = 256 << 20
 _TABLES: Final = frozenset({"metadata", "samples"})
 _TEXT_LIMIT: Final = 10_000
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_:.-]{0,63}")
+_COARSE: Final = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d{2}))?")
 _DAY: Final = timedelta(days=1, microseconds=-1)
 
 _IDS: Final = ("id", "sample", "sample_id", "image_id", "patch_id", "name", "file_name", "image")
@@ -107,7 +108,7 @@ def parse_time(value: object) -> Acquired | None:
 
     Returns:
         An instant; the day if the value is a date, or exactly midnight, which no sensor's clock
-        says but many a script does; None if it is no time.
+        says but many a script does; the year or month if it says no more; None if it is no time.
 
     Examples:
         >>> parse_time("2022-08-25").end.isoformat()
@@ -115,6 +116,10 @@ def parse_time(value: object) -> Acquired | None:
     """
     if not isinstance(value, str):
         return None
+    if coarse := _COARSE.fullmatch(value.strip()):
+        return acquired_in({
+            name: int(digits) for name, digits in coarse.groupdict().items() if digits
+        })
     try:
         moment = datetime.fromisoformat(value.strip())
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
