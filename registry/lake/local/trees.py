@@ -188,49 +188,29 @@ def apply(load: Load, store: Store, root: bytes | None, edits: Edits, at: str = 
     """
     tree = {} if root is None or edits.cleared else dict(load(root))
     for name, content in edits.files.items():
-        if content is None:
-            if name in tree and not tree[name].folder:
+        if content is None and name in tree and not tree[name].folder:
+            del tree[name]
+    for name, inner in edits.folders.items():
+        node = tree.get(name)
+        below = node.id if node is not None and node.folder else None
+        made = apply(load, store, below, inner, f"{at}{name.decode()}/")
+        if made is None:
+            if below is not None:
                 del tree[name]
-        elif name in tree and tree[name].folder and not _empties(edits, name):
+        elif node is not None and not node.folder:
             raise _twofold(at, name)
         else:
+            tree[name] = Node(folder=True, id=made)
+    for name, content in edits.files.items():
+        if content is not None:
+            if name in tree and tree[name].folder:
+                raise _twofold(at, name)
             tree[name] = Node(folder=False, id=store("blob", content))
-    for name, inner in edits.folders.items():
-        _apply_folder(load, store, tree, name, inner, f"{at}{name.decode()}/")
-    if not tree:
-        return None
-    return store("tree", serialise(tree))
-
-
-def _apply_folder(  # noqa: PLR0913, PLR0917 — one step of the recursion above
-    load: Load, store: Store, tree: Tree, name: bytes, inner: Edits, at: str
-) -> None:
-    node = tree.get(name)
-    is_file = node is not None and not node.folder
-    made = apply(load, store, node.id if node is not None and node.folder else None, inner, at)
-    if made is None:
-        if node is not None and node.folder:
-            del tree[name]
-    elif is_file:
-        raise _twofold(at.rstrip("/").rpartition("/")[0], name)
-    else:
-        tree[name] = Node(folder=True, id=made)
-
-
-def _empties(edits: Edits, name: bytes) -> bool:
-    inner = edits.folders.get(name)
-    return inner is not None and inner.cleared and not _puts(inner)
-
-
-def _puts(edits: Edits) -> bool:
-    return any(content is not None for content in edits.files.values()) or any(
-        _puts(inner) for inner in edits.folders.values()
-    )
+    return store("tree", serialise(tree)) if tree else None
 
 
 def _twofold(at: str, name: bytes) -> InvalidInputError:
-    path = f"{at.rstrip('/')}/{name.decode()}".lstrip("/")
     return InvalidInputError(
-        f"{path!r} would be an object and a folder at once",
+        f"'{at}{name.decode()}' would be an object and a folder at once",
         hint="remove one of the two, or use another name",
     )
