@@ -1,0 +1,1 @@
+"""One module a subject; each function is one command and calls one verb."""

@@ -1,0 +1,98 @@
+"""History: branches, what was done, what differs, and taking it back."""
+
+from typing import Annotated
+
+import typer
+
+from registry.cli.options import Dataset, Json, RefArgument, connected
+from registry.cli.output import emit, table_text
+
+__all__ = ["register"]
+
+_SHORT = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("branch")(branch)
+    app.command("log")(log)
+    app.command("diff")(diff)
+    app.command("undo")(undo)
+
+
+def branch(
+    dataset: Dataset,
+    name: Annotated[
+        str | None, typer.Argument(help="New branch; without it they are listed.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="Where it starts; main by default.")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make, list or delete branches."""
+    registry = connected()
+    if name is None:
+        found = registry.branches(dataset)
+        rows = [(branch, commit[:_SHORT]) for branch, commit in found.items()]
+        emit(found, lambda: table_text(("branch", "commit"), rows))
+    elif delete:
+        registry.delete_branch(dataset, name)
+        emit({"deleted": f"{dataset}@{name}"}, f"{dataset}@{name} is deleted")
+    else:
+        made = registry.branch(dataset, name, at)
+        emit({"ref": f"{dataset}@{name}", "commit": made.head}, f"{dataset}@{name}")
+
+
+def log(
+    ref: RefArgument,
+    path: Annotated[str | None, typer.Option(help="Only what changed this table or file.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Say what was done, newest first."""
+    from itertools import islice
+
+    from registry.catalog import Ref
+
+    registry = connected()
+    dataset = Ref.parse(ref).dataset
+    tags: dict[str, list[str]] = {}
+    for tag, commit in registry.lake.repository(dataset).tags().items():
+        tags.setdefault(commit, []).append(tag)
+    commits = list(islice(registry.log(ref, path), limit))
+    emit(
+        [{"commit": c, "versions": tags.get(c.id, [])} for c in commits],
+        lambda: table_text(
+            ("commit", "version", "when", "who", "why"),
+            [
+                (
+                    c.id[:_SHORT],
+                    ", ".join(tags.get(c.id, [])),
+                    f"{c.at:%Y-%m-%d %H:%M}",
+                    c.author.partition(" <")[0],
+                    c.message.partition("\n")[0],
+                )
+                for c in commits
+            ],
+        ),
+    )
+
+
+def diff(
+    before: RefArgument,
+    after: RefArgument,
+    as_json: Json = False,
+) -> None:
+    """Say which rows differ between two refs of a dataset."""
+    found = connected().diff(before, after)
+    emit(found, found.to_text)
+
+
+def undo(
+    dataset: Dataset,
+    branch: Annotated[str, typer.Option(help="Which branch; your draft by default.")] = "draft",
+    as_json: Json = False,
+) -> None:
+    """Take back the last movement of a branch; an undo can be undone."""
+    taken = connected().undo(dataset, branch)
+    emit(taken, f"{dataset}@{branch} stands again where it stood before: {taken.operation}")

@@ -1,0 +1,67 @@
+"""Arguments and options that several commands share."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from registry.cli.output import json_wanted
+from registry.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from registry.catalog import Registry
+
+__all__ = ["Allow", "Dataset", "Json", "Message", "RefArgument", "allowed", "connected"]
+
+
+def _want_json(value: bool) -> bool:
+    json_wanted.set(value)
+    return value
+
+
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON document for machines.", callback=_want_json)
+]
+Dataset = Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)]
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        help="What is meant: ships, ships@v3, ships@draft, ships@branch, ships@<commit>.",
+        show_default=False,
+    ),
+]
+Message = Annotated[str, typer.Option("--message", "-m", help="Why.", show_default=False)]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="CHECK=REASON",
+        help="Let one check's findings pass, and record why. Repeatable.",
+        show_default=False,
+    ),
+]
+
+
+def allowed(pairs: Sequence[str] | None) -> dict[str, str]:
+    """Return ``check=reason`` pairs as a mapping.
+
+    Raises:
+        InvalidInputError: A pair has no reason.
+    """
+    reasons: dict[str, str] = {}
+    for pair in pairs or ():
+        check, sign, reason = pair.partition("=")
+        if not (check.strip() and sign and reason.strip()):
+            raise InvalidInputError(
+                f"--allow {pair!r} gives no reason",
+                hint="say why it may pass: --allow shape-mismatch='kept for the paper'",
+            )
+        reasons[check.strip()] = reason.strip()
+    return reasons
+
+
+def connected() -> "Registry":
+    """Return the registry that ``--lake`` or ``EOLAB_LAKE`` names."""
+    from registry.catalog import connect
+
+    return connect(None)

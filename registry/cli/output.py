@@ -1,0 +1,103 @@
+"""What a command says: text for people, one JSON document for machines."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from registry.errors import RegistryError
+
+__all__ = ["emit", "fail", "json_wanted", "jsonable", "size_text", "table_text"]
+
+json_wanted: ContextVar[bool] = ContextVar("json_wanted", default=False)
+"""Whether ``--json`` was given; also decides how an error is said."""
+
+
+def emit(data: object, text: str | Callable[[], str]) -> None:
+    """Print what a command found.
+
+    Args:
+        data: Dataclasses, mappings, Arrow tables and plain values, for ``--json``.
+        text: The same for people, made only if it is shown.
+    """
+    if json_wanted.get():
+        sys.stdout.write(json.dumps(jsonable(data), indent=2, ensure_ascii=False) + "\n")
+        return
+    said = text if isinstance(text, str) else text()
+    if said:
+        sys.stdout.write(said if said.endswith("\n") else said + "\n")
+
+
+def fail(error: RegistryError) -> int:
+    """Say an error on standard error and return the exit status of its branch."""
+    if json_wanted.get():
+        document: dict[str, Any] = {
+            "error": {"code": error.code, "problem": error.problem, "hint": error.hint}
+        }
+        for name in ("conflicts", "failures"):
+            if getattr(error, name, None) is not None:
+                document["error"][name] = jsonable(getattr(error, name))
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stderr.write(f"error: {error.problem}\n  hint: {error.hint}\n")
+    return error.exit_status
+
+
+def jsonable(value: object) -> Any:  # noqa: ANN401, PLR0911 — JSON has no narrower type
+    """Return a value as JSON's own types; bytes become hex, times ISO 8601."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Path):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = (field.name for field in dataclasses.fields(value))
+        return {name: jsonable(getattr(value, name)) for name in fields if name[0] != "_"}
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if hasattr(value, "to_pylist"):
+        return jsonable(value.to_pylist())
+    if isinstance(value, Iterable):
+        return [jsonable(item) for item in value]
+    return str(value)
+
+
+def table_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as aligned columns, as wide as they need to be when nobody watches."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes in the unit that keeps it short.
+
+    Examples:
+        >>> size_text(14_400_000)
+        '14.4 MB'
+    """
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004 — SI's step
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
