@@ -3,12 +3,20 @@
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from assets.partitions import datasets
 from assets.resources import LakeResource
 from assets.views import findings_text
 
-__all__ = ["report"]
+__all__ = ["ReportConfig", "report"]
+
+
+class ReportConfig(dg.Config):
+    """What may pass although a check found it."""
+
+    allow: dict[str, str] = Field(default_factory=dict)
+    """Checks whose findings may pass, each with its reason."""
 
 
 @dg.asset(
@@ -21,12 +29,12 @@ __all__ = ["report"]
     ],
 )
 def report(
-    lake: LakeResource, samples: str
+    config: ReportConfig, lake: LakeResource, samples: str
 ) -> Iterator[dg.MaterializeResult[str] | dg.AssetCheckResult]:
     """Every check's findings on the samples, with their evidence and what would mend them."""
     from registry.curate.quality import check
 
-    verdict = check(lake.open().resolve(samples))
+    verdict = check(lake.open().resolve(samples), allow=config.allow)
     shown = {
         "level": verdict.level or "none",
         "findings": verdict.findings.num_rows,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-from registry.curate.quality import Report
 
 from registry.catalog import Version
+from registry.curate.quality import Report
 
 __all__ = ["described", "findings_text", "items_described"]
 
@@ -36,7 +36,7 @@ def described(version: Version, *, table: str | None = None) -> dict[str, Any]:
         "dagster/column_schema": columns(version, table or "samples"),
         "dagster/row_count": version.count(table or "samples"),
     }
-    content = version.table_content_id(table) if table else version.content_id
+    content = version.content_id_of(table) if table else version.content_id
     return {"metadata": shown, "data_version": dg.DataVersion(content)}
 
 
@@ -59,7 +59,7 @@ def items_described(version: Version) -> dict[str, Any]:
     }
     return {
         "metadata": shown,
-        "data_version": dg.DataVersion(version.table_content_id(_ITEMS)),
+        "data_version": dg.DataVersion(version.content_id_of(_ITEMS)),
     }
 
 

@@ -1,5 +1,6 @@
 """From a draft to a version: check, merge, publish."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ def check(ref: RefArgument, allow: Allow = None, as_json: Json = False) -> None:
 
     with watching() as progress:
         report = judge(connected().resolve(ref), allow=allowed(allow), progress=progress)
-    emit(report.to_json(), report.to_text)
+    emit({**json.loads(report.to_json()), "findings": report.findings}, report.to_text)
     if not report.passed:
         raise typer.Exit(RejectedError.exit_status)
 
