@@ -29,7 +29,8 @@ def is_mask_word(word: str) -> bool:
         >>> is_mask_word("binarymasks"), is_mask_word("LabelHand"), is_mask_word("Fmask")
         (True, True, False)
     """
-    letters = _letters(word)
+    tokens = [letters for token in re.split(r"[._ -]", word) if (letters := _letters(token))]
+    letters = tokens[-1] if tokens else ""
     return letters not in _QUALITY and (letters in _MASKS or letters.endswith(("mask", "masks")))
 
 
