@@ -84,7 +84,7 @@ class ChipIndex:
         """
         found = snapshot(root, "pixels")
         return cls(
-            files=tuple((found.folder / f.path, _entries(found.folder, f)) for f in found.files)
+            files=tuple((found.folder / f.path, entries_of(found.folder, f)) for f in found.files)
         )
 
     def __len__(self) -> int:
@@ -180,7 +180,7 @@ def write_index(folder: Path, file: DataFile) -> None:
         folder: The table's folder.
         file: The data file.
     """
-    target = _index_path(folder, file)
+    target = index_path(folder, file)
     if target.exists():
         return
     entries = _build(folder / file.path)
@@ -191,7 +191,7 @@ def write_index(folder: Path, file: DataFile) -> None:
     unfinished.replace(target)
 
 
-def _index_path(folder: Path, file: DataFile) -> Path:
+def index_path(folder: Path, file: DataFile) -> Path:
     return folder / _FOLDER / f"{Path(file.path).stem}.npy"
 
 
@@ -205,8 +205,8 @@ def _may_hold(files: Sequence[DataFile], sample: str) -> list[DataFile]:
 
 
 @functools.lru_cache(maxsize=512)
-def _entries(folder: Path, file: DataFile) -> np.ndarray:
-    path = _index_path(folder, file)
+def entries_of(folder: Path, file: DataFile) -> np.ndarray:
+    path = index_path(folder, file)
     size = (folder / file.path).stat().st_size
     try:
         if path.is_symlink():

@@ -18,11 +18,11 @@ from registry.tables.log import LOG, DataFile, Snapshot, snapshot, table_folder
 from registry.tables.schemas import TableSchema
 from registry.tables.types import delta_schema
 
-__all__ = ["Change", "append_entry", "create_log", "cut_log"]
+__all__ = ["Change", "append_entry", "create_log", "cut_log", "retract_entry"]
 
 _NAMESPACE = uuid.UUID("6f0c2f86-9d0b-5c53-9e0d-3a1f7c1b7f55")
-_CUT_AFTER = 32
 _WRITABLE = frozenset({"appendOnly", "invariants"})
+_ORDER = re.compile(r"\d{10}(\.\d{4})*")
 _OLD = re.compile(r"(\d{20})\.(json|checkpoint\.parquet|crc)")
 
 
@@ -69,8 +69,7 @@ def append_entry(before: Snapshot, change: Change) -> None:
         stated = {**before.metadata, "schemaString": delta_schema(change.arrow)}
         actions.append({"metaData": stated})
     actions += [{"remove": _remove(one)} for one in change.removed]
-    last = max((one.order for one in before.files if one.order.isdigit()), default="")
-    first = int(last) + 1 if last else 0
+    first = 1 + max((int(one.order[:10]) for one in before.files if _placed(one)), default=-1)
     actions += [{"add": _add(one, first + i)} for i, one in enumerate(change.added)]
     if actions:
         _publish(before.folder, before.version + 1, actions)
@@ -128,7 +127,7 @@ def _metadata(schema: TableSchema) -> dict[str, Any]:
 
 def _add(one: DataFile, order: int) -> dict[str, Any]:
     stats = json.dumps(one.stats, separators=(",", ":"), ensure_ascii=False)
-    tags = {"order": one.order if one.order.isdigit() else f"{order:010d}"}
+    tags = {"order": one.order if _placed(one) else f"{order:010d}"}
     return {
         "path": one.path,
         "partitionValues": {},
@@ -138,6 +137,10 @@ def _add(one: DataFile, order: int) -> dict[str, Any]:
         "stats": stats,
         "tags": tags,
     }
+
+
+def _placed(one: DataFile) -> bool:
+    return _ORDER.fullmatch(one.order) is not None
 
 
 def _remove(one: DataFile) -> dict[str, Any]:
@@ -177,3 +180,8 @@ def _publish(folder: Path, version: int, actions: Iterable[Mapping[str, Any]]) -
             f"the log of {folder.name!r} cannot be written: {error.strerror or error}",
             hint="free some space or make the folder writable, then run it again",
         ) from error
+
+
+def retract_entry(after: Snapshot) -> None:
+    """Take back the newest log entry, in a folder that is nobody else's."""
+    (after.folder / LOG / f"{after.version:020d}.json").unlink()

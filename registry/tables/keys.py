@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from registry.tables.chips import ChipIndex, _entries
+from registry.tables.chips import ChipIndex, entries_of
 from registry.tables.engine import connection
 from registry.tables.errors import DuplicateKeyError
 from registry.tables.log import DataFile, Snapshot
@@ -48,7 +48,7 @@ def only_new_pixels(
     folder: Path, kept: Sequence[DataFile], batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of ``pixels`` whose digest is neither in the table nor came before."""
-    index = ChipIndex(files=tuple((folder / one.path, _entries(folder, one)) for one in kept))
+    index = ChipIndex(files=tuple((folder / one.path, entries_of(folder, one)) for one in kept))
     seen: set[bytes] = set()
     for batch in batches:
         digests = batch.column("sha256").to_pylist()

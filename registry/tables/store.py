@@ -25,6 +25,7 @@ from registry.tables.log import LOG, DataFile, Root, Snapshot, folder_of, snapsh
 from registry.tables.schemas import TableSchema, declared
 
 __all__ = [
+    "LOG_ENTRIES",
     "Rows",
     "append",
     "checkpoint",
@@ -37,13 +38,15 @@ __all__ = [
     "read",
     "read_files",
     "scan",
+    "schema_at",
     "schema_of",
 ]
 
 Rows: TypeAlias = pa.Table | pa.RecordBatch | pa.RecordBatchReader | Iterable[pa.RecordBatch]
 """Rows in any of Arrow's forms."""
 
-_LOG_ENTRIES = 32
+LOG_ENTRIES = 32
+"""Entries a log has at most before it is cut to a checkpoint."""
 
 
 def create(root: Root, schema: TableSchema) -> None:
@@ -145,7 +148,7 @@ def read_files(
     filter: pc.Expression | None = None,  # noqa: A002 — Arrow's own word for it
 ) -> pa.Table:
     """Read some data files of a table, in their order; as :func:`read` does."""
-    schema = _schema(found).arrow
+    schema = schema_at(found).arrow
     wanted = _chosen(schema, columns, found.name)
     dataset = _dataset(found, files)
     try:
@@ -172,7 +175,7 @@ def scan(
         UnsafeTableError: Its log must not be followed.
     """
     found = snapshot(root, name)
-    schema = _schema(found)
+    schema = schema_at(found)
     wanted = _chosen(schema.arrow, columns, name)
     batch = rows or layout_of(schema).batch_rows
     return pa.RecordBatchReader.from_batches(wanted, _stream(found, wanted, batch))
@@ -184,7 +187,7 @@ def schema_of(root: Root, name: str) -> TableSchema:
     Raises:
         TableNotFoundError: There is no such table.
     """
-    return _schema(snapshot(root, name))
+    return schema_at(snapshot(root, name))
 
 
 def exists(root: Root, name: str) -> bool:
@@ -220,7 +223,7 @@ def checkpoint(root: Root, name: str) -> None:
 
 
 def _write(before: Snapshot, schema: TableSchema, rows: Rows, removed: Sequence[DataFile]) -> int:
-    current = _schema(before)
+    current = schema_at(before)
     arrow = union(current.arrow, schema.arrow, table=schema.name)
     target = replace(current, arrow=arrow)
     batches = (
@@ -249,7 +252,7 @@ def _write(before: Snapshot, schema: TableSchema, rows: Rows, removed: Sequence[
         arrow=arrow,
     )
     append_entry(before, change)
-    cut_log(_root_of(before), before.name, after=_LOG_ENTRIES)
+    cut_log(_root_of(before), before.name, after=LOG_ENTRIES)
     return sum(one.rows or 0 for one in written)
 
 
@@ -272,7 +275,8 @@ def _batches(rows: Rows) -> Iterator[pa.RecordBatch]:
     return iter(rows)
 
 
-def _schema(found: Snapshot) -> TableSchema:
+def schema_at(found: Snapshot) -> TableSchema:
+    """Return the schema that a snapshot of a table has."""
     known = declared(found.name)
     said = {k: v for k, v in found.configuration.items() if not k.startswith("delta.")}
     key = tuple(column for column in said.pop("eolab.key", "").split(",") if column)

@@ -1,0 +1,411 @@
+"""What two states of a table differ in, row by row; what they share is not read.
+
+A data file that both have is skipped. A file that was rewritten in place shares the bytes of most
+of its columns with the one it came from: those are compared as bytes, not decoded.
+"""
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from registry.errors import NotFoundError
+from registry.tables.conform import conform, union
+from registry.tables.engine import connection
+from registry.tables.errors import DuplicateKeyError, TableNotFoundError
+from registry.tables.files import layout_of
+from registry.tables.log import DataFile, Root, Snapshot, snapshot
+from registry.tables.rows import FILE, ROW, cells_of, fetch, keys_reader, quoted
+from registry.tables.schemas import TableSchema
+from registry.tables.store import schema_at
+
+__all__ = ["DELETED", "INSERTED", "UPDATED", "Differences", "changed_places", "compare", "diff", "snapshot_or_none"]
+
+INSERTED, UPDATED, DELETED = "inserted", "updated", "deleted"
+
+_PLACES = pa.schema([
+    ("change", pa.string()),
+    ("columns", pa.list_(pa.string())),
+    ("before_file", pa.int32()),
+    ("before_row", pa.int64()),
+    ("after_file", pa.int32()),
+    ("after_row", pa.int64()),
+])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """Which rows differ, and where they stand; their values are fetched when wanted."""
+
+    schema: TableSchema
+    """Columns of either side."""
+
+    rows: pa.Table
+    """Key columns, ``change``, ``columns``, and the places before and after."""
+
+    before: Snapshot | None
+    """The one side."""
+
+    after: Snapshot | None
+    """The other."""
+
+    def values(self, columns: Sequence[str], *, side: str, mask: np.ndarray) -> pa.Table:
+        """Return columns of some rows as one side has them.
+
+        Args:
+            columns: Names.
+            side: ``before`` or ``after``.
+            mask: Which rows; every one must be there on that side.
+        """
+        found = self.before if side == "before" else self.after
+        file, row = (self._places(f"{side}_{what}")[mask] for what in ("file", "row"))
+        if found is None:
+            return pa.schema([self.schema.arrow.field(c) for c in columns]).empty_table()
+        return fetch(found, self.schema, columns, file=file, row=row)
+
+    def is_change(self, *kinds: str) -> np.ndarray:
+        """Return which rows have one of these changes; boolean, one a row."""
+        found = np.array(self.rows.column("change").to_pylist(), dtype=object)
+        return np.isin(found.astype(str), kinds)
+
+    def _places(self, name: str) -> np.ndarray:
+        return np.asarray(self.rows.column(name).fill_null(-1).to_numpy())
+
+
+def diff(before: Root, after: Root, name: str) -> pa.Table:
+    """Return how a table differs between two versions, by key.
+
+    Args:
+        before: The one dataset's folder.
+        after: The other's.
+        name: The table; a side that does not have it counts as empty.
+
+    Returns:
+        Key columns, ``change`` (inserted, updated, deleted), ``columns`` (those that differ;
+        fields of properties as ``properties.<field>``), and the row ``before`` and ``after`` as
+        structs of its columns, null where there is none. Sorted by key. The packed bytes of
+        ``pixels`` are left out.
+
+    Raises:
+        TableNotFoundError: Neither side has the table.
+        DuplicateKeyError: A side has two rows of one key.
+    """
+    found = compare(snapshot_or_none(before, name), snapshot_or_none(after, name), name)
+    payload = layout_of(found.schema).payload
+    columns = [column for column in found.schema.arrow.names if column != payload]
+    sides = {}
+    for side, absent in (("before", INSERTED), ("after", DELETED)):
+        mask = ~found.is_change(absent)
+        rows = found.values(columns, side=side, mask=mask)
+        sides[side] = _structs(rows, mask)
+    table = found.rows.select([*found.schema.key, "change", "columns"])
+    for side, structs in sides.items():
+        table = table.append_column(side, structs)
+    return table.sort_by([(key, "ascending") for key in found.schema.key])
+
+
+def snapshot_or_none(root: Root | None, name: str) -> Snapshot | None:
+    """Return a table's snapshot, or None where the dataset has no such table."""
+    try:
+        return None if root is None else snapshot(root, name)
+    except TableNotFoundError:
+        return None
+
+
+def compare(before: Snapshot | None, after: Snapshot | None, name: str) -> Differences:
+    """Find the rows that differ between two snapshots.
+
+    Raises:
+        NotFoundError: There is neither.
+        DuplicateKeyError: A side has two rows of one key.
+    """
+    schema = _common_schema(before, after, name)
+    gone, come = _unshared(before, after), _unshared(after, before)
+    parts: list[pa.Table] = []
+    if before is not None and after is not None:
+        pairs, gone, come = _pairs(before, after, gone, come, schema)
+        for old, new in pairs:
+            parts += _compare_rewritten(before, after, old, new, schema)
+    if gone or come:
+        parts.append(_compare_by_key(before, after, gone, come, schema))
+    fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
+    rows = pa.schema([*fields, *_PLACES]).empty_table()
+    rows = pa.concat_tables([rows, *parts])
+    return Differences(schema=schema, rows=rows.combine_chunks(), before=before, after=after)
+
+
+def _common_schema(before: Snapshot | None, after: Snapshot | None, name: str) -> TableSchema:
+    sides = [schema_at(side) for side in (before, after) if side is not None]
+    if not sides:
+        raise NotFoundError(f"neither version has a table {name!r}", hint="list them: eolab show")
+    arrow = sides[0].arrow
+    for side in sides[1:]:
+        arrow = union(arrow, side.arrow, table=name)
+    fields = [field.with_nullable(field.name not in sides[0].key) for field in arrow]
+    return TableSchema(
+        name=name,
+        arrow=pa.schema(fields),
+        key=sides[0].key,
+        groups=sides[0].groups,
+        derived=sides[0].derived,
+        append_only=sides[0].append_only,
+    )
+
+
+def _unshared(one: Snapshot | None, other: Snapshot | None) -> list[int]:
+    """Positions of the files that the other side does not have."""
+    if one is None:
+        return []
+    theirs = {(file.path, file.size) for file in other.files} if other else set()
+    return [i for i, file in enumerate(one.files) if (file.path, file.size) not in theirs]
+
+
+def _pairs(
+    before: Snapshot, after: Snapshot, gone: list[int], come: list[int], schema: TableSchema
+) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """Match files with the same keys in the same order, by the bytes of their key columns."""
+    if schema.append_only:
+        return [], gone, come
+    known: dict[object, int] = {}
+    for i in gone:
+        known[_fingerprint(before, before.files[i], schema)] = i
+    pairs = []
+    for j in come:
+        print_ = _fingerprint(after, after.files[j], schema)
+        i = known.pop(print_, None)
+        if i is not None:
+            pairs.append((i, j))
+    used_before, used_after = {i for i, _ in pairs}, {j for _, j in pairs}
+    return (
+        pairs,
+        [i for i in gone if i not in used_before],
+        [j for j in come if j not in used_after],
+    )
+
+
+def _fingerprint(found: Snapshot, file: DataFile, schema: TableSchema) -> object:
+    with _Chunks(found.folder / file.path) as chunks:
+        keys = [chunks.leaves.index(key) for key in schema.key]
+        groups = range(chunks.metadata.num_row_groups)
+        return tuple(bytes(chunks.bytes_of(g, k)) for g in groups for k in keys)
+
+
+class _Chunks:
+    """A Parquet file's column chunks as bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.parquet = pq.ParquetFile(path, memory_map=True)
+        self.metadata = self.parquet.metadata
+        schema = self.parquet.schema
+        self.leaves = [schema.column(i).path for i in range(len(schema.names))]
+        with path.open("rb") as file:
+            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __enter__(self) -> "_Chunks":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.parquet.close()
+        self._data.close()
+
+    def bytes_of(self, group: int, leaf: int) -> bytes:
+        chunk = self.metadata.row_group(group).column(leaf)
+        start = chunk.data_page_offset
+        if chunk.has_dictionary_page:
+            start = min(start, chunk.dictionary_page_offset)
+        return self._data[start : start + chunk.total_compressed_size]
+
+
+def _compare_rewritten(
+    before: Snapshot, after: Snapshot, old: int, new: int, schema: TableSchema
+) -> list[pa.Table]:
+    with (
+        _Chunks(before.folder / before.files[old].path) as was,
+        _Chunks(after.folder / after.files[new].path) as is_,
+    ):
+        if was.leaves != is_.leaves or was.metadata.num_row_groups != is_.metadata.num_row_groups:
+            whole = _all_rows(was, is_, schema)
+            return [_placed(whole, old, new, 0)] if whole.num_rows else []
+        parts = []
+        start = 0
+        for group in range(was.metadata.num_row_groups):
+            suspects = _suspects(was, is_, group)
+            if suspects:
+                names = [*schema.key, *(n for n in suspects if n in schema.arrow.names)]
+                sides = [_group(side, group, names, schema) for side in (was, is_)]
+                changed = _positional(sides[0], sides[1], schema)
+                parts.append(_placed(changed, old, new, start))
+            start += was.metadata.row_group(group).num_rows
+        return [part for part in parts if part.num_rows]
+
+
+def _suspects(was: _Chunks, is_: _Chunks, group: int) -> list[str]:
+    """Columns of which the bytes differ in one row group."""
+    names = [
+        path.split(".")[0] if path not in was.parquet.schema_arrow.names else path
+        for i, path in enumerate(was.leaves)
+        if was.bytes_of(group, i) != is_.bytes_of(group, i)
+    ]
+    return list(dict.fromkeys(names))
+
+
+def _group(side: _Chunks, group: int, names: list[str], schema: TableSchema) -> pa.Table:
+    target = TableSchema(
+        name=schema.name, arrow=pa.schema([schema.arrow.field(n) for n in names]), key=()
+    )
+    return conform(side.parquet.read_row_group(group, columns=names), target)
+
+
+def _all_rows(was: _Chunks, is_: _Chunks, schema: TableSchema) -> pa.Table:
+    sides = []
+    for side in (was, is_):
+        there = [n for n in schema.arrow.names if n in side.parquet.schema_arrow.names]
+        sides.append(conform(side.parquet.read(columns=there), schema))
+    return _positional(sides[0], sides[1], schema)
+
+
+def _positional(was: pa.Table, is_: pa.Table, schema: TableSchema) -> pa.Table:
+    """Compare rows that stand side by side: key columns, ``columns`` and the row."""
+    key = set(schema.key)
+    cells = [cell for cell in cells_of(was.schema) if cell not in key]
+    keys = ", ".join(f"b.{quoted(name)}" for name in schema.key)
+    places = pa.array(np.arange(was.num_rows))
+    with connection(locked=False) as engine:
+        engine.register("b", _bare(was).append_column(ROW, places))
+        engine.register("a", _bare(is_))
+        sql = (
+            f"select {keys}, {_changed_cells(cells)} as columns, b.{ROW} as place "  # noqa: S608 — quoted, declared names
+            f"from b positional join a where {_any_differs(cells)} order by place"
+        )
+        return engine.sql(sql).to_arrow_table()
+
+
+def _placed(changed: pa.Table, old: int, new: int, start: int) -> pa.Table:
+    rows = changed.num_rows
+    place = pa.array(changed.column("place").to_numpy() + start, pa.int64())
+    keys = changed.drop_columns(["columns", "place"])
+    columns = changed.column("columns").cast(pa.list_(pa.string()))
+    added = {
+        "change": pa.array([UPDATED] * rows, pa.string()),
+        "columns": columns,
+        "before_file": pa.array(np.full(rows, old, np.int32)),
+        "before_row": place,
+        "after_file": pa.array(np.full(rows, new, np.int32)),
+        "after_row": place,
+    }
+    for name, column in added.items():
+        keys = keys.append_column(name, column)
+    return keys
+
+
+def _compare_by_key(
+    before: Snapshot | None,
+    after: Snapshot | None,
+    gone: list[int],
+    come: list[int],
+    schema: TableSchema,
+) -> pa.Table:
+    key, payload = set(schema.key), layout_of(schema).payload
+    compared = [n for n in schema.arrow.names if not schema.append_only and n != payload]
+    names = list(dict.fromkeys([*schema.key, *compared]))
+    cells = [c for c in cells_of(pa.schema([schema.arrow.field(n) for n in names])) if c not in key]
+    on = " and ".join(f"b.{quoted(k)} = a.{quoted(k)}" for k in schema.key)
+    keys = ", ".join(f"coalesce(b.{quoted(k)}, a.{quoted(k)}) as {quoted(k)}" for k in schema.key)
+    sql = (
+        f"select {keys}, case when b.{ROW} is null then '{INSERTED}' "  # noqa: S608 — quoted, declared names
+        f"when a.{ROW} is null then '{DELETED}' else '{UPDATED}' end as change, "
+        f"case when b.{ROW} is null or a.{ROW} is null then []::varchar[] "
+        f"else {_changed_cells(cells)} end as columns, "
+        f"b.{FILE} as before_file, b.{ROW} as before_row, "
+        f"a.{FILE} as after_file, a.{ROW} as after_row "
+        f"from b full outer join a on {on} "
+        f"where b.{ROW} is null or a.{ROW} is null or {_any_differs(cells)} "
+        f"order by before_file, before_row, after_file, after_row"
+    )
+    with connection(locked=False) as engine:
+        for side, found, numbers in (("b", before, gone), ("a", after, come)):
+            files = [found.files[i] for i in numbers] if found else []
+            reader = keys_reader(found, schema, files, names) if found else _none(schema, names)
+            engine.register("incoming", reader)
+            engine.execute(f"create temp table {side} as select * from incoming")  # noqa: S608 — fixed names
+            engine.unregister("incoming")
+            _refuse_doubles(engine, side, schema)
+        rows = engine.sql(sql).to_arrow_table()
+    return _renumbered(rows, gone, come, schema)
+
+
+def _none(schema: TableSchema, names: Sequence[str]) -> pa.Table:
+    fields = [pa.field(name, schema.arrow.field(name).type) for name in names]
+    return pa.schema([*fields, (FILE, pa.int32()), (ROW, pa.int64())]).empty_table()
+
+
+def _refuse_doubles(engine: object, side: str, schema: TableSchema) -> None:
+    names = ", ".join(quoted(k) for k in schema.key)
+    sql = f"select {names} from {side} group by all having count(*) > 1 limit 1"  # noqa: S608 — quoted, declared names
+    row = engine.sql(sql).fetchone()  # type: ignore[attr-defined]
+    if row is not None:
+        said = ", ".join(f"{c} {v!r}" for c, v in zip(schema.key, row, strict=True))
+        raise DuplicateKeyError(
+            f"table {schema.name!r} has two rows of {said}",
+            hint="delete one of them on the side that has both",
+        )
+
+
+def _renumbered(
+    rows: pa.Table, gone: Sequence[int], come: Sequence[int], schema: TableSchema
+) -> pa.Table:
+    for name, numbers in (("before_file", gone), ("after_file", come)):
+        at = rows.schema.get_field_index(name)
+        mapped = pa.array(list(numbers), pa.int32()).take(rows.column(at).combine_chunks())
+        rows = rows.set_column(at, name, mapped)
+    fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
+    return rows.cast(pa.schema([*fields, *_PLACES]))
+
+
+def _cell(side: str, cell: str) -> str:
+    if cell.startswith("properties."):
+        return f"{side}.properties.{quoted(cell.removeprefix('properties.'))}"
+    return f"{side}.{quoted(cell)}"
+
+
+def _differs(cell: str) -> str:
+    return f"{_cell('b', cell)} is distinct from {_cell('a', cell)}"
+
+
+def _any_differs(cells: Sequence[str]) -> str:
+    return "(" + (" or ".join(map(_differs, cells)) or "false") + ")"
+
+
+def _changed_cells(cells: Sequence[str]) -> str:
+    said = ", ".join(f"case when {_differs(c)} then '{c.replace(chr(39), chr(39) * 2)}' end" for c in cells)
+    return f"list_filter([{said}]::varchar[], lambda x: x is not null)"
+
+
+def _bare(table: pa.Table) -> pa.Table:
+    return table.cast(pa.schema([pa.field(f.name, f.type) for f in table.schema]))
+
+
+def _structs(rows: pa.Table, mask: np.ndarray) -> pa.Array:
+    """Rows as structs, spread to where ``mask`` is true."""
+    fields = [pa.field(f.name, f.type) for f in rows.schema]
+    arrays = [column.combine_chunks() for column in rows.columns]
+    plain = [a.chunk(0) if isinstance(a, pa.ChunkedArray) and a.num_chunks else a for a in arrays]
+    structs = pa.StructArray.from_arrays(plain, fields=fields)
+    places = np.where(mask, np.cumsum(mask) - 1, 0)
+    return structs.take(pa.array(places, mask=~mask))
+
+
+def changed_places(was: pa.Table, is_: pa.Table) -> np.ndarray:
+    """Return which rows of two tables that stand side by side differ; ascending positions."""
+    with connection(locked=False) as engine:
+        engine.register("b", _bare(was).append_column(ROW, pa.array(np.arange(was.num_rows))))
+        engine.register("a", _bare(is_))
+        sql = (
+            f"select b.{ROW} from b positional join a "  # noqa: S608 — quoted, declared names
+            f"where {_any_differs(cells_of(was.schema))} order by 1"
+        )
+        return np.asarray(engine.sql(sql).to_arrow_table().column(0).to_numpy())
