@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from registry.catalog import AssetSpec
@@ -198,6 +199,55 @@ class SourceOptions:
     name_pattern: str | None = None
     """Regular expression over paths; its named groups may be any of ``id``, ``label``, ``group``,
     ``asset``, ``date`` (``YYYYMMDD`` or ``YYYY-MM-DD``)."""
+
+    @classmethod
+    def of(  # noqa: PLR0913 — one argument an option of the command line
+        cls,
+        *,
+        format: str | None = None,  # noqa: A002 — the user's own word
+        task: str | None = None,
+        classes: "Sequence[str]" = (),
+        licence: str | None = None,
+        provider: str | None = None,
+        time: str | None = None,
+        crs: str | None = None,
+        bands: "str | Sequence[str] | None" = None,
+        name_pattern: str | None = None,
+    ) -> "SourceOptions":
+        """Return options from the words of a command line or a form.
+
+        Args:
+            format: As the attribute.
+            task: As the attribute.
+            classes: As the attribute.
+            licence: As the attribute.
+            provider: As the attribute.
+            time: ``START/END``, each as coarse as it is known: ``2015/2017``.
+            crs: As the attribute.
+            bands: Names, or one text with commas between.
+            name_pattern: As the attribute.
+
+        Raises:
+            InvalidInputError: The time is none.
+
+        Examples:
+            >>> SourceOptions.of(bands="B2,B3,B4").bands
+            ('B2', 'B3', 'B4')
+        """
+        from registry.geo import parse_interval  # late, because nothing else here needs it
+
+        names = bands.split(",") if isinstance(bands, str) else (bands or ())
+        return cls(
+            format=format,
+            task=task,
+            classes=tuple(classes),
+            licence=licence,
+            provider=provider,
+            time=None if time is None else parse_interval(time),
+            crs=crs,
+            bands=tuple(name.strip() for name in names),
+            name_pattern=name_pattern,
+        )
 
 
 class Listing(Protocol):

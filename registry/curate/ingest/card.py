@@ -1,0 +1,160 @@
+"""What a source says about itself becomes the dataset's card, or joins the card it has."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from registry.catalog import AssetSpec, Provider, Spec
+from registry.catalog.columns import column_type_text
+from registry.catalog.spec import Task
+from registry.curate.formats.contract import Plan, SourceOptions
+from registry.errors import InvalidInputError
+
+__all__ = ["joined", "spec_of"]
+
+
+def spec_of(name: str, plan: Plan, options: SourceOptions, rasters: pa.Table) -> Spec:
+    """Return the card that a source makes for a dataset.
+
+    Args:
+        name: The dataset's name.
+        plan: What was made of the source.
+        options: What the user declared; recorded as declared.
+        rasters: Rows of ``RASTERS`` of the plan's files, for names of bands.
+
+    Raises:
+        InvalidInputError: The task is none that there is.
+    """
+    card = plan.card
+    providers = [options.provider] if options.provider else _texts(card.get("providers"))
+    return Spec(
+        name=name,
+        title=_text(card.get("title")),
+        task=_task(plan.task),
+        authors=tuple(_texts(card.get("authors"))),
+        licence=options.licence or _text(card.get("licence")),
+        providers=tuple(Provider(name=each) for each in providers),
+        source=_text(card.get("source")),
+        classes=tuple(dict.fromkeys(options.classes or plan.classes)),
+        assets=_assets(plan, options, rasters),
+        properties=_properties(plan),
+        declared=_declared(options),
+        body=_text(card.get("description")) or "",
+    )
+
+
+def joined(card: Spec, said: Spec) -> Spec:
+    """Return a dataset's card with what a further source adds; what is there stays."""
+    return replace(
+        card,
+        title=card.title or said.title,
+        task=card.task or said.task,
+        licence=card.licence or said.licence,
+        providers=_union(card.providers, said.providers),
+        authors=_union(card.authors, said.authors),
+        classes=_union(card.classes, said.classes),
+        assets={**said.assets, **{
+            name: _filled(spec, said.assets.get(name)) for name, spec in card.assets.items()
+        }},
+        properties={**said.properties, **card.properties},
+        declared={**said.declared, **card.declared},
+    )  # fmt: skip
+
+
+def _filled(spec: AssetSpec, said: AssetSpec | None) -> AssetSpec:
+    if said is None:
+        return spec
+    return replace(
+        spec,
+        bands=spec.bands or said.bands,
+        unit=spec.unit or said.unit,
+        scale=said.scale if spec.scale is None else spec.scale,
+        offset=said.offset if spec.offset is None else spec.offset,
+        role=spec.role or said.role,
+        gsd=spec.gsd or said.gsd,
+        values=spec.values or said.values,
+    )
+
+
+def _union(ours: Iterable[Any], theirs: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys((*ours, *theirs)))
+
+
+def _task(name: str | None) -> Task | None:
+    if name is None:
+        return None
+    try:
+        return Task(name)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"there is no task {name!r}", hint=f"use one of {', '.join(Task)}"
+        ) from error
+
+
+def _assets(plan: Plan, options: SourceOptions, rasters: pa.Table) -> Mapping[str, AssetSpec]:
+    """Return what is the same in all files of each asset; the source's own word counts first."""
+    places = pc.index_in(plan.assets["file"], value_set=rasters["file"].combine_chunks())
+    said = pa.table({
+        "asset": plan.assets["asset"],
+        "said": rasters["said"].take(places),
+        "bands": pc.list_element(rasters["shape"], 0).take(places),
+    })  # fmt: skip
+    kinds = said.group_by(["asset", "said", "bands"]).aggregate([]).to_pylist()
+    found: dict[str, AssetSpec] = {}
+    for asset in sorted({kind["asset"] for kind in kinds}):
+        own = [kind for kind in kinds if kind["asset"] == asset and kind["said"] is not None]
+        spec = _read(own, options.bands)
+        found[asset] = _filled(plan.specs[asset], spec) if asset in plan.specs else spec
+    return found
+
+
+def _read(kinds: list[dict[str, Any]], declared: tuple[str, ...]) -> AssetSpec:
+    headers = [json.loads(kind["said"]) for kind in kinds]
+    bands = _same(headers, "bands")
+    if not bands and declared and all(kind["bands"] == len(declared) for kind in kinds):
+        bands = list(declared)
+    if not all(bands) or len(set(bands)) != len(bands):
+        bands = []
+    scales, offsets, units = (set(_same(headers, key)) for key in ("scales", "offsets", "units"))
+    return AssetSpec(
+        bands=tuple(bands),
+        unit=units.pop() or None if len(units) == 1 else None,
+        scale=scales.pop() if len(scales) == 1 else None,
+        offset=offsets.pop() if len(offsets) == 1 else None,
+    )
+
+
+def _same(headers: list[dict[str, Any]], key: str) -> list[Any]:
+    values = {tuple(header.get(key, ())) for header in headers}
+    return list(values.pop()) if len(values) == 1 else []
+
+
+def _properties(plan: Plan) -> Mapping[str, str]:
+    if "properties" not in plan.samples.column_names:
+        return {}
+    kind = plan.samples.schema.field("properties").type
+    return {field.name: column_type_text(field.type) for field in kind}
+
+
+def _declared(options: SourceOptions) -> Mapping[str, str]:
+    said = {
+        "bands": ", ".join(options.bands),
+        "crs": options.crs,
+        "licence": options.licence,
+        "provider": options.provider,
+        "time": None if options.time is None else str(options.time),
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _texts(value: object) -> list[str]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [text for each in values if (text := _text(each)) is not None]

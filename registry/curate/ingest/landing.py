@@ -1,0 +1,146 @@
+"""Rows of a source land on its branch, and from there in a draft."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from registry.catalog import Spec
+from registry.catalog.version import CARD
+from registry.curate.ingest.branch import Written, write_source
+from registry.curate.ingest.card import joined
+from registry.errors import ConflictError
+from registry.tables import store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from registry.catalog.registry import Registry
+    from registry.catalog.version import Draft
+    from registry.curate.ingest.rows import Rows
+    from registry.lake import Repository
+
+__all__ = ["Landing", "land"]
+
+_MAIN = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """Where a source's rows are now."""
+
+    branch: str
+    """The draft."""
+
+    commit: str
+    """Where the draft stands."""
+
+    source: str
+    """The source's own branch."""
+
+    written: Written
+    """What became of the source's samples."""
+
+
+def land(
+    registry: "Registry",
+    spec: Spec,
+    rows: "Rows",
+    *,
+    findings: pa.Table,
+    pixels: Callable[[pa.Table], Iterable[pa.RecordBatch]],
+    source: str,
+    named: bool,
+    branch: str | None,
+) -> Landing:
+    """Commit what a source says on its branch and merge it into a draft.
+
+    Args:
+        registry: Where to.
+        spec: The card that the source makes; names the dataset.
+        rows: What the source says.
+        findings: Rows of ``reports/ingest``.
+        pixels: As in ``write_source``.
+        source: The source's branch, ``source/<name>``.
+        named: Whether the user gave the name, and so means a source that may have changed wholly.
+        branch: Branch to merge into; the caller's draft if None.
+
+    Raises:
+        ConflictError: A different source of this name is there; or source and draft changed the
+            same.
+    """
+    is_new = spec.name not in registry.names()
+    if is_new:
+        registry.create(spec)
+    try:
+        return _land(registry, spec, rows, findings, pixels, source, named, branch)
+    except BaseException:
+        if is_new:
+            registry.lake.delete(spec.name)
+        raise
+
+
+def _land(
+    registry: "Registry",
+    spec: Spec,
+    rows: "Rows",
+    findings: pa.Table,
+    pixels: Callable[[pa.Table], Iterable[pa.RecordBatch]],
+    source: str,
+    named: bool,  # noqa: FBT001 — as above
+    branch: str | None,
+) -> Landing:
+    repository = registry.lake.repository(spec.name)
+    name = source.removeprefix("source/")
+    draft = _draft(registry, repository, spec.name, branch)
+    if source not in repository.branches("source/"):
+        repository.create_branch(source, at=_card_commit(repository))
+    with repository.workspace(source) as workspace:
+        if not named:
+            _check_same_source(workspace.path, rows.samples["id"], source)
+        written = write_source(workspace.path, rows, findings, pixels)
+        commit = workspace.commit(
+            f"ingest {name}: {len(rows.samples):,} samples", metadata={"source": name}
+        )
+    registry.merge(spec.name, commit.id, draft.branch, message=f"ingest {name}")
+    _update_card(draft, spec)
+    return Landing(branch=draft.branch, commit=draft.head, source=source, written=written)
+
+
+def _draft(
+    registry: "Registry", repository: "Repository", dataset: str, branch: str | None
+) -> "Draft":
+    if branch not in {None, "draft", *repository.branches()}:
+        repository.create_branch(str(branch), at=_MAIN)
+    return registry.draft(dataset, branch)
+
+
+def _card_commit(repository: "Repository") -> str:
+    """Return the commit that made the dataset's card, where every source begins."""
+    oldest_first = [commit.id for commit in repository.log(_MAIN)][::-1]
+    return oldest_first[min(1, len(oldest_first) - 1)]
+
+
+def _check_same_source(root: "Path", ids: pa.ChunkedArray, source: str) -> None:
+    if not store.exists(root, "samples"):
+        return
+    before = store.read(root, "samples", columns=["id"])["id"]
+    if len(before) and not pc.any(pc.is_in(ids, value_set=before.combine_chunks())).as_py():
+        raise ConflictError(
+            f"the source {source!r} of this dataset has {len(before):,} samples, "
+            f"none of which is in what is ingested now under the same name",
+            hint="give this source a name of its own: --name",
+        )
+
+
+def _update_card(draft: "Draft", said: Spec) -> None:
+    text = draft.repository.read(CARD, at=draft.head).decode()
+    card = Spec.from_readme(text, name=draft.dataset)
+    new = joined(card, said)
+    if new != card:
+        with draft.repository.transaction(
+            draft.branch, message="say in the card what the source adds"
+        ) as transaction:
+            transaction.put(CARD, new.to_readme().encode())
