@@ -1,0 +1,92 @@
+"""Every georeferenced array says its CRS, and its coordinates fit that CRS."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from registry.curate.quality.check import Check
+from registry.curate.quality.subject import Subject
+from registry.errors import InvalidInputError
+from registry.geo.systems import system
+
+__all__ = ["CRS"]
+
+_SYSTEMS = pa.schema([
+    ("crs", pa.string()),
+    ("geographic", pa.bool_()),
+    ("problem", pa.string()),
+])
+
+
+def _find(subject: Subject) -> pa.Table:
+    known = _systems(subject.tables["assets"])
+    return subject.with_table("systems", known).sql(
+        """
+        with corners as (
+            select a.sample, a.asset, a.crs, k.geographic, k.problem,
+                list_transform([[0, 0], [a.shape[-1], 0], [0, a.shape[-2]],
+                    [a.shape[-1], a.shape[-2]]], p -> t[1] * p[1] + t[2] * p[2] + t[3]) as xs,
+                list_transform([[0, 0], [a.shape[-1], 0], [0, a.shape[-2]],
+                    [a.shape[-1], a.shape[-2]]], p -> t[4] * p[1] + t[5] * p[2] + t[6]) as ys,
+                a.t
+            from (select *, transform as t from assets) a join systems k using (crs)
+            where len(a.shape) >= 3 and len(a.t) = 6
+        ), extents as (
+            select *, list_min(xs) as west, list_max(xs) as east,
+                list_min(ys) as south, list_max(ys) as north
+            from corners
+        )
+        select sample, asset, 'error' as severity,
+            'its CRS is ' || crs || ' but its corners are (' || printf('%g', west) || ', '
+                || printf('%g', south) || ') to (' || printf('%g', east) || ', '
+                || printf('%g', north) || '), which are no degrees' as message,
+            to_json({'crs': crs, 'bounds': [west, south, east, north]})::varchar as evidence,
+            'state the real CRS and transform, or none: these look like pixel coordinates' as fix
+        from extents
+        where geographic and (west < -361 or east > 361 or south < -91 or north > 91)
+        union all by name
+        select sample, asset, 'error' as severity,
+            'its CRS is ' || left(crs, 40) || ', in metres, but its corners are ('
+                || printf('%g', west) || ', ' || printf('%g', south) || ') to ('
+                || printf('%g', east) || ', ' || printf('%g', north) || '), which look like degrees'
+                as message,
+            to_json({'crs': crs, 'bounds': [west, south, east, north]})::varchar as evidence,
+            'state the real CRS: EPSG:4326 if they are degrees' as fix
+        from extents
+        where not geographic and west >= -180 and east <= 180 and south >= -90 and north <= 90
+            and abs(t[1]) + abs(t[2]) < 0.1
+        union all by name
+        select a.sample, a.asset, 'error' as severity,
+            'its CRS ' || left(a.crs, 60) || ' is not known: ' || k.problem as message,
+            to_json({'crs': a.crs})::varchar as evidence,
+            'state it as EPSG:n or as WKT2' as fix
+        from assets a join systems k using (crs) where k.problem is not null
+        union all by name
+        select a.sample, a.asset, 'warning' as severity,
+            'it has no CRS' || case when a.transform is null then ', as others have'
+                else ' though it has a transform' end as message,
+            to_json({'transform': a.transform})::varchar as evidence,
+            'state it at ingest: --crs EPSG:n' as fix
+        from assets a
+        where a.crs is null and a.pixels is not null
+            and (a.transform is not null
+                or exists (select 1 from assets o where o.asset = a.asset and o.crs is not null))
+        order by 1, 2
+        """
+    )
+
+
+def _systems(assets: pa.Table) -> pa.Table:
+    rows = []
+    for crs in pc.drop_null(assets.column("crs").combine_chunks().unique()).to_pylist():
+        try:
+            rows.append({"crs": crs, "geographic": system(crs).is_geographic, "problem": None})
+        except InvalidInputError as error:
+            rows.append({"crs": crs, "geographic": None, "problem": error.problem})
+    return pa.Table.from_pylist(rows, schema=_SYSTEMS)
+
+
+CRS = Check(
+    name="crs",
+    about="Every georeferenced array says its CRS, and its coordinates fit that CRS.",
+    find=_find,
+)
