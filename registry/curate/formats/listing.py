@@ -54,9 +54,7 @@ class FileListing:
         self.root = root
         self._spans = dict(sorted(spans.items()))
         self.files: Mapping[str, SourceFile] = MappingProxyType({
-            path: SourceFile(path=path, size=span.size, stamp=f"{span.size}-{span.crc:x}")
-            if span.crc is not None
-            else SourceFile(path=path, size=span.size, stamp=_file_stamp(span))
+            path: SourceFile(path=path, size=span.size, stamp=span.stamp)
             for path, span in self._spans.items()
         })
 
@@ -103,11 +101,6 @@ class FileListing:
         """
         wanted = re.compile(fnmatch.translate(pattern))
         return (file for path, file in self.files.items() if wanted.match(path))
-
-
-def _file_stamp(span: Span) -> str:
-    status = Path(span.file).stat()
-    return f"{status.st_size}-{status.st_mtime_ns:x}"
 
 
 def open_listing(source: Path | str) -> FileListing:
