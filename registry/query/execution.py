@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Any, Final
@@ -15,7 +16,7 @@ from registry.catalog.registry import Registry
 from registry.errors import RegistryError, UnavailableError
 from registry.query.limits import Limits
 from registry.query.parsing import parse
-from registry.query.sources import Resolve, folders_of_version, views_of
+from registry.query.sources import Resolve, folders_of_version, resolved, views_of
 from registry.query.views import View
 
 __all__ = ["run", "sql"]
@@ -47,7 +48,7 @@ def sql(registry: Registry, text: str, *, limits: Limits | None = None) -> pa.Re
         RejectedError: More rows than the limits allow.
         UnavailableError: Out of time or memory.
     """
-    return run(text, lambda ref: folders_of_version(registry.resolve(ref)), limits)
+    return run(text, lambda ref: folders_of_version(resolved(registry, ref)), limits)
 
 
 def run(text: str, resolve: Resolve, limits: Limits | None = None) -> pa.RecordBatchReader:
@@ -90,7 +91,7 @@ class _Child:
     def __init__(self, job: dict[str, Any], limits: Limits, views: list[View]) -> None:
         self.views = views  # the located folders must stay while the query runs
         self.limits = limits
-        self.late = False
+        self.late = threading.Event()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "registry.query.child"],
             stdin=subprocess.PIPE,
@@ -100,9 +101,11 @@ class _Child:
             cwd="/",
             start_new_session=True,
         )
-        self.timer = threading.Timer(limits.seconds, self._out_of_time)
-        self.timer.daemon = True
-        self.timer.start()
+        timer = threading.Timer(limits.seconds, _out_of_time, (self.process, self.late))
+        timer.daemon = True
+        timer.start()
+        # Also when a reader is forgotten before its first row was asked for.
+        self._close = weakref.finalize(self, _end, self.process, timer)
         with suppress(BrokenPipeError), self._pipe(self.process.stdin) as stdin:
             stdin.write(json.dumps(job).encode())
 
@@ -111,10 +114,6 @@ class _Child:
         if pipe is None:
             raise UnavailableError("the query's process has no pipe", hint="ask again")
         return pipe
-
-    def _out_of_time(self) -> None:
-        self.late = True
-        self.process.kill()
 
     def reader(self) -> pa.RecordBatchReader:
         """Return the rows; the schema has been read, so a query that cannot start raises here."""
@@ -152,7 +151,7 @@ class _Child:
         # waits for the end, then says what went wrong, if anything did
         said = self._pipe(self.process.stderr).read(MOST_ERROR_BYTES)
         status = self.process.wait()
-        if self.late:
+        if self.late.is_set():
             return UnavailableError(
                 f"the query took longer than {self.limits.seconds:g} seconds",
                 hint="ask less at once, or allow more time",
@@ -161,12 +160,19 @@ class _Child:
             return None
         return _reported(said) or _died(status, self.limits)
 
-    def _close(self) -> None:
-        self.timer.cancel()
-        self.process.kill()
-        for pipe in (self.process.stdout, self.process.stderr):
-            self._pipe(pipe).close()
-        self.process.wait()
+
+def _out_of_time(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    process.kill()
+
+
+def _end(process: subprocess.Popen[bytes], timer: threading.Timer) -> None:
+    timer.cancel()
+    process.kill()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
 
 
 def _environment() -> dict[str, str]:

@@ -21,6 +21,9 @@ __all__ = ["Statement", "TableName", "parse"]
 LONGEST_TEXT: Final = 256 * 1024
 """Characters a query may have."""
 
+LONGEST_PROBLEM: Final = 300
+"""Characters of the parser's words that are repeated."""
+
 ROW_MAKERS: Final = frozenset({
     "generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row",
     "st_generatepoints", "unnest",
@@ -122,8 +125,8 @@ def parse(text: str) -> Statement:
 
 
 def _tree(text: str) -> dict[str, Any]:
-    if "\0" in text:
-        raise InvalidInputError("the query holds a NUL character", hint="remove it")
+    if any(ch == "\0" or "\ud800" <= ch <= "\udfff" for ch in text):
+        raise InvalidInputError("the query holds NUL or half a character", hint="remove it")
     try:
         answer = json.loads(_serialised(text))
     except RecursionError as error:
@@ -154,9 +157,9 @@ def _serialised(text: str) -> str:
             row = connection.execute(
                 "SELECT json_serialize_sql(?, skip_null := true, skip_empty := true)", [text]
             ).fetchone()
-    except (duckdb.Error, UnicodeError) as error:
+    except duckdb.Error as error:
         raise InvalidInputError(
-            f"the query cannot be read: {_first_line(error)}", hint="write it as UTF-8 text"
+            f"the query cannot be read: {_short(str(error))}", hint="ask it another way"
         ) from error
     return str(row[0]) if row else ""
 
@@ -176,7 +179,7 @@ def _parser() -> tuple[duckdb.DuckDBPyConnection, threading.Lock]:
 
 
 def _syntax_error(text: str, answer: dict[str, Any]) -> InvalidInputError:
-    problem = str(answer.get("error_message", "")).splitlines()[0]
+    problem = _short(str(answer.get("error_message", "")))
     if answer.get("error_type") == "not implemented":
         pivots = "pivot" in text.lower()
         return InvalidInputError(
@@ -203,8 +206,9 @@ def _verb(text: str) -> str:
     return words[0][:20].upper() if words else "nothing"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
+def _short(said: str) -> str:
+    line = (said.splitlines() or [""])[0]
+    return line if len(line) <= LONGEST_PROBLEM else f"{line[:LONGEST_PROBLEM]}…"
 
 
 class _Walk:

@@ -19,7 +19,7 @@ from registry.lake.contract import Repository
 from registry.query.execution import run
 from registry.query.limits import Limits
 from registry.query.parsing import parse
-from registry.query.sources import SLICES, folders_of_version
+from registry.query.sources import SLICES, folders_of_version, resolved
 
 __all__ = ["Slice", "find_slice", "slice", "slice_id", "version_of_slice"]
 
@@ -109,7 +109,7 @@ def slice(registry: Registry, text: str, *, limits: Limits | None = None) -> Sli
             f"a slice is cut from one version, but the query names {named}",
             hint='ask one: SELECT id FROM "name@v1".samples WHERE ...',
         )
-    version = registry.resolve(refs[0])
+    version = resolved(registry, refs[0])
     folders = folders_of_version(version)
     chosen = _chosen(run(text, lambda _: folders, limits))
     _check_exist(version, chosen)

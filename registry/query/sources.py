@@ -7,6 +7,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from registry.catalog.ref import DRAFT, Ref
+from registry.catalog.registry import Registry
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
 from registry.query.engine import quoted
@@ -101,6 +103,36 @@ def _no_table(ref: str, table: str, there: list[str]) -> NotFoundError:
     meant = f"did you mean {close[0]!r}? " if close else ""
     listed = ", ".join(sorted(there)) or "none"
     return NotFoundError(f"{ref!r} has no table {table!r}", hint=f"{meant}its tables are: {listed}")
+
+
+def resolved(registry: Registry, ref: str) -> Version:
+    """Return what a ref names; an error about a name says what comes close.
+
+    Raises:
+        NotFoundError: It names nothing.
+    """
+    try:
+        return registry.resolve(ref)
+    except NotFoundError as error:
+        asked = Ref.parse(ref)
+        if close := _close(registry, asked):
+            raise type(error)(
+                error.problem, hint=f'did you mean "{close}"? {error.hint}'
+            ) from error
+        raise
+
+
+def _close(registry: Registry, asked: Ref) -> str | None:
+    names = registry.names()
+    if asked.dataset not in names:
+        near = get_close_matches(asked.dataset, names, n=1)
+        return str(Ref(dataset=near[0], at=asked.at)) if near else None
+    if asked.at is None:
+        return None
+    repository = registry.lake.repository(asked.dataset)
+    there = [*repository.tags(), *repository.branches(), DRAFT]
+    near = get_close_matches(asked.at, there, n=1)
+    return str(Ref(dataset=asked.dataset, at=near[0])) if near else None
 
 
 def folders_of_version(version: Version) -> tuple[Path, ...]:

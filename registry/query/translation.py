@@ -17,6 +17,7 @@ _NO_MEMORY: Final = ("Out of Memory Error", "std::bad_alloc", "malloc of size")
 _CLOSED: Final = ("Permission Error",)
 _UNREADABLE: Final = ("IO Error", "Serialization Error")
 _STOPPED: Final = ("FATAL Error", "INTERNAL Error", "INTERRUPT Error")
+_LONGEST: Final = 1000
 _IN_FUNCTION: Final = "Python exception occurred while executing the UDF: "
 
 
@@ -67,4 +68,5 @@ def _plain(text: str, names: Mapping[str, str]) -> str:
     _, _, inner = text.partition(_IN_FUNCTION)
     text = inner.partition(": ")[2] if inner else text
     first = text.split("\n\n", maxsplit=1)[0].split("\nLINE ", maxsplit=1)[0]
-    return " ".join(first.split("\n  hint: ", maxsplit=1)[0].split())
+    line = " ".join(first.split("\n  hint: ", maxsplit=1)[0].split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -80,8 +80,10 @@ def _groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa
         held.append(batch.replace_schema_metadata(None).cast(schema))
         rows, size = rows + batch.num_rows, size + batch.nbytes
         if rows >= ROWS_A_GROUP or size >= BYTES_A_GROUP:
-            yield pa.Table.from_batches(held, schema)
-            held, rows, size = [], 0, 0
+            group = pa.Table.from_batches(held, schema)
+            yield group.slice(0, ROWS_A_GROUP)
+            held = group.slice(ROWS_A_GROUP).to_batches()
+            rows, size = sum(one.num_rows for one in held), 0
     if held:
         yield pa.Table.from_batches(held, schema)
 

@@ -1,0 +1,180 @@
+import gc
+import subprocess
+
+import pyarrow as pa
+import pytest
+
+from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
+from registry.query import Limits, execution, sql
+from registry.tables import store
+from registry.tables.schemas import SAMPLES
+
+
+def rows(registry, text, **limits):
+    return sql(registry, text, limits=Limits(**limits)).read_all().to_pylist()
+
+
+def test_one_query_joins_several_refs(shared):
+    text = """
+        with boats as (from "boats@v1".samples)
+        select count(*) as n from "ships@v1".samples join boats using (id)"""
+
+    assert rows(shared, text) == [{"n": 4}]
+
+
+def test_a_name_alone_is_the_newest_version(shared):
+    assert rows(shared, "select count(*) as n from ships.samples") == [{"n": 10}]
+
+
+def test_every_table_reads_as_the_lab_itself_reads_it(shared):
+    version = shared.resolve("ships@v1")
+    for name in version.tables():
+        asked = sql(shared, f'from "ships@v1"."{name}" order by all').read_all()
+        known = version.table(name)
+        key = [(known.column_names[0], "ascending")]
+
+        assert asked.column_names == known.column_names
+        assert asked.sort_by(key).to_pylist() == known.sort_by(key).to_pylist()
+
+
+def test_geometry_knows_its_crs_and_spatial_functions_work(shared):
+    text = """
+        select id, st_crs(geometry) as crs from "ships@v1".samples
+        where st_intersects(geometry, st_makeenvelope(4.11, 52, 4.16, 52.1))"""
+
+    assert rows(shared, text) == [{"id": "s1", "crs": "OGC:CRS84"}]
+
+
+def test_times_are_in_utc(shared):
+    found = rows(shared, "select strftime(timestamptz '2020-01-01 00:00:00+02', '%c %Z') as t")
+
+    assert found == [{"t": "2019-12-31 22:00:00 UTC"}]
+
+
+def test_a_column_that_files_lack_is_null(own):
+    wider = SAMPLES.with_columns([pa.field("note", pa.string())])
+    draft = own.draft("ships")
+    with draft.edit("widen") as root:
+        more = pa.Table.from_pylist([{"id": "x", "note": "new"}], wider.arrow)
+        store.append(root, wider, more)
+
+    text = 'select count(*) as n, count(note) as notes from "ships@draft".samples'
+    assert rows(own, text) == [{"n": 11, "notes": 1}]
+
+
+def test_an_empty_table_has_its_columns(own):
+    draft = own.draft("ships")
+    with draft.edit("empty") as root:
+        store.overwrite(root, SAMPLES, SAMPLES.empty())
+
+    asked = sql(own, 'from "ships@draft".samples').read_all()
+
+    assert asked.num_rows == 0
+    assert asked.column_names == SAMPLES.arrow.names
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('from "shps@v1".samples', 'did you mean "ships@v1"'),
+        ('from "ships@drft".samples', 'did you mean "ships@draft"'),
+        ('from "ships@v1".sampels', "did you mean 'samples'"),
+        ('from "ships@v9".samples', "ships@v1"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_one(shared, text, hint):
+    with pytest.raises(NotFoundError) as caught:
+        sql(shared, text)
+
+    assert hint in caught.value.hint
+
+
+def test_a_wrong_column_says_which_there_are(shared):
+    with pytest.raises(InvalidInputError, match='"lable" not found') as caught:
+        sql(shared, 'select lable from "ships@v1".samples')
+
+    assert "DESCRIBE" in caught.value.hint
+    assert "/" not in caught.value.problem
+
+
+def test_two_refs_that_differ_in_case_alone_are_refused(own):
+    own.branch("ships", "fix")
+    own.branch("ships", "Fix")
+    with pytest.raises(InvalidInputError, match="differ only in case"):
+        sql(own, 'select * from "ships@fix".samples, "ships@Fix".samples')
+
+
+def test_more_rows_than_allowed_are_an_error_and_never_a_cut(shared):
+    with pytest.raises(RejectedError, match="more than 5 rows"):
+        rows(shared, 'from "ships@v1".samples', rows=5)
+
+    assert len(rows(shared, 'from "ships@v1".samples', rows=10)) == 10
+
+
+def test_a_query_without_end_is_ended(shared):
+    with pytest.raises(UnavailableError, match="longer than 1 seconds"):
+        rows(
+            shared,
+            "with recursive r as (select 1 union all from r) select count(*) from r",
+            seconds=1,
+        )
+
+
+def test_a_query_that_eats_memory_is_stopped(shared):
+    with pytest.raises(UnavailableError, match="128 MiB"):
+        rows(shared, "select list(i) from range(1000000000) t(i)", memory_mb=128)
+
+
+def test_an_error_in_the_middle_of_the_rows_reaches_the_reader(shared):
+    text = "select case when i = 500000 then error('at last') end from range(1000000) t(i)"
+    reader = sql(shared, text)
+
+    with pytest.raises(InvalidInputError, match="at last"):
+        reader.read_all()
+
+
+def test_rows_come_before_the_last_one_is_known(shared):
+    reader = sql(shared, "from range(1000000000000)")
+
+    assert reader.read_next_batch().num_rows > 0
+
+
+@pytest.mark.parametrize("batches_read", [0, 1])
+def test_forgetting_the_reader_ends_the_process(shared, monkeypatch, batches_read):
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    monkeypatch.setattr(execution.subprocess, "Popen", Recorded)
+    reader = sql(shared, "from range(1000000000000)")
+    for _ in range(batches_read):
+        reader.read_next_batch()
+    del reader
+    gc.collect()
+
+    assert started[0].wait(timeout=30) != 0
+
+
+def test_a_limit_must_be_positive():
+    with pytest.raises(InvalidInputError, match="seconds is -1"):
+        Limits(seconds=-1)
+    with pytest.raises(InvalidInputError, match="seconds is nan"):
+        Limits(seconds=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("box", "found"),
+    [
+        ((4.1, 52, 4.21, 53), ["s1", "s2"]),
+        ((170, -90, -170, 90), []),
+        ((4.9, 51, -170, 53), ["s9"]),
+    ],
+)
+def test_samples_are_found_by_their_box(shared, box, found):
+    west, south, east, north = box
+    text = f'select id from "ships@v1".samples_in({west}, {south}, {east}, {north}) order by id'  # noqa: S608 — numbers
+
+    assert [row["id"] for row in rows(shared, text)] == found
