@@ -11,7 +11,7 @@ from pathlib import Path
 
 from registry.errors import CorruptError
 from registry.lake.contract import Damage
-from registry.lake.local import gate, locks, packs, reflog, refs
+from registry.lake.local import locks, packs, reflog, refs
 from registry.lake.local.git import Git, loose_files
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
@@ -35,10 +35,10 @@ def damages(git: Git, progress: Progress) -> Iterator[Damage]:
         progress: Told how far it is.
     """
     layout, fresh = git.layout, Git(git.layout)
-    with gate.adding(layout):
+    with fresh.adding():
         found = [*_refs(fresh), *_loose(layout, progress), *_packs(layout, progress)]
     yield from found
-    with gate.adding(layout):
+    with fresh.adding():
         needed: dict[Pointer, str] = {}
         found = list(_history(fresh, needed, progress))
         found += _objects(layout, needed, progress)

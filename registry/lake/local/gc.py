@@ -10,7 +10,7 @@ from pathlib import Path
 
 from registry.errors import InvalidInputError
 from registry.lake.contract import Sweep
-from registry.lake.local import gate, packs, reach, sessions, views
+from registry.lake.local import disk, gate, packs, reach, sessions, views
 from registry.lake.local.git import Git, loose_files
 from registry.lake.local.layout import Layout
 
@@ -36,7 +36,9 @@ def collect(git: Git, *, grace: timedelta, dry_run: bool, keep: Iterable[str]) -
     cutoff = time.time() - grace.total_seconds()
     fresh = Git(git.layout)
     with gate.sweeping(git.layout):
-        needed = reach.reach(fresh, reach.roots(fresh, young_since=cutoff, keep=keep))
+        needed = reach.needed(fresh, young_since=cutoff, keep=keep)
+        if not dry_run:
+            _tell(git.layout)
         outcome = _sweep_objects(
             git.layout, {pointer.sha256 for pointer in needed.objects}, cutoff, dry_run=dry_run
         )
@@ -45,8 +47,15 @@ def collect(git: Git, *, grace: timedelta, dry_run: bool, keep: Iterable[str]) -
             _sweep_git(fresh, needed.git, cutoff)
             _sweep_views(git.layout, cutoff)
             _empty(git.layout.temporary)
-    git.forget()
+            _tell(git.layout)
+    git.catch_up()
     return outcome
+
+
+def _tell(layout: Layout) -> None:
+    """Let others forget what they read; said first too, lest this process be killed."""
+    half = layout.temporary / "swept"
+    disk.write_atomically(layout.swept, b"", temporary=half, durable=False)
 
 
 def _sweep_objects(layout: Layout, needed: set[str], cutoff: float, *, dry_run: bool) -> Sweep:

@@ -5,7 +5,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +46,7 @@ class Git:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._local = threading.local()
+        self._swept = (0, 0)
         self._trees: dict[bytes, Tree] = {}
         self._pointers: dict[bytes, Pointer] = {}
         self._commits: dict[str, RawCommit] = {}
@@ -151,21 +152,53 @@ class Git:
         base = self.repository.merge_base(ours, theirs)
         return None if base is None else str(base)
 
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        """Add objects, refs or views while nothing is removed; not to be nested."""
+        with gate.adding(self.layout):
+            self.catch_up()
+            yield
+
+    def beyond(self, commit: str, known: Iterable[str]) -> Iterator[str]:
+        """Yield a commit and those behind it that none of some known commits has behind it.
+
+        Raises:
+            CorruptError: One of them is missing.
+        """
+        try:
+            walker = self.repository.walk(commit, pygit2.enums.SortMode.NONE)
+            for other in known:
+                walker.hide(other)
+            for found in walker:
+                yield str(found.id)
+        except (KeyError, ValueError, pygit2.GitError) as error:
+            raise CorruptError(
+                f"the history behind {commit} cannot be read: {error}", hint="run eolab fsck"
+            ) from error
+
     def walk(self, head: str) -> Iterator[RawCommit]:
         """Yield a commit and all behind it, children before parents."""
         return commits.walk(self.commit, head)
 
-    def forget(self) -> None:
-        """Drop what is remembered; garbage collection has removed some of it."""
-        self._trees.clear()
-        self._pointers.clear()
-        self._commits.clear()
+    def catch_up(self) -> None:
+        """Forget what was read if anybody's garbage collection has removed something since."""
+        try:
+            status = self.layout.swept.stat()
+        except FileNotFoundError:
+            return
+        last = (status.st_ino, status.st_mtime_ns)
+        if last != self._swept:
+            self._trees.clear()
+            self._pointers.clear()
+            self._commits.clear()
+            self._local = threading.local()
+            self._swept = last
 
     def tidy(self) -> None:
         """Pack loose objects, or packs, when they have become many; else do next to nothing."""
         if not any(self._untidy()):
             return
-        with locks.try_exclusive(self.layout.packing) as had, gate.adding(self.layout):
+        with locks.try_exclusive(self.layout.packing) as had, self.adding():
             many_loose, many_packs = self._untidy()
             if not had or not (many_loose or many_packs):
                 return

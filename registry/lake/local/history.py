@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from registry.errors import ConflictError, InvalidInputError, NotFoundError
+from registry.errors import InvalidInputError, NotFoundError
 from registry.lake.contract import Commit, RefUpdate
-from registry.lake.local import reflog, refs, trees
+from registry.lake.local import reach, reflog, refs, trees
 from registry.lake.local.git import Git
 from registry.lake.names import check_branch, default_author
 
@@ -23,6 +23,7 @@ def resolve(git: Git, ref: str) -> str:
     Raises:
         NotFoundError: Nothing of that name, or several commits.
     """
+    git.catch_up()
     if _HEX.fullmatch(ref) and len(ref) == _FULL and git.has_commit(ref):
         return ref
     if _could_be_a_name(ref):
@@ -100,8 +101,8 @@ def undo(git: Git, branch: str) -> RefUpdate:
     """Take back the last movement of a branch.
 
     Raises:
-        NotFoundError: It never moved.
-        ConflictError: It stands where no movement left it, or what it was is swept already.
+        NotFoundError: It never moved, or where it was is swept already.
+        ConflictError: It stands where no movement left it.
         ForbiddenError: It is protected.
     """
     ref, author = refs.branch(branch), default_author()
@@ -110,10 +111,7 @@ def undo(git: Git, branch: str) -> RefUpdate:
         last = next(reflog.entries(git.layout, refs.spoken(ref)), None)
         if last is None:
             raise NotFoundError(f"branch '{branch}' has never moved", hint="see eolab branch")
-        if last.before is not None and not git.has_commit(last.before):
-            raise ConflictError(
-                f"commit {last.before[:10]}, where '{branch}' was, has been swept",
-                hint="keep more by a longer grace of eolab gc",
-            )
+        if last.before is not None:
+            reach.require(git, last.before)
         held.move(ref, expected=last.after, to=last.before, operation="undo", author=author)
     return next(reflog.entries(git.layout, refs.spoken(ref)))

@@ -74,6 +74,11 @@ class Layout:
         return self.own / "turnstile.lock"
 
     @property
+    def swept(self) -> Path:
+        """Written anew whenever something was removed, so that others forget what they read."""
+        return self.own / "swept"
+
+    @property
     def packing(self) -> Path:
         """Held alone while loose Git objects are packed."""
         return self.own / "packing.lock"

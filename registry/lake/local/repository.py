@@ -22,11 +22,11 @@ from registry.lake.contract import (
 )
 from registry.lake.local import (
     fsck,
-    gate,
     gc,
     history,
     merge,
     objects,
+    reach,
     refs,
     sessions,
     statistics,
@@ -80,7 +80,8 @@ class LocalRepository:
         check_tag(name)
         target = self.resolve(at)
         author = default_author()
-        with translated(f"make tag '{name}'"), gate.adding(self._layout):
+        with translated(f"make tag '{name}'"), self._git.adding():
+            reach.require(self._git, target)
             if message:
                 batch = Batch(self._git)
                 tag = history.annotated_tag(name, target, message, author)
@@ -94,15 +95,19 @@ class LocalRepository:
     def _make_ref(self, ref: str, target: str, operation: str) -> None:
         with (
             translated(f"make {refs.spoken(ref)}"),
-            gate.adding(self._layout),
+            self._git.adding(),
             refs.locked(self._layout) as held,
         ):
-            self._git.commit(target)
+            reach.require(self._git, target)
             held.move(ref, expected=None, to=target, operation=operation, author=default_author())
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch; ForbiddenError if it is protected."""
-        with translated(f"delete branch '{name}'"), refs.locked(self._layout) as held:
+        with (
+            translated(f"delete branch '{name}'"),
+            self._git.adding(),
+            refs.locked(self._layout) as held,
+        ):
             held.refuse_protected(name, "delete")
             head = refs.existing(self._layout, name)
             held.move(
@@ -113,7 +118,7 @@ class LocalRepository:
     def protect(self, branch: str) -> None:
         """Refuse transactions, resets and deletion of this branch from now on."""
         refs.existing(self._layout, branch)
-        with translated(f"protect branch '{branch}'"):
+        with translated(f"protect branch '{branch}'"), self._git.adding():
             refs.protect(self._layout, branch)
 
     def protected(self) -> frozenset[str]:
@@ -131,10 +136,10 @@ class LocalRepository:
             )
         with (
             translated(f"advance '{branch}'"),
-            gate.adding(self._layout),
+            self._git.adding(),
             refs.locked(self._layout) as held,
         ):
-            self._git.commit(target)
+            reach.require(self._git, target)
             held.move(
                 refs.branch(branch), expected=stands, to=target, operation=operation,
                 author=default_author(),
@@ -145,11 +150,11 @@ class LocalRepository:
         target = self.resolve(to)
         with (
             translated(f"reset '{branch}'"),
-            gate.adding(self._layout),
+            self._git.adding(),
             refs.locked(self._layout) as held,
         ):
             held.refuse_protected(branch, "reset")
-            self._git.commit(target)
+            reach.require(self._git, target)
             head = refs.existing(self._layout, branch)
             held.move(
                 refs.branch(branch), expected=head, to=target, operation="reset",
@@ -162,7 +167,7 @@ class LocalRepository:
 
     def undo(self, branch: str) -> RefUpdate:
         """Take back the last movement of a branch; an undo can be undone."""
-        with translated(f"undo on '{branch}'"), gate.adding(self._layout):
+        with translated(f"undo on '{branch}'"), self._git.adding():
             return history.undo(self._git, check_branch(branch))
 
     # --------------------------------------------------------------- reading

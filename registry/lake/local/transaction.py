@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.lake.contract import Commit, Entry
-from registry.lake.local import commits, folders, gate, objects, pointers, refs, trees
+from registry.lake.local import commits, folders, objects, pointers, refs, trees
 from registry.lake.local.disk import translated
 from registry.lake.local.git import Batch, Git
 from registry.lake.local.pointers import Pointer
@@ -108,7 +108,7 @@ class LocalTransaction:
         """Stage an object that the repository already holds, without reading it."""
         target = check_key(entry.path if path is None else path)
         pointer = Pointer(entry.sha256, entry.size)
-        with translated(f"link {target}"), gate.adding(self._git.layout):
+        with translated(f"link {target}"), self._git.adding():
             objects.keep(self._git.layout, pointer, self._folder)
         self._put(target, pointer)
 
@@ -158,7 +158,7 @@ class LocalTransaction:
         check_metadata(self.metadata)
         layout, ref = self._git.layout, refs.branch(self._intent.branch)
         with translated(f"commit to '{self._intent.branch}'"):
-            with gate.adding(layout):
+            with self._git.adding():
                 objects.place(layout, self._folder, self._held)
                 head = self._standing(refs.get(layout, ref))
                 made = self._write_onto(head)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry.errors import InvalidInputError
-from registry.lake.local import disk, folders, gate, locks, objects
+from registry.lake.local import disk, locks, objects
 from registry.lake.local.git import Git
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
@@ -42,7 +42,7 @@ def locate(git: Git, commit: str) -> Path:
     """
     tree = git.commit(commit).tree
     view = git.layout.views / tree.hex()
-    with gate.adding(git.layout):
+    with git.adding():
         try:
             _lease(git.layout, tree.hex())
         except OSError:  # a lake that may only be read
@@ -120,7 +120,7 @@ def mount(git: Git, commit: str, folder: Path) -> None:
     half = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     half.mkdir(parents=True)
     try:
-        with gate.adding(git.layout):
+        with git.adding():
             for _ in lay(git, git.commit(commit).tree, half, share=lambda _: False):
                 pass
         try:

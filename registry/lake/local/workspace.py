@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from registry.errors import CorruptError, InvalidInputError
 from registry.lake.contract import Commit
-from registry.lake.local import folders, gate, objects, refs, views
+from registry.lake.local import folders, objects, refs, views
 from registry.lake.local.disk import translated
 from registry.lake.local.git import Git
 from registry.lake.local.pointers import Pointer
@@ -47,7 +47,7 @@ class LocalWorkspace:
 
     def _lay(self) -> None:
         self.path.mkdir()
-        with gate.adding(self._git.layout):
+        with self._git.adding():
             self.head = refs.existing(self._git.layout, self._branch)
             self._session.pin(self.head)
             raw = self._git.commit(self.head)
