@@ -227,7 +227,9 @@ def _absurd(
 ) -> npt.NDArray[np.bool_]:
     """Return whether coordinates cannot be meant in the system: pixels, or another's."""
     affine = np.array([grid.transform for grid in grids], np.float64)
-    pixels = (np.abs(affine) == (1, 0, 0, 0, 1, 0)).all(axis=1)
+    heights = np.array([grid.height for grid in grids])
+    pixels = (np.abs(affine[:, :5]) == (1, 0, 0, 0, 1)).all(axis=1)
+    pixels &= (affine[:, 5] == 0) | (affine[:, 5] == heights)
     if system(crs).is_geographic:
         cell_x, cell_y = np.abs(affine[:, [0, 1]]).sum(axis=1), np.abs(affine[:, 3:5]).sum(axis=1)
         wide = np.abs(x).max(axis=1) > 360 + np.minimum(cell_x, 1)
