@@ -11,6 +11,7 @@ import shapely
 from registry.curate.formats.contract import CRS84, PIXEL_FRAME
 from registry.curate.ingest.matching import take_by_key
 from registry.geo import normalise_crs, transform_points
+from registry.tables.derive import derive
 from registry.tables.schemas import ANNOTATIONS
 
 __all__ = ["annotation_rows"]
@@ -38,22 +39,19 @@ def annotation_rows(annotations: pa.Table, assets: pa.Table) -> pa.Table:
     target, transform = _frames(assets, samples)
     source = np.array(annotations["crs"].to_pylist(), dtype=object)
     shapes = shapely.from_wkb(annotations["geometry"].to_numpy(zero_copy_only=False))
-    placed, moved = _placed(shapes, source, target, transform)
+    placed = _placed(shapes, source, target, transform)
     frame = np.where(target != None, "crs", "pixel")  # noqa: E711 — element by element
-    area = annotations["area"].to_numpy(zero_copy_only=False).astype(float)
-    anew = moved | (np.isnan(area) & ~shapely.is_missing(placed))
-    area = np.where(anew, shapely.area(placed), area)
     columns = {name: annotations[name] for name in annotations.column_names}
     columns |= {
         "geometry": pa.array(shapely.to_wkb(placed), pa.binary()),
         "frame": pa.array(frame.tolist(), pa.string()),
-        "area": pa.array(area, mask=np.isnan(area)),
     }
     wanted = ANNOTATIONS.arrow
-    return pa.table({
+    rows = pa.table({
         field.name: columns.get(field.name, pa.nulls(len(annotations), field.type))
         for field in wanted
     }).cast(wanted)  # fmt: skip
+    return derive(rows, ANNOTATIONS)
 
 
 def _frames(assets: pa.Table, samples: pa.ChunkedArray) -> tuple[_Objects, npt.NDArray[Any]]:
@@ -69,23 +67,20 @@ def _frames(assets: pa.Table, samples: pa.ChunkedArray) -> tuple[_Objects, npt.N
 
 def _placed(
     shapes: _Objects, source: _Objects, target: _Objects, transform: npt.NDArray[np.float64]
-) -> tuple[_Objects, npt.NDArray[np.bool_]]:
-    """Return the geometries in their samples' frames, and which of them were moved."""
+) -> _Objects:
+    """Return the geometries in their samples' frames."""
     placed = np.array(shapes, dtype=object)
-    moved = np.zeros(len(shapes), dtype=bool)
     pairs = {pair for pair in zip(source.tolist(), target.tolist(), strict=True) if pair[0]}
     for said, wanted in sorted(pairs, key=str):
         here = (source == said) & (target == wanted)  # None equals None, element by element
         if said == PIXEL_FRAME:
             if wanted is not None:
                 placed[here] = _from_pixels(placed[here], transform[here])
-                moved |= here
         elif wanted is None:
             placed[here] = None
         elif not _are_one(normalise_crs(said), wanted):
             placed[here] = _between(placed[here], said, wanted)
-            moved |= here
-    return placed, moved & ~shapely.is_missing(placed)
+    return placed
 
 
 def _between(shapes: _Objects, source: str, target: str) -> _Objects:

@@ -87,7 +87,11 @@ def _known_pixels(root: Path) -> pa.Array:
 
 
 def _apply(root: Path, schema: TableSchema, rows: pa.Table, owner: str) -> pa.ChunkedArray:
-    """Bring a table to these rows; return the ids of the samples that it touches."""
+    """Bring a table to these rows.
+
+    Returns:
+        The ids of the samples that it touches.
+    """
     if not _has(root, schema.name):
         if len(rows):
             store.append(root, schema, rows)
@@ -102,7 +106,11 @@ def _apply(root: Path, schema: TableSchema, rows: pa.Table, owner: str) -> pa.Ch
 
 
 def _difference(schema: TableSchema, before: pa.Table, after: pa.Table, owner: str) -> _Difference:
-    """Compare two states of a table by key and whole row."""
+    """Compare two states of a table by key and whole row.
+
+    Returns:
+        What makes the one the other.
+    """
     columns = list(dict.fromkeys([*after.column_names, *before.column_names]))
     key = ", ".join(f'"{name}"' for name in schema.key)
     same_row = ", ".join(f'"{name}"' for name in columns)

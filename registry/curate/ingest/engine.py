@@ -141,7 +141,8 @@ def ingest(  # noqa: PLR0913 — what a user may say
         InvalidInputError: The format cannot be told, or an option can never be right.
         IngestFailedError: Files cannot be read; its ``failures`` lists them.
         RejectedError: The source as a whole is hostile, damaged or empty.
-        ConflictError: A different source of that name is there; the source and the draft changed the same; or it is being ingested already.
+        ConflictError: A different source of that name is there; the source and the draft
+            changed the same; or it is being ingested already.
     """
     if on_error not in {"stop", "skip"}:
         raise InvalidInputError(f"on_error is {on_error!r}", hint="use 'stop' or 'skip'")

@@ -67,6 +67,9 @@ def land(
         named: Whether the user gave the name, and so means a source that may have changed wholly.
         branch: Branch to merge into; the caller's draft if None.
 
+    Returns:
+        Where they are; a dataset that was made for them is gone again if anything fails.
+
     Raises:
         ConflictError: A different source of this name is there; or source and draft changed the
             same.

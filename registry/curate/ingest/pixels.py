@@ -81,14 +81,18 @@ class _Parts:
             os.close(descriptor)
 
     def read_into(self, part: str, offset: int, out: npt.NDArray[np.uint8]) -> None:
-        """Fill ``out`` with the part's bytes from ``offset`` on."""
+        """Fill ``out`` with the part's bytes from ``offset`` on.
+
+        Raises:
+            CorruptError: It has fewer.
+        """
         descriptor = self._open.get(part)
         if descriptor is None:
             descriptor = os.open(self._folder / f"{part}.bin", os.O_RDONLY)
             self._open[part] = descriptor
             if len(self._open) > _OPEN_PARTS:
                 os.close(self._open.popitem(last=False)[1])
-        if os.preadv(descriptor, [memoryview(out)], offset) != len(out):
+        if os.preadv(descriptor, [out.data], offset) != len(out):
             raise CorruptError(
                 f"the part {part!r} is cut short at byte {offset:,}", hint="ingest again"
             )

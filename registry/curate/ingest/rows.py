@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 
 from registry.curate.formats.contract import (
     PLAN_ANNOTATIONS,
@@ -21,15 +19,14 @@ from registry.curate.formats.contract import (
 from registry.curate.ingest.annotations import annotation_rows
 from registry.curate.ingest.matching import completed, first_places, take_by_key
 from registry.errors import InvalidInputError
-from registry.geo import Grid, bounds_of, centres_of, footprints, hilbert_key, normalise_crs
+from registry.geo import Grid, footprints, normalise_crs
+from registry.tables.derive import derive
 from registry.tables.schemas import ASSETS, SAMPLES, samples_schema
 
 if TYPE_CHECKING:
     from registry.tables.schemas import TableSchema
 
 __all__ = ["Rows", "build_rows"]
-
-_UNPLACED: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +189,6 @@ def _samples(samples: pa.Table, assets: pa.Table, plan: Plan, options: SourceOpt
     placed = take_by_key(assets.filter(pc.is_valid(assets["crs"])), "sample", samples["id"])
     first = take_by_key(assets, "sample", samples["id"])
     geometry = pc.coalesce(samples["geometry"], placed["footprint"])
-    shapes = shapely.from_wkb(geometry.to_numpy(zero_copy_only=False))
-    bounds = bounds_of(shapes)
     stated, times = _times(samples, options)
     licence, licence_stated = _stated(samples["licence"], options.licence, plan, "licence")
     provider, provider_stated = _stated(samples["provider"], options.provider, plan, "provider")
@@ -212,7 +207,6 @@ def _samples(samples: pa.Table, assets: pa.Table, plan: Plan, options: SourceOpt
     columns = {
         "id": samples["id"],
         "geometry": geometry,
-        "bbox": _boxes(bounds),
         **times,
         **{name: samples[name] for name in ("label", "target", "group")},
         "georeferenced": pc.is_valid(geometry),
@@ -224,11 +218,10 @@ def _samples(samples: pa.Table, assets: pa.Table, plan: Plan, options: SourceOpt
             "start_datetime": stated,
         }),
         "source": source,
-        "hilbert": pa.array(hilbert_key(*centres_of(bounds), missing=_UNPLACED)),
     }
     if "properties" in samples.column_names:
         columns["properties"] = samples["properties"]
-    return pa.table(columns)
+    return derive(pa.table(columns), SAMPLES)
 
 
 def _times(
@@ -270,10 +263,3 @@ def _declared(stated: Mapping[str, pa.ChunkedArray]) -> pa.Array:
     return pa.ListArray.from_arrays(
         ends, pa.array(names[np.nonzero(flags)[1]].tolist(), pa.string())
     )
-
-
-def _boxes(bounds: npt.NDArray[np.float64]) -> pa.Array:
-    unknown = np.isnan(bounds[:, 0])
-    corners = [pa.array(np.ascontiguousarray(bounds[:, i])) for i in range(4)]
-    kind = SAMPLES.arrow.field("bbox").type
-    return pa.StructArray.from_arrays(corners, fields=list(kind), mask=pa.array(unknown))
