@@ -13,13 +13,14 @@ from typing import Final
 import orjson
 import shapely
 
-from registry.curate.formats.contract import CRS84
+from registry.curate.formats.contract import CRS84, PIXEL_FRAME
 from registry.errors import RejectedError
 
 __all__ = ["Labels", "crs_of", "read_labels", "write_labels"]
 
 _CATEGORIES: Final = ("labels", "label", "class", "class_name", "category", "classes")
 _SCORES: Final = ("score", "confidence")
+_OWN: Final = {"method": str, "status": str, "rle": str, "iscrowd": bool, "isbox": bool}
 _CODE: Final = re.compile(r"EPSG:(?:[\d.]*:)?(\d{4,6})$")
 _ATTRIBUTES_LIMIT: Final = 64 << 10
 _FEATURES_LIMIT: Final = 1_000_000
@@ -82,7 +83,7 @@ def read_labels(
         RejectedError: It is no GeoJSON, or states a CRS that is not understood.
     """
     said = _parsed(raw)
-    crs: str | None = crs_of(said)
+    crs: str | None = PIXEL_FRAME if said.get("frame") == "pixel" else crs_of(said)
     features = _features(said)
     problems: list[str] = []
     shapes = [_shape(feature.get("geometry")) for feature in features]
@@ -103,13 +104,14 @@ def read_labels(
         tasks.update(_texts(properties.pop("tasks", None)))
         names: list[str] | list[str | None] = _category(properties) or [category]
         common = _row(shapely.envelope(shape) if boxes else shape, properties, crs=crs)
+        common["isbox"] = boxes or bool(common["isbox"])
         for name in names:
             key = f"{sample}-{sha256(shapely.to_wkb(shape)).hexdigest()[:10]}"
             taken[key] = taken.get(key, 0) + 1
             number = taken[key]
             rows.append({
                 "id": key if number == 1 else f"{key}-{number}",
-                "sample": sample, "category": name, "isbox": boxes, **common,
+                "sample": sample, "category": name, **common,
             })  # fmt: skip
     return Labels(annotations=tuple(rows), tasks=frozenset(tasks), problems=tuple(problems))
 
@@ -168,12 +170,19 @@ def _category(properties: dict[str, object]) -> list[str]:
 def _row(
     shape: shapely.Geometry, properties: dict[str, object], *, crs: str | None
 ) -> dict[str, object]:
+    own = {
+        name: properties.pop(name)
+        for name, kind in _OWN.items()
+        if isinstance(properties.get(name), kind)
+    }
     scores = [properties.pop(name) for name in _SCORES if isinstance(properties.get(name), float)]
     attributes = orjson.dumps(properties).decode() if properties else None
     return {
         "geometry": shapely.to_wkb(shape),
         "crs": crs,
         "score": scores[0] if scores else None,
+        "isbox": False,
+        **own,
         "attributes": attributes
         if attributes is None or len(attributes) <= _ATTRIBUTES_LIMIT
         else None,
@@ -209,7 +218,7 @@ def _feature(row: Mapping[str, object]) -> dict[str, object]:
         properties |= inner if isinstance(inner, dict) else {"attributes": inner}
     if row.get("category") is not None:
         properties["labels"] = [row["category"]]
-    for name in ("score", "method", "status", "iscrowd", "isbox"):
+    for name in ("score", "method", "status", "rle", "iscrowd", "isbox"):
         if row.get(name) is not None:
             properties[name] = row[name]
     geometry = row.get("geometry")

@@ -9,6 +9,7 @@ from typing import Final
 from registry.curate.formats.contract import Listing, Plan, SourceOptions
 from registry.curate.formats.filenames import escape_id, sample_ids
 from registry.curate.formats.image_mask import add_labels
+from registry.curate.formats.layout import folders_alike
 from registry.curate.formats.planning import (
     TIFF_SUFFIXES,
     PlanRows,
@@ -20,7 +21,7 @@ from registry.curate.formats.planning import (
     suffix,
 )
 from registry.curate.formats.records import Record, parse_record, read_json, sample_tables
-from registry.curate.formats.roles import without_mask_word
+from registry.curate.formats.roles import asset_name, without_mask_word
 from registry.errors import RejectedError
 
 __all__ = ["GeotiffSidecar"]
@@ -65,12 +66,12 @@ class GeotiffSidecar:
         return _BARE + (_SURE - _BARE) * share
 
     def plan(self, listing: Listing, options: SourceOptions) -> Plan:
-        """Return one sample a GeoTIFF.
+        """Return one sample a GeoTIFF, or one a folder where folders hold files of like names.
 
         Returns:
-            The plan: asset ``image``, annotations in the CRS of their file, the task that the
-            labels say they are for (the first, if several), classes from the class list or as
-            found. A date without a clock time becomes the interval of that day.
+            The plan: asset ``image``, or an asset a name (``s1``, ``s2``); annotations in the CRS
+            of their file, the task that the labels say they are for (the first, if several),
+            classes from the class list or as found. A date without a clock time becomes the interval of that day.
 
         Raises:
             RejectedError: There is no GeoTIFF.
@@ -83,17 +84,20 @@ class GeotiffSidecar:
         rows = PlanRows()
         sidecars = _sidecars(listing, images)
         records, used = sample_tables(listing, rows)
-        ids = _ids(images, options)
+        samples = _samples(images)
+        ids = _ids(list(samples), options)
         tasks: Counter[str] = Counter()
-        for path in images:
+        for path, files in samples.items():
             record = _record(rows, listing, sidecars.metadata.get(path), ids[path])
             record = record or records.get(PurePosixPath(path).stem.lower(), Record())
-            rows.samples.append(_sample_row(rows, path, ids[path], record, options))
-            rows.raster(ids[path], "image", path)
+            row = _sample_row(rows, path, ids[path], record, options)
+            rows.samples.append(row | {"href": next(iter(files.values()))})
+            for asset, file in files.items():
+                rows.raster(ids[path], asset, file)
             labels = sidecars.labels.get(path)
             if labels is not None:
                 tasks.update(add_labels(rows, listing, labels, sample=ids[path], options=options))
-        _note_unlabelled(rows, images, sidecars, ids)
+        _note_unlabelled(rows, list(samples), sidecars, ids)
         lists = [path for path in listing.files if PurePosixPath(path).name in _CLASS_LISTS]
         used |= {*images, *sidecars.metadata.values(), *sidecars.labels.values(), *lists}
         rows.findings += ignored_files(listing, used)
@@ -101,6 +105,15 @@ class GeotiffSidecar:
             task=options.task or _task(tasks, rows),
             classes=options.classes or _classes(rows, listing, lists),
         )
+
+
+def _samples(images: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return each sample's files by asset; the sample by its only file, or else its folder."""
+    alike = folders_alike(images)
+    if alike is None:
+        return {path: {"image": path} for path in images}
+    return {key: {asset_name(role): path for role, path in files.items()}
+            for key, files in alike.files.items()}  # fmt: skip
 
 
 def _sidecars(listing: Listing, images: Sequence[str]) -> _Sidecars:
@@ -131,8 +144,13 @@ def _by_bare_name(paths: Iterable[str]) -> dict[str, list[str]]:
     return named
 
 
+def _keys(samples: Sequence[str]) -> dict[str, str]:
+    folders = any(suffix(path) not in TIFF_SUFFIXES for path in samples)
+    return {path: path for path in samples} if folders else keys_of(samples)
+
+
 def _ids(images: Sequence[str], options: SourceOptions) -> dict[str, str]:
-    pattern, keys = pattern_of(options), keys_of(images)
+    pattern, keys = pattern_of(options), _keys(images)
     ids = sample_ids(keys.values())
     found = {}
     for path in images:
@@ -166,7 +184,7 @@ def _sample_row(
     if record.time is None and named is not None:
         rows.timed_by_name.append(sample)
     time = record.time or named
-    row: dict[str, object] = {"id": sample, "href": path, **(time.columns() if time else {})}
+    row: dict[str, object] = {"id": sample, **(time.columns() if time else {})}
     if parts.label:
         row["label"] = [parts.label]
     if parts.group:
