@@ -70,8 +70,17 @@ def create_views(connection: duckdb.DuckDBPyConnection, views: Iterable[View]) -
         made.setdefault(view.ref, set()).add(view.table)
         connection.execute(_view_sql(connection, view))
     for ref, tables in made.items():
-        for statement in derived_sql(ref, tables):
+        across = "samples" in tables and _any_crosses(connection, ref)
+        for statement in derived_sql(ref, tables, across=across):
             connection.execute(statement)
+
+
+def _any_crosses(connection: duckdb.DuckDBPyConnection, ref: str) -> bool:
+    # the statistics of row groups rule most of them out
+    row = connection.execute(
+        f"SELECT count(*) FROM {quoted(ref)}.samples WHERE {_CROSSES}"  # noqa: S608 — quoted
+    ).fetchone()
+    return row is None or row[0] > 0
 
 
 def _view_sql(connection: duckdb.DuckDBPyConnection, view: View) -> str:
@@ -117,12 +126,13 @@ def as_geometry(value: str, crs: str) -> str:
     return f"ST_SetCRS({geometry}, {text_literal(crs)})" if crs else geometry
 
 
-def derived_sql(ref: str, tables: Iterable[str]) -> Iterator[str]:
+def derived_sql(ref: str, tables: Iterable[str], *, across: bool = True) -> Iterator[str]:
     """Yield the statements that make what every ref has beside its tables.
 
     Args:
         ref: Name of the schema.
         tables: Tables that are views in it.
+        across: Whether a sample may cross the antimeridian; searching is faster if none does.
 
     Yields:
         ``chips`` and ``chip()`` where there are ``assets`` and ``pixels``; ``samples_in()`` where
@@ -133,8 +143,10 @@ def derived_sql(ref: str, tables: Iterable[str]) -> Iterator[str]:
         yield _CHIPS.format(schema=schema)
         yield _CHIP.format(schema=schema)
     if "samples" in present:
-        yield _SAMPLES_IN.format(schema=schema)
+        yield (_SAMPLES_IN_ACROSS if across else _SAMPLES_IN).format(schema=schema)
 
+
+_CROSSES = "bbox.xmin > bbox.xmax AND bbox.xmin > 0 AND bbox.xmax < 0"
 
 _CHIPS = """
 CREATE OR REPLACE VIEW {schema}.chips AS
@@ -151,25 +163,25 @@ CREATE OR REPLACE MACRO {schema}.chip(wanted_sample, wanted_asset) AS (
 )
 """
 
-# One branch for each way in which a box and a sample can lie about the antimeridian (a box whose
-# west is greater than its east crosses it: RFC 7946, 5.2). Each is a chain of ANDs on single
-# columns, because only those let row groups be skipped by their statistics.
-_SAMPLES_IN = """
-CREATE OR REPLACE MACRO {schema}.samples_in(west, south, east, north) AS TABLE
-    SELECT * FROM {schema}.samples
-    WHERE west <= east AND bbox.xmin <= bbox.xmax AND bbox.xmin <= east AND bbox.xmax >= west
-      AND bbox.ymin <= north AND bbox.ymax >= south
+# What a box and a sample that does not cross the antimeridian have in common. The bounds are
+# constants, so the engine drops the half that does not apply, and what is left is a chain of ANDs
+# on single columns, which lets row groups be skipped by their statistics.
+_MEETS = """
+    bbox.ymin <= north AND bbox.ymax >= south
+    AND ((west <= east AND bbox.xmin <= east AND bbox.xmax >= west)
+      OR (west > east AND (bbox.xmin <= east OR bbox.xmax >= west)))"""
+
+_SAMPLES_IN = f"""
+CREATE OR REPLACE MACRO {{schema}}.samples_in(west, south, east, north) AS TABLE
+    SELECT * FROM {{schema}}.samples WHERE {_MEETS}
+"""  # noqa: S608 — texts of this module
+
+# A sample whose west is greater than its east crosses the antimeridian (RFC 7946, 5.2).
+_SAMPLES_IN_ACROSS = f"""
+CREATE OR REPLACE MACRO {{schema}}.samples_in(west, south, east, north) AS TABLE
+    SELECT * FROM {{schema}}.samples WHERE bbox.xmin <= bbox.xmax AND {_MEETS}
   UNION ALL
-    SELECT * FROM {schema}.samples
-    WHERE bbox.xmin > bbox.xmax AND bbox.xmin > 0 AND bbox.xmax < 0
+    SELECT * FROM {{schema}}.samples WHERE {_CROSSES}
+      AND bbox.ymin <= north AND bbox.ymax >= south
       AND (west > east OR bbox.xmin <= east OR bbox.xmax >= west)
-      AND bbox.ymin <= north AND bbox.ymax >= south
-  UNION ALL
-    SELECT * FROM {schema}.samples
-    WHERE west > east AND bbox.xmin <= bbox.xmax AND bbox.xmax >= west
-      AND bbox.ymin <= north AND bbox.ymax >= south
-  UNION ALL
-    SELECT * FROM {schema}.samples
-    WHERE west > east AND bbox.xmin <= bbox.xmax AND bbox.xmin <= east AND bbox.xmax < west
-      AND bbox.ymin <= north AND bbox.ymax >= south
-"""
+"""  # noqa: S608 — texts of this module

@@ -5,9 +5,10 @@ import pyarrow as pa
 import pytest
 
 from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
-from registry.query import Limits, execution, sql
+from registry.query import Limits, execution, run, sql
 from registry.tables import store
 from registry.tables.schemas import SAMPLES
+from tests.unit.query.conftest import sample
 
 
 def rows(registry, text, **limits):
@@ -178,3 +179,31 @@ def test_samples_are_found_by_their_box(shared, box, found):
     text = f'select id from "ships@v1".samples_in({west}, {south}, {east}, {north}) order by id'  # noqa: S608 — numbers
 
     assert [row["id"] for row in rows(shared, text)] == found
+
+
+ACROSS = {
+    "id": "fiji", "georeferenced": True, "declared": [], "hilbert": 0,
+    "bbox": {"xmin": 179.9, "ymin": -17.0, "xmax": -179.9, "ymax": -16.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("box", "found"),
+    [
+        ((179.95, -16.5, 180, -16.4), ["fiji"]),
+        ((-180, -16.5, -179.95, -16.4), ["fiji"]),
+        ((170, -20, -170, 0), ["fiji"]),
+        ((-180, -90, 180, 90), ["fiji", "s0", "s1"]),
+        ((0, -20, 10, 60), ["s0", "s1"]),
+        ((4.1, -20, 0, 60), ["fiji", "s1"]),
+        ((170, 10, -170, 20), []),
+    ],
+)
+def test_a_sample_across_the_antimeridian_is_found_from_both_sides(tmp_path, box, found):
+    store.create(tmp_path, SAMPLES)
+    rows_ = pa.Table.from_pylist([ACROSS, sample(0), sample(1)], SAMPLES.arrow)
+    store.append(tmp_path, SAMPLES, rows_)
+    west, south, east, north = box
+    text = f"select id from d.samples_in({west}, {south}, {east}, {north}) order by id"  # noqa: S608 — numbers
+
+    assert run(text, lambda _: [tmp_path]).read_all().column("id").to_pylist() == found
