@@ -92,7 +92,7 @@ def edit_rows(
     return Edited(
         ref=f"{asked.dataset}@{asked.at or DRAFT}",
         table=table,
-        rows=outcome.rows,
+        rows=outcome.updated + outcome.deleted,
         commit=None if after == before else after,
     )
 

@@ -176,7 +176,6 @@ class _Merge:
         units = sorted({self.sides.unit_of(path) for path in self.sides.their_changes})
         for unit in units:
             self._merge_unit(unit)
-        self._check_relations()
         if self.conflicts:
             raise self._refusal()
         repository = self.sides.repository
@@ -235,15 +234,19 @@ class _Merge:
         if not (here and there):  # one side removed the whole table, the other wrote into it
             self._disagree(name, yours)
             return
-        outcome = merge.merge_table(
-            None if sides.base is None else repository.locate(sides.base),
-            repository.locate(sides.ours),
-            repository.locate(sides.theirs),
-            into_root=self.workspace.path,
-            name=name,
-            prefer="theirs" if name.startswith("reports/") else self.prefer,
-        )
-        self.conflicts += [{"table": name, **row} for row in outcome.conflicts.to_pylist()]
+        theirs = repository.locate(sides.theirs)
+        if name == "pixels":
+            outcome = merge.merge_pixels(theirs, into=self.workspace.path)
+        else:
+            outcome = merge.merge_table(
+                None if sides.base is None else repository.locate(sides.base),
+                repository.locate(sides.ours),
+                theirs,
+                into=self.workspace.path,
+                name=name,
+                prefer="theirs" if name.startswith("reports/") else self.prefer,
+            )
+        self.conflicts += [_row_conflict(name, row) for row in outcome.conflicts.to_pylist()]
         self.merged[name] = RowCounts(
             inserted=outcome.inserted, updated=outcome.updated, deleted=outcome.deleted
         )
@@ -287,16 +290,6 @@ class _Merge:
             for path, change in sides.below(sides.our_changes, unit).items()
         }
 
-    def _check_relations(self) -> None:
-        """Prove that pointers have their pixels and rows their sample, across all tables."""
-        from registry.tables import merge
-
-        if self.conflicts or not (self.taken or self.merged):
-            return
-        merge.check_pointers(self.workspace.path)
-        lost = merge.foreign_key_conflicts(self.workspace.path)
-        self.conflicts += lost.to_pylist()
-
     def _refusal(self) -> MergeConflictError:
         import pyarrow as pa
 
@@ -337,6 +330,12 @@ def _same_data(path: str, entry: "Entry", file: Path) -> bool:
         and "_delta_log" not in path
         and (entry.size == file.stat().st_size)
     )
+
+
+def _row_conflict(table: str, row: dict[str, object]) -> dict[str, object]:
+    said = {"columns", "base", "ours", "theirs"}
+    key = "/".join(str(value) for name, value in row.items() if name not in said)
+    return {"table": table, "key": key} | {name: row[name] for name in said}
 
 
 def _conflict(unit: str, key: str, base: object, ours: object, theirs: object) -> dict[str, object]:

@@ -36,7 +36,8 @@ def table_of(path: str, tables: frozenset[str]) -> str | None:
 
 def is_immutable(path: str) -> bool:
     """Return whether a file of a table never changes under one name."""
-    return path.endswith(".parquet") or (path.endswith(".json") and f"/{LOG}/" in path)
+    in_log = f"/{LOG}/" in path
+    return path.endswith((".json", ".parquet") if in_log else (".npy", ".parquet"))
 
 
 def is_remade(path: str) -> bool:
