@@ -71,7 +71,8 @@ class GeotiffSidecar:
         Returns:
             The plan: asset ``image``, or an asset a name (``s1``, ``s2``); annotations in the CRS
             of their file, the task that the labels say they are for (the first, if several),
-            classes from the class list or as found. A date without a clock time becomes the interval of that day.
+            classes from the class list or as found. A date without a clock time becomes the
+            interval of that day.
 
         Raises:
             RejectedError: There is no GeoTIFF.
