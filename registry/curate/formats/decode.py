@@ -25,9 +25,11 @@ from registry.tables.pixels import DTYPES, MAX_ARRAY_BYTES
 
 __all__ = ["Decoded", "Decoder", "Header", "UnreadableError", "sniff"]
 
+_MEMORY: Final = {"dirname": "eolab", "filename": "source"}
+_MEMORY_PATH: Final = "/vsimem/eolab/source"
 _LONGEST_DOMAINS: Final = 2048
-_BOMB_SIZE: Final = 16 << 20
-_BOMB_RATIO: Final = 2000
+_LARGE: Final = 16 << 20
+_BOMBS: Final = ((16 << 20, 2000), (64 << 20, 200))  # a mask of zeros deflates 1,000:1
 _MOST_LAYOUTS: Final = 512
 _SUFFIXES: Final = {
     "GTiff": (".tif", ".tiff", ".gtiff", ".geotiff"),
@@ -203,7 +205,10 @@ class Decoder:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                with MemoryFile(data) as file, file.open(driver=driver, sharing=False) as raster:
+                with (
+                    MemoryFile(data, **_MEMORY) as file,
+                    file.open(driver=driver, sharing=False) as raster,
+                ):
                     return self._read(raster, len(data))
         except (RasterioError, ValueError, OSError, UnicodeDecodeError) as error:
             raise UnreadableError(
@@ -218,7 +223,7 @@ class Decoder:
         header = self._header(raster)
         declared = int(np.prod(header.shape, dtype=object)) * np.dtype(header.dtype).itemsize
         _check_declared(declared, size)
-        if declared > _BOMB_SIZE:
+        if declared > _LARGE:
             self._wait_for_turn()
         transform = tuple(raster.transform)[:6]
         placed = header.crs is not None or not raster.transform.is_identity
@@ -289,7 +294,7 @@ def _agrees(data: bytes, layout: tiff.Layout, decoded: Decoded) -> bool:
     shape = (layout.count, layout.height, layout.width)
     if array is None or header.shape != shape or layout.transform != decoded.transform:
         return False
-    if layout.dtype.newbyteorder("=") != array.dtype or array.nbytes > _BOMB_SIZE:
+    if layout.dtype.newbyteorder("=") != array.dtype or array.nbytes > _LARGE:
         return False
     pixels = tiff.read_pixels(data, layout)
     return pixels is not None and pixels.tobytes() == array.tobytes()
@@ -302,7 +307,7 @@ def _check_declared(declared: int, size: int) -> None:
             f"declares {declared:,} bytes of pixels, more than {MAX_ARRAY_BYTES:,}",
             "cut it into chips",
         )
-    if declared > _BOMB_SIZE and declared > _BOMB_RATIO * size:
+    if any(declared > least and declared > ratio * size for least, ratio in _BOMBS):
         raise UnreadableError(
             "too-large",
             f"declares {declared:,} bytes of pixels in a file of {size:,}",
@@ -356,5 +361,5 @@ def _oddities(raster: DatasetReader) -> list[str]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).replace(_MEMORY_PATH, "the file").split())
     return "".join(letter for letter in text if letter.isprintable())[:200] or type(error).__name__

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from registry.curate.formats.spans import Packing, Span
 from registry.errors import CorruptError, UnavailableError
@@ -342,7 +343,7 @@ def read_part(part: Path) -> pa.Table:
         raise CorruptError(
             f"the part {path.name!r} cannot be read: {error}", hint="remove it and ingest again"
         ) from error
-    ends = pa.compute.max(pa.compute.add(table["offset"], table["length"])).as_py() or 0
+    ends = pc.max(pc.add(table["offset"], table["length"])).as_py() or 0
     if not table.schema.equals(RASTERS) or ends > size:
         raise CorruptError(
             f"the part {path.name!r} is not what was written", hint="remove it and ingest again"

@@ -21,6 +21,7 @@ __all__ = ["Layout", "parse", "read_pixels"]
 _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _INTEGERS: Final = {1: "B", 3: "H", 4: "I"}
 _KINDS: Final = {1: "u", 2: "i", 3: "f"}
+_WIDTHS: Final = {"u": {8, 16, 32, 64}, "i": {8, 16, 32, 64}, "f": {32, 64}}
 _TIEPOINT: Final = 33922
 _PIXEL_SCALE: Final = 33550
 _TILE_WIDTH: Final = 322
@@ -114,7 +115,10 @@ def _parse(data: bytes) -> Layout | None:
     compression, predictor = numbers(259, (1,))[0], numbers(317, (1,))[0]
     if len(bits) != 1 or len(formats) != 1 or compression not in {1, 8, 32946}:
         return None
-    dtype = np.dtype(f"{order}{_KINDS[formats.pop()]}{bits.pop() // 8}")
+    letter, width_bits = _KINDS[formats.pop()], bits.pop()
+    if width_bits not in _WIDTHS[letter]:
+        return None
+    dtype = np.dtype(f"{order}{letter}{width_bits // 8}")
     if predictor not in {1, 2} or (predictor == 2 and dtype.kind == "f"):  # noqa: PLR2004 — TIFF's
         return None
     height, width = numbers(257)[0], numbers(256)[0]
