@@ -45,8 +45,8 @@ def sql(registry: Registry, text: str, *, limits: Limits | None = None) -> pa.Re
         InvalidInputError: Not a query, or one that the engine cannot make sense of.
         ForbiddenError: It reaches for files, network or settings.
         NotFoundError: No such dataset, version, branch or table.
-        RejectedError: More rows than the limits allow.
-        UnavailableError: Out of time or memory.
+        RejectedError: More rows or memory than the limits allow.
+        UnavailableError: Out of time.
     """
     return run(text, lambda ref: folders_of_version(resolved(registry, ref)), limits)
 
@@ -67,8 +67,8 @@ def run(text: str, resolve: Resolve, limits: Limits | None = None) -> pa.RecordB
         InvalidInputError: Not a query, or one that the engine cannot make sense of.
         ForbiddenError: It reaches for files, network or settings.
         NotFoundError: No such ref or table.
-        RejectedError: More rows than the limits allow.
-        UnavailableError: Out of time or memory.
+        RejectedError: More rows or memory than the limits allow.
+        UnavailableError: Out of time.
     """
     limits = limits or Limits()
     statement = parse(text)

@@ -8,6 +8,7 @@ from registry.errors import (
     ForbiddenError,
     InvalidInputError,
     RegistryError,
+    RejectedError,
     UnavailableError,
 )
 
@@ -40,7 +41,7 @@ def translated(
     problem = _plain(str(error), names)
     if isinstance(error, MemoryError) or any(sign in problem for sign in _NO_MEMORY):
         allowed = "there is" if memory_mb is None else f"{memory_mb:,} MiB"
-        return UnavailableError(
+        return RejectedError(
             f"the query needs more memory than {allowed}",
             hint="ask fewer rows or columns at once, or allow more memory",
         )

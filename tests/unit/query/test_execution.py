@@ -122,7 +122,7 @@ def test_a_query_without_end_is_ended(shared):
 
 
 def test_a_query_that_eats_memory_is_stopped(shared):
-    with pytest.raises(UnavailableError, match="128 MiB"):
+    with pytest.raises(RejectedError, match="128 MiB"):
         rows(shared, "select list(i) from range(1000000000) t(i)", memory_mb=128)
 
 
