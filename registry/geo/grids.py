@@ -119,11 +119,8 @@ def footprints(grids: Sequence[Grid | None]) -> list[bytes | None]:
         grids: Where the pixels are; None where nothing says so.
 
     Returns:
-        WKB in OGC:CRS84, one a grid; None where there is no grid or its coordinates cannot be
-        right (:func:`footprint` says why).
-
-    Raises:
-        InvalidInputError: A system is unknown.
+        WKB in OGC:CRS84, one a grid; None where there is no grid, its coordinates cannot be
+        right or its system is nowhere on Earth (:func:`footprint` says why).
     """
     present = [grid for grid in grids if grid is not None]
     shapes = [None if isinstance(one, InvalidInputError) else one for one in _covers(present)]
@@ -137,9 +134,12 @@ def _covers(grids: Sequence[Grid]) -> list[BaseGeometry | InvalidInputError]:
     order = sorted(range(len(grids)), key=kinds.__getitem__)
     for (crs, segments), members in groupby(order, key=kinds.__getitem__):
         places = list(members)
-        for place, shape in zip(
-            places, _cover_alike([grids[i] for i in places], crs, segments), strict=True
-        ):
+        alike: list[BaseGeometry | InvalidInputError]
+        try:
+            alike = _cover_alike([grids[i] for i in places], crs, segments)
+        except InvalidInputError as error:  # nowhere on Earth: an engineering or local system
+            alike = [error] * len(places)
+        for place, shape in zip(places, alike, strict=True):
             result[place] = shape
     return [one for one in result if one is not None]
 
