@@ -43,7 +43,7 @@ def stop(where: str, problem: str) -> None:
 class Gathered:
     """Items that were judged and wait to be laid out as columns."""
 
-    texts: list[bytes | str]
+    texts: list[bytes]
     """Their JSON, each valid."""
 
     origins: list[str]
@@ -69,13 +69,17 @@ class Gathered:
             refuse: Told if it cannot be a row.
         """
         try:
-            times = judge(orjson.loads(text))
+            item = orjson.loads(text)
+            times = judge(item)
+            said = orjson.dumps(item)  # no key twice, so that every parser after reads the same
         except orjson.JSONDecodeError as error:
             refuse(origin, f"not JSON: {error}")
+        except orjson.JSONEncodeError as error:
+            refuse(origin, f"nested too deeply: {error}")
         except ValueError as error:
             refuse(origin, str(error))
         else:
-            self.texts.append(text)
+            self.texts.append(said)
             self.origins.append(origin)
             self.times.append(times)
 

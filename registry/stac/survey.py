@@ -118,8 +118,9 @@ def _view(
 ) -> None:
     from registry.tables.schemas import declared
 
-    files = store.files(root, table) if store.exists(root, table) else []
-    schema = store.schema_of(root, table) if store.exists(root, table) else declared(table)
+    there = view == "samples" or store.exists(root, table)
+    files = store.files(root, table) if there else []
+    schema = store.schema_of(root, table) if there else declared(table)
     if schema is None:
         raise KeyError(table)
     plain = pa.schema([pa.field(field.name, field.type) for field in schema.arrow])
