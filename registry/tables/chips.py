@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from registry.errors import NotFoundError
 from registry.tables.errors import UnsafeTableError
-from registry.tables.log import DataFile, Root, snapshot
+from registry.tables.log import DataFile, Root, Snapshot, snapshot
 from registry.tables.pages import locate_values
 from registry.tables.pixels import CODECS, JPEG, decode
 
@@ -82,7 +82,11 @@ class ChipIndex:
         Raises:
             TableNotFoundError: The dataset has no pixels.
         """
-        found = snapshot(root, "pixels")
+        return cls.of(snapshot(root, "pixels"))
+
+    @classmethod
+    def of(cls, found: Snapshot) -> "ChipIndex":
+        """Open the index of a snapshot of ``pixels``."""
         return cls(
             files=tuple((found.folder / f.path, entries_of(found.folder, f)) for f in found.files)
         )

@@ -5,8 +5,8 @@ of its columns with the one it came from: those are compared as bytes, not decod
 """
 
 import mmap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,15 @@ import pyarrow.parquet as pq
 from registry.errors import NotFoundError
 from registry.tables.conform import conform, union
 from registry.tables.engine import connection
+from registry.tables.equality import differing_cells
 from registry.tables.errors import DuplicateKeyError, TableNotFoundError
 from registry.tables.files import layout_of
 from registry.tables.log import DataFile, Root, Snapshot, snapshot
-from registry.tables.rows import FILE, ROW, cells_of, fetch, keys_reader, quoted
+from registry.tables.rows import FILE, ROW, cells_of, fetch, keys_reader, one_chunk, quoted
 from registry.tables.schemas import TableSchema
 from registry.tables.store import schema_at
 
-__all__ = ["DELETED", "INSERTED", "UPDATED", "Differences", "changed_places", "compare", "diff", "snapshot_or_none"]
+__all__ = ["DELETED", "INSERTED", "UPDATED", "Differences", "compare", "diff", "snapshot_or_none"]
 
 INSERTED, UPDATED, DELETED = "inserted", "updated", "deleted"
 
@@ -52,6 +53,10 @@ class Differences:
 
     after: Snapshot | None
     """The other."""
+
+    moved: Mapping[int, int] = field(default_factory=dict)
+    """For files of which every row stands at the same place on the other side: their positions
+    before and after."""
 
     def values(self, columns: Sequence[str], *, side: str, mask: np.ndarray) -> pa.Table:
         """Return columns of some rows as one side has them.
@@ -126,8 +131,10 @@ def compare(before: Snapshot | None, after: Snapshot | None, name: str) -> Diffe
     schema = _common_schema(before, after, name)
     gone, come = _unshared(before, after), _unshared(after, before)
     parts: list[pa.Table] = []
+    moved = _shared(before, after)
     if before is not None and after is not None:
         pairs, gone, come = _pairs(before, after, gone, come, schema)
+        moved |= dict(pairs)
         for old, new in pairs:
             parts += _compare_rewritten(before, after, old, new, schema)
     if gone or come:
@@ -135,7 +142,9 @@ def compare(before: Snapshot | None, after: Snapshot | None, name: str) -> Diffe
     fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
     rows = pa.schema([*fields, *_PLACES]).empty_table()
     rows = pa.concat_tables([rows, *parts])
-    return Differences(schema=schema, rows=rows.combine_chunks(), before=before, after=after)
+    return Differences(
+        schema=schema, rows=rows.combine_chunks(), before=before, after=after, moved=moved
+    )
 
 
 def _common_schema(before: Snapshot | None, after: Snapshot | None, name: str) -> TableSchema:
@@ -154,6 +163,12 @@ def _common_schema(before: Snapshot | None, after: Snapshot | None, name: str) -
         derived=sides[0].derived,
         append_only=sides[0].append_only,
     )
+
+
+def _shared(one: Snapshot | None, other: Snapshot | None) -> dict[int, int]:
+    there = {file.path: i for i, file in enumerate(other.files)} if other else {}
+    mine = one.files if one else ()
+    return {i: there[file.path] for i, file in enumerate(mine) if file.path in there}
 
 
 def _unshared(one: Snapshot | None, other: Snapshot | None) -> list[int]:
@@ -270,18 +285,16 @@ def _all_rows(was: _Chunks, is_: _Chunks, schema: TableSchema) -> pa.Table:
 
 def _positional(was: pa.Table, is_: pa.Table, schema: TableSchema) -> pa.Table:
     """Compare rows that stand side by side: key columns, ``columns`` and the row."""
-    key = set(schema.key)
-    cells = [cell for cell in cells_of(was.schema) if cell not in key]
-    keys = ", ".join(f"b.{quoted(name)}" for name in schema.key)
-    places = pa.array(np.arange(was.num_rows))
-    with connection(locked=False) as engine:
-        engine.register("b", _bare(was).append_column(ROW, places))
-        engine.register("a", _bare(is_))
-        sql = (
-            f"select {keys}, {_changed_cells(cells)} as columns, b.{ROW} as place "  # noqa: S608 — quoted, declared names
-            f"from b positional join a where {_any_differs(cells)} order by place"
-        )
-        return engine.sql(sql).to_arrow_table()
+    cells = [cell for cell in cells_of(was.schema) if cell not in schema.key]
+    masks = differing_cells(was, is_, cells)
+    changed = np.flatnonzero(np.logical_or.reduce([*masks.values(), np.zeros(len(was), bool)]))
+    said = np.array(cells, dtype=object)
+    inside = np.stack([masks[cell][changed] for cell in cells], axis=1) if cells else None
+    columns = [said[row].tolist() for row in inside] if inside is not None else []
+    fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
+    keys = was.select(list(schema.key)).take(pa.array(changed)).cast(pa.schema(fields))
+    keys = keys.append_column("columns", pa.array(columns, pa.list_(pa.string())))
+    return keys.append_column("place", pa.array(changed))
 
 
 def _placed(changed: pa.Table, old: int, new: int, start: int) -> pa.Table:
@@ -385,27 +398,10 @@ def _changed_cells(cells: Sequence[str]) -> str:
     return f"list_filter([{said}]::varchar[], lambda x: x is not null)"
 
 
-def _bare(table: pa.Table) -> pa.Table:
-    return table.cast(pa.schema([pa.field(f.name, f.type) for f in table.schema]))
-
-
 def _structs(rows: pa.Table, mask: np.ndarray) -> pa.Array:
     """Rows as structs, spread to where ``mask`` is true."""
     fields = [pa.field(f.name, f.type) for f in rows.schema]
-    arrays = [column.combine_chunks() for column in rows.columns]
-    plain = [a.chunk(0) if isinstance(a, pa.ChunkedArray) and a.num_chunks else a for a in arrays]
-    structs = pa.StructArray.from_arrays(plain, fields=fields)
+    arrays = [one_chunk(column) for column in rows.columns]
+    structs = pa.StructArray.from_arrays(arrays, fields=fields)
     places = np.where(mask, np.cumsum(mask) - 1, 0)
     return structs.take(pa.array(places, mask=~mask))
-
-
-def changed_places(was: pa.Table, is_: pa.Table) -> np.ndarray:
-    """Return which rows of two tables that stand side by side differ; ascending positions."""
-    with connection(locked=False) as engine:
-        engine.register("b", _bare(was).append_column(ROW, pa.array(np.arange(was.num_rows))))
-        engine.register("a", _bare(is_))
-        sql = (
-            f"select b.{ROW} from b positional join a "  # noqa: S608 — quoted, declared names
-            f"where {_any_differs(cells_of(was.schema))} order by 1"
-        )
-        return np.asarray(engine.sql(sql).to_arrow_table().column(0).to_numpy())

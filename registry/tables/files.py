@@ -50,7 +50,7 @@ class Layout:
 
 
 _MUTABLE = Layout(
-    group_rows=122_880, group_bytes=24 * _MEBI, file_bytes=8 * _MEBI, batch_rows=65_536
+    group_rows=122_880, group_bytes=16 * _MEBI, file_bytes=8 * _MEBI, batch_rows=65_536
 )
 _PIXELS = Layout(
     group_rows=8192,
@@ -130,7 +130,7 @@ def _weighed(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[tupl
             yield from ((table.slice(i, 1), length) for i, length in enumerate(lengths))
         return
     for cell in _cells(batches):
-        yield cell, sum(_weight(column.combine_chunks()) for column in cell.columns)
+        yield cell, sum(_weight(chunk) for column in cell.columns for chunk in column.chunks)
 
 
 def _cells(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -141,13 +141,14 @@ def _cells(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         start = 0
         while table.num_rows - start >= _CELL - rows:
             taken = _CELL - rows
-            yield _joined([*waiting, table.slice(start, taken)])
+            part = table.slice(start, taken)
+            yield pa.concat_tables([*waiting, part]) if waiting else part
             waiting, rows, start = [], 0, start + taken
         if start < table.num_rows:
             waiting.append(table.slice(start))
             rows += table.num_rows - start
     if waiting:
-        yield _joined(waiting)
+        yield pa.concat_tables(waiting)
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:

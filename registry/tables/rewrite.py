@@ -1,6 +1,8 @@
 """Changes to rows, put into the files that hold them: each such file is rewritten by itself."""
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +16,8 @@ from registry.tables.files import write_files
 from registry.tables.log import DataFile, Snapshot
 from registry.tables.rows import splice
 from registry.tables.schemas import TableSchema
+
+_WORKERS = min(4, os.cpu_count() or 1)  # each holds a row group
 
 __all__ = ["FileEdit", "Rewritten", "drop_files", "rewrite"]
 
@@ -70,12 +74,14 @@ def rewrite(
     added: list[DataFile] = [*replayed]
     removed: list[DataFile] = [*dropped]
     try:
-        for number, edit in sorted(edits.items()):
-            old = before.files[number]
-            rows = _edited(before, old, schema, edit)
-            made = list(write_files(before.folder, schema, rows))
-            added += _in_place_of(old, made)
-            removed.append(old)
+        with ThreadPoolExecutor(min(_WORKERS, max(1, len(edits)))) as pool:
+            jobs = [
+                (before.files[i], pool.submit(_rewrite_file, before, before.files[i], schema, edit))
+                for i, edit in sorted(edits.items())
+            ]
+            for old, job in jobs:
+                added += _in_place_of(old, job.result())
+                removed.append(old)
         if inserted is not None and inserted.num_rows:
             rows = iter(conform(inserted, schema).to_batches())
             added += write_files(before.folder, schema, rows)
@@ -98,6 +104,12 @@ def drop_files(found: Snapshot, files: Sequence[DataFile]) -> None:
     for one in files:
         (found.folder / one.path).unlink(missing_ok=True)
         index_path(found.folder, one).unlink(missing_ok=True)
+
+
+def _rewrite_file(
+    before: Snapshot, old: DataFile, schema: TableSchema, edit: FileEdit
+) -> list[DataFile]:
+    return list(write_files(before.folder, schema, _edited(before, old, schema, edit)))
 
 
 def _in_place_of(old: DataFile, made: Sequence[DataFile]) -> list[DataFile]:

@@ -19,7 +19,7 @@ from registry.tables.schemas import TableSchema
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FILE", "ROW", "cells_of", "fetch", "keys_reader", "locate", "overlay", "quoted", "splice"]
+__all__ = ["FILE", "ROW", "cells_of", "fetch", "keys_reader", "locate", "one_chunk", "overlay", "quoted", "splice"]
 
 FILE = "__file"
 """Position of a data file among those that were asked for."""
@@ -172,13 +172,18 @@ def overlay(ours: pa.Table, theirs: pa.Table, cells: Sequence[tuple[str, np.ndar
     for cell, mask in cells:
         name, _, inner = cell.partition(".") if cell.startswith("properties.") else (cell, "", "")
         at = ours.schema.get_field_index(name)
-        mine, other = (_one(t.column(name)) for t in (ours, theirs))
+        mine, other = (one_chunk(t.column(name)) for t in (ours, theirs))
         mixed = _pick_field(mine, other, inner, mask) if inner else _pick(mine, other, mask)
         ours = ours.set_column(at, ours.schema.field(at), mixed)
     return ours
 
 
-def _one(column: pa.ChunkedArray) -> pa.Array:
+def one_chunk(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Return a column as one array; copied only where it is in pieces."""
+    if isinstance(column, pa.Array):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.chunks else pa.array([], column.type)
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "scan",
     "schema_at",
     "schema_of",
+    "stream_files",
 ]
 
 Rows: TypeAlias = pa.Table | pa.RecordBatch | pa.RecordBatchReader | Iterable[pa.RecordBatch]
@@ -178,7 +179,15 @@ def scan(
     schema = schema_at(found)
     wanted = _chosen(schema.arrow, columns, name)
     batch = rows or layout_of(schema).batch_rows
-    return pa.RecordBatchReader.from_batches(wanted, _stream(found, wanted, batch))
+    stream = _stream(found, found.files, wanted, batch)
+    return pa.RecordBatchReader.from_batches(wanted, stream)
+
+
+def stream_files(found: Snapshot, files: Sequence[DataFile]) -> pa.RecordBatchReader:
+    """Stream some data files of a table, as :func:`scan` does."""
+    schema = schema_at(found)
+    stream = _stream(found, files, schema.arrow, layout_of(schema).batch_rows)
+    return pa.RecordBatchReader.from_batches(schema.arrow, stream)
 
 
 def schema_of(root: Root, name: str) -> TableSchema:
@@ -308,9 +317,11 @@ def _dataset(found: Snapshot, files: Sequence[DataFile]) -> ds.Dataset:
     return ds.dataset(found.paths(files), schema=plain, format="parquet")
 
 
-def _stream(found: Snapshot, wanted: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+def _stream(
+    found: Snapshot, files: Sequence[DataFile], wanted: pa.Schema, rows: int
+) -> Iterator[pa.RecordBatch]:
     whole = TableSchema(name="rows", arrow=wanted, key=())
-    for path in found.paths():
+    for path in found.paths(files):
         try:
             with pq.ParquetFile(path, pre_buffer=False) as file:
                 there = [name for name in wanted.names if name in file.schema_arrow.names]
