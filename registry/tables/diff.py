@@ -394,7 +394,9 @@ def _any_differs(cells: Sequence[str]) -> str:
 
 
 def _changed_cells(cells: Sequence[str]) -> str:
-    said = ", ".join(f"case when {_differs(c)} then '{c.replace(chr(39), chr(39) * 2)}' end" for c in cells)
+    said = ", ".join(
+        f"case when {_differs(c)} then '{c.replace(chr(39), chr(39) * 2)}' end" for c in cells
+    )
     return f"list_filter([{said}]::varchar[], lambda x: x is not null)"
 
 

@@ -96,9 +96,7 @@ def update(root: Root, name: str, *, set: Mapping[str, str], where: str) -> Edit
                 _keep_changes(edits, number, places, old, new)
     changed = sum(len(one.rows) for one in edits.values())
     done = _run(root, before, schema, edits)
-    return finish(
-        root, before, done, EditSummary(updated=changed, unchanged=fitting - changed)
-    )
+    return finish(root, before, done, EditSummary(updated=changed, unchanged=fitting - changed))
 
 
 def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
@@ -140,9 +138,7 @@ def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
     fresh[at] = False
     inserted = rows.filter(pa.array(fresh))
     done = _run(root, before, target, edits, inserted)
-    summary = EditSummary(
-        inserted=inserted.num_rows, updated=changed, unchanged=len(at) - changed
-    )
+    summary = EditSummary(inserted=inserted.num_rows, updated=changed, unchanged=len(at) - changed)
     return finish(root, before, done, summary)
 
 
@@ -169,7 +165,8 @@ def delete(
     schema = _editable(before)
     if (where is None) == (keys is None):
         raise InvalidInputError(
-            "a deletion needs a condition or keys, one of them", hint="say which rows, as in --where"
+            "a deletion needs a condition or keys, one of them",
+            hint="say which rows, as in --where",
         )
     edits: dict[int, FileEdit] = {}
     if keys is not None:
@@ -189,9 +186,7 @@ def delete(
     return finish(root, before, done, EditSummary(deleted=gone))
 
 
-def group_edits(
-    file: np.ndarray, row: np.ndarray
-) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def group_edits(file: np.ndarray, row: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Sort rows by the file that holds them.
 
     Returns:

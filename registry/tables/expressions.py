@@ -90,7 +90,11 @@ class Statement:
 
     @classmethod
     def of(
-        cls, schema: TableSchema, *, where: str, set: Mapping[str, str] | None = None  # noqa: A002 — SQL's own word
+        cls,
+        schema: TableSchema,
+        *,
+        where: str,
+        set: Mapping[str, str] | None = None,  # noqa: A002 — SQL's own word
     ) -> "Statement":
         """Parse and check fragments.
 

@@ -213,7 +213,9 @@ def _replay(
     return _told(finish(into, target, done, summary, prove=found is not None), schema)
 
 
-def _told(summary: EditSummary, schema: TableSchema, resolved: pa.Table | None = None) -> TableMerge:
+def _told(
+    summary: EditSummary, schema: TableSchema, resolved: pa.Table | None = None
+) -> TableMerge:
     return replace(
         _nothing(schema),
         resolved=no_conflicts(schema) if resolved is None else resolved,

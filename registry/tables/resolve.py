@@ -146,7 +146,9 @@ class _Clashes:
         for i, j in zip(ours.tolist(), theirs.tolist(), strict=True):
             touched = {c: mask[i] for c, mask in mine.items()} if gone[j] else None
             cells = tuple(
-                c for c in changed if (touched[c] if touched else changed[c][j]) and c not in derived
+                c
+                for c in changed
+                if (touched[c] if touched else changed[c][j]) and c not in derived
             )
             found.append(_Conflict(i, j, cells, self._winner(j)))
         return found

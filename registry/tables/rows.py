@@ -19,7 +19,18 @@ from registry.tables.schemas import TableSchema
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FILE", "ROW", "cells_of", "fetch", "keys_reader", "locate", "one_chunk", "overlay", "quoted", "splice"]
+__all__ = [
+    "FILE",
+    "ROW",
+    "cells_of",
+    "fetch",
+    "keys_reader",
+    "locate",
+    "one_chunk",
+    "overlay",
+    "quoted",
+    "splice",
+]
 
 FILE = "__file"
 """Position of a data file among those that were asked for."""
@@ -204,9 +215,7 @@ def _pick_field(
     return pa.StructArray.from_arrays(parts, fields=list(mine.type), mask=pa.array(gone))
 
 
-def _by_group(
-    metadata: pq.FileMetaData, rows: np.ndarray
-) -> "Iterator[tuple[int, np.ndarray]]":
+def _by_group(metadata: pq.FileMetaData, rows: np.ndarray) -> "Iterator[tuple[int, np.ndarray]]":
     start = 0
     for group in range(metadata.num_row_groups):
         end = start + metadata.row_group(group).num_rows
