@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-__all__ = ["complaint"]
+__all__ = ["complaint", "found"]
 
 _FITTING = (17, 21)
 _REMEDY = "install it (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
@@ -32,7 +32,8 @@ def complaint(found: str | None) -> str | None:
     return None
 
 
-def _found() -> str | None:
+def found() -> str | None:
+    """Return what this machine's ``java -version`` prints, or None without one."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if java is None:
@@ -42,7 +43,7 @@ def _found() -> str | None:
 
 
 if __name__ == "__main__":
-    problem = complaint(_found())
+    problem = complaint(found())
     if problem:
         sys.stderr.write(problem + "\n")
         sys.exit(1)

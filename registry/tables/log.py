@@ -47,6 +47,7 @@ LOG = "_delta_log"
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 _BESIDE = re.compile(r"\d{20}\.crc|\.[\w.-]+\.crc|_last_checkpoint")
+_EMPTY = frozenset({"_staged_commits", "_commits", "_sidecars"})  # Spark makes them, unused
 _SEGMENT = re.compile(r"(?!\.)[A-Za-z0-9_=.+-]{1,255}")
 _TABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,119})?")
 _ACTIONS = frozenset({"add", "remove", "metaData", "protocol", "commitInfo", "txn"})
@@ -187,6 +188,10 @@ def _listing(log: Path) -> tuple[tuple[str, int, int, int], ...]:
     with os.scandir(log) as entries:
         for entry in entries:
             facts = entry.stat(follow_symlinks=False)
+            if entry.name in _EMPTY and stat.S_ISDIR(facts.st_mode):
+                if os.listdir(entry.path):
+                    raise _unsafe(f"a table's log has commits waiting in {entry.name}")
+                continue
             known = any(p.fullmatch(entry.name) for p in (_ENTRY, _CHECKPOINT, _BESIDE))
             if not stat.S_ISREG(facts.st_mode) or not known:
                 raise _unsafe(f"a table's log holds {entry.name!r:.80}, which belongs to no log")

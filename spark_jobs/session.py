@@ -1,0 +1,134 @@
+"""One Spark session that reads and writes Delta tables, local unless a master is named.
+
+The two Delta jars are fetched once by Maven into the user's cache. In a closed network, name a
+folder that has them in ``EOLAB_SPARK_JARS``.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry.errors import UnavailableError
+from spark_jobs.java import complaint, found
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["COORDINATES", "delta_jars", "session"]
+
+COORDINATES = ("io.delta:delta-spark_4.2_2.13:4.4.0", "io.delta:delta-storage:4.4.0")
+"""All that Delta needs beside PySpark's own jars; its full tree would bring older Hadoop's."""
+
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+_SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+
+
+def session(
+    name: str, *, master: str = "local[2]", settings: dict[str, str] | None = None
+) -> "SparkSession":
+    """Open a Spark session, or return the one that is open.
+
+    Args:
+        name: What the session is called in Spark's own listings.
+        master: Spark's address: ``local[n]``, ``spark://…``, ``k8s://…``.
+        settings: Further Spark settings, which win over the lab's.
+
+    Returns:
+        The session; its caller stops it.
+
+    Raises:
+        UnavailableError: Java 17 or 21, PySpark or the Delta jars are missing.
+    """
+    wrong = complaint(found())
+    if wrong:
+        problem, _, remedy = wrong.partition(": ")
+        raise UnavailableError(problem, hint=remedy or "install a Java 17 runtime")
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise UnavailableError(
+            "PySpark is not installed", hint="pip install 'eo-training-data-lab[spark]'"
+        ) from error
+    jars = ",".join(str(jar) for jar in delta_jars())
+    scratch = tempfile.gettempdir()
+    builder = SparkSession.builder.appName(name).master(master)
+    own = {"spark.jars": jars, "spark.sql.warehouse.dir": f"{scratch}/eolab-spark-warehouse"}
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    for key, value in (_SETTINGS | own | (settings or {})).items():
+        builder = builder.config(key, value)
+    opened = builder.getOrCreate()
+    opened.sparkContext.setLogLevel("ERROR")
+    return opened
+
+
+def delta_jars() -> list[Path]:
+    """Return where Delta's jars lie, fetching them the first time.
+
+    Raises:
+        UnavailableError: They are not there and cannot be fetched.
+    """
+    given = os.environ.get("EOLAB_SPARK_JARS")
+    folder = Path(given) if given else _cache()
+    jars = [folder / _file_name(coordinate) for coordinate in COORDINATES]
+    missing = [jar for jar in jars if not jar.is_file()]
+    if missing and given:
+        raise UnavailableError(
+            f"EOLAB_SPARK_JARS is {given}, which has no {missing[0].name}",
+            hint=f"put {' and '.join(COORDINATES)} there",
+        )
+    for coordinate, jar in zip(COORDINATES, jars, strict=True):
+        if not jar.is_file():
+            _fetch(coordinate, jar)
+    return jars
+
+
+def _file_name(coordinate: str) -> str:
+    _, artifact, version = coordinate.split(":")
+    return f"{artifact}-{version}.jar"
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "eolab" / "spark-jars"
+
+
+def _fetch(coordinate: str, jar: Path) -> None:
+    maven = shutil.which("mvn")
+    remedy = f"put {' and '.join(COORDINATES)} into a folder and name it in EOLAB_SPARK_JARS"
+    if maven is None:
+        raise UnavailableError(
+            f"{jar.name} is missing and there is no mvn to fetch it",
+            hint=f"install Maven, or {remedy}",
+        )
+    jar.parent.mkdir(parents=True, exist_ok=True)
+    # Into a folder of its own first: a jar that is there is whole.
+    with tempfile.TemporaryDirectory(dir=jar.parent) as scratch:
+        command = [maven, "-q", "-B", _COPY, f"-Dartifact={coordinate}"]
+        ran = subprocess.run(
+            [*command, f"-DoutputDirectory={scratch}"],
+            cwd=scratch,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            said = next((line for line in ran.stdout.splitlines() if "ERROR" in line), "")
+            raise UnavailableError(f"{jar.name} cannot be fetched: {said[:200]}", hint=remedy)
+        (Path(scratch) / jar.name).replace(jar)
