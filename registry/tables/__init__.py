@@ -1,6 +1,6 @@
 """A dataset's tables: declared schemas, keys, files on disk, row-level diff and merge.
 
-Names are loaded when they are first used, because reading a log or decoding a chip needs few of them
+Names are loaded when they are first used, as reading a log or decoding a chip needs few of them
 and some bring slow libraries along.
 """
 
