@@ -30,6 +30,8 @@ from registry.errors import InvalidInputError, NotFoundError, RejectedError
 __all__ = ["FileListing", "open_listing"]
 
 _SMALL: Final = 16 << 20
+_PAPERS: Final = frozenset({".md", ".txt", ".pdf", ""})
+_ARCHIVES: Final = frozenset({".zip", ".tar"})
 
 
 class FileListing:
@@ -110,7 +112,8 @@ def open_listing(source: Path | str) -> FileListing:
         source: Path of it; what it is, is seen from its bytes and not from its suffix.
 
     Returns:
-        The listing. A single file that is no archive is a listing of one.
+        The listing. A folder with an archive and nothing else but papers is listed as the
+        archive. A single file that is no archive is a listing of one.
 
     Raises:
         NotFoundError: There is nothing at the path.
@@ -123,7 +126,9 @@ def open_listing(source: Path | str) -> FileListing:
         raise NotFoundError(f"there is nothing at {str(source)!r}", hint="check the path")
     root = root.resolve()
     if root.is_dir():
-        return FileListing(root.name, root, _folder_spans(root))
+        spans = _folder_spans(root)
+        archive = _only_archive(spans)
+        return open_listing(archive) if archive else FileListing(root.name, root, spans)
     if not root.is_file():
         raise InvalidInputError(
             f"{str(source)!r} is neither a folder nor a file", hint="give a folder or an archive"
@@ -144,6 +149,13 @@ def open_listing(source: Path | str) -> FileListing:
             f"{root.name!r} does not begin like a zip archive", hint="fetch it again"
         )
     return FileListing(root.stem, root, {check_name(root.name): _plain_span(root)})
+
+
+def _only_archive(spans: Mapping[str, Span]) -> Path | None:
+    data = [path for path in spans if Path(path).suffix.lower() not in _PAPERS]
+    if len(data) == 1 and Path(data[0]).suffix.lower() in _ARCHIVES:
+        return Path(spans[data[0]].file)
+    return None
 
 
 def _is_packed_tar(root: Path, head: bytes) -> bool:

@@ -1,6 +1,8 @@
+import zipfile
+
 import pytest
 
-from registry.curate.formats import FORMATS, SourceOptions, detect
+from registry.curate.formats import FORMATS, SourceOptions, detect, open_listing
 from registry.errors import InvalidInputError
 
 
@@ -39,3 +41,13 @@ def test_a_detection_says_why(listed):
     found = detect(listed({"a.tif": b"", "a.json": "{}"}), SourceOptions())
     assert "1 .json, 1 .tif" in found.reason
     assert "geotiff-sidecar fits best" in found.reason
+
+
+def test_a_folder_with_an_archive_and_its_readme_is_the_archive(tmp_path):
+    (tmp_path / "SOURCE.md").write_text("where it is from")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"):
+            archive.writestr(name, b"x")
+    listing = open_listing(tmp_path)
+    assert list(listing.files) == ["a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"]
+    assert detect(listing, SourceOptions()).format.name == "image-folder"
