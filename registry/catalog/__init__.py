@@ -4,7 +4,7 @@ from registry.catalog.cite import cite
 from registry.catalog.columns import column_type, column_type_text
 from registry.catalog.difference import DatasetDiff
 from registry.catalog.editing import Edited, edit_rows
-from registry.catalog.merging import MergeConflictError, Merged
+from registry.catalog.merged import MergeConflictError, Merged
 from registry.catalog.ref import Ref, caller, draft_branch
 from registry.catalog.registry import MAIN, VERDICT, Registry, connect
 from registry.catalog.spec import AssetSpec, DatasetType, Provider, Spec, Task

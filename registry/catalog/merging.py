@@ -9,10 +9,10 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from registry.catalog import front
+from registry.catalog.merged import MergeConflictError, Merged, RowCounts
 from registry.catalog.trees import is_immutable, is_remade, table_of, tables_among
 from registry.catalog.version import CARD
 from registry.errors import ConflictError, InvalidInputError
@@ -20,64 +20,9 @@ from registry.errors import ConflictError, InvalidInputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from registry.lake import Change, Commit, Entry, Repository, Transaction, Workspace
+    from registry.lake import Change, Entry, Location, Repository, Transaction, Workspace
 
-__all__ = ["MergeConflictError", "Merged", "RowCounts", "merge_branches"]
-
-
-class MergeConflictError(ConflictError):
-    """Both sides of a merge changed the same, differently."""
-
-    code = "merge-conflict"
-
-    def __init__(self, problem: str, *, hint: str, conflicts: "pa.Table | None" = None) -> None:
-        super().__init__(problem, hint=hint)
-        self.conflicts = conflicts
-        """One row a conflict: ``table, key, columns, base, ours, theirs``; a file outside tables
-        is its own table."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowCounts:
-    """What a merge brought into a table."""
-
-    inserted: int
-    """Rows added."""
-
-    updated: int
-    """Rows changed."""
-
-    deleted: int
-    """Rows removed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merged:
-    """The outcome of a merge."""
-
-    commit: "Commit"
-    """Where the branch stands now."""
-
-    moved: bool
-    """False if there was nothing to merge."""
-
-    tables: Mapping[str, RowCounts] = field(default_factory=lambda: MappingProxyType({}))
-    """Tables that both sides had changed, merged by key."""
-
-    paths: tuple[str, ...] = ()
-    """Tables and files taken as theirs has them, because only theirs changed."""
-
-    def to_text(self) -> str:
-        """Return it for people."""
-        if not self.moved:
-            return "nothing to merge"
-        lines = [f"merged as {self.commit.id[:12]}"]
-        lines += [
-            f"  {name}: {count.inserted:,} inserted, {count.updated:,} updated, "
-            f"{count.deleted:,} deleted"
-            for name, count in self.tables.items()
-        ]
-        return "\n".join(lines + [f"  {path}: as theirs" for path in self.paths])
+__all__ = ["merge_branches"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +114,7 @@ class _Merge:
     taken: list[str] = field(default_factory=list)
     merged: dict[str, RowCounts] = field(default_factory=dict)
     rewritten: set[str] = field(default_factory=set)
+    duplicates: "pa.Table | None" = None
     conflicts: list[dict[str, object]] = field(default_factory=list)
 
     def run(self, into: str, message: str) -> Merged:
@@ -176,6 +122,7 @@ class _Merge:
         units = sorted({self.sides.unit_of(path) for path in self.sides.their_changes})
         for unit in units:
             self._merge_unit(unit)
+        self._mend()
         if self.conflicts:
             raise self._refusal()
         repository = self.sides.repository
@@ -188,11 +135,17 @@ class _Merge:
         ) as transaction:
             self._stage(transaction)
         commit = repository.commit(into)
-        return Merged(commit=commit, moved=True, tables=self.merged, paths=tuple(self.taken))
+        return Merged(
+            commit=commit,
+            moved=True,
+            tables=self.merged,
+            paths=tuple(self.taken),
+            duplicates=self.duplicates,
+        )
 
     def _drop_remade(self) -> None:
         for path in filter(is_remade, self.sides.our_entries):
-            (self.workspace.path / path).unlink()
+            _unlink(self.workspace.path, path)
 
     def _merge_unit(self, unit: str) -> None:
         mine = self.sides.below(self.sides.our_changes, unit)
@@ -218,7 +171,7 @@ class _Merge:
         view = self.sides.repository.locate(self.sides.theirs).path
         for path, change in yours.items():
             target = self.workspace.path / path
-            target.unlink(missing_ok=True)
+            _unlink(self.workspace.path, path)
             if change.after is not None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _lay(view / path, target)
@@ -290,6 +243,35 @@ class _Merge:
             for path, change in sides.below(sides.our_changes, unit).items()
         }
 
+    def _mend(self) -> None:
+        """Keep pointers and foreign keys whole across tables."""
+        if self.conflicts or not (self.taken or self.merged):
+            return
+        from registry.catalog.relations import mend
+
+        locate, sides = self.sides.repository.locate, self.sides
+        ours, theirs = locate(sides.ours), locate(sides.theirs)
+        done = mend(self.workspace.path, ours=ours, theirs=theirs, prefer=self.prefer)
+        self.rewritten |= done.tables
+        self.conflicts += [
+            _conflict(
+                str(row["table"]),
+                str(row["key"]),
+                None,
+                f"sample {row['value']} is deleted on one side",
+                "and used on the other",
+            )
+            for row in done.orphans
+        ]
+        if "annotations" in self.merged:
+            self._find_duplicates(ours, theirs)
+
+    def _find_duplicates(self, ours: "Location", theirs: "Location") -> None:
+        from registry.tables.references import probable_duplicates
+
+        base = self.sides.base and self.sides.repository.locate(self.sides.base)
+        self.duplicates = probable_duplicates(base or None, ours, theirs)
+
     def _refusal(self) -> MergeConflictError:
         import pyarrow as pa
 
@@ -317,7 +299,8 @@ class _Merge:
             mine, yours = sides.our_entries.get(path), sides.their_entries.get(path)
             if mine is not None and is_immutable(path) and unit not in self.taken:
                 continue
-            if yours is not None and (unit in self.taken or _same_data(path, yours, file)):
+            as_theirs = unit in self.taken and unit not in self.rewritten
+            if yours is not None and (as_theirs or _same_data(path, yours, file)):
                 transaction.link(yours)
             else:
                 transaction.put_file(path, file)
@@ -351,6 +334,15 @@ def _text(repository: "Repository", commit: str | None) -> str:
         return repository.read(CARD, at=commit).decode("utf-8", "replace")
     except NotFoundError:
         return ""
+
+
+def _unlink(root: Path, path: str) -> None:
+    file = root / path
+    file.unlink(missing_ok=True)
+    for folder in file.parents:  # a log's folder left empty would look like a damaged table
+        if folder == root or not folder.is_dir() or any(folder.iterdir()):
+            return
+        folder.rmdir()
 
 
 def _lay(source: Path, target: Path) -> None:

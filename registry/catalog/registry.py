@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from registry.catalog.difference import DatasetDiff, difference
-from registry.catalog.merging import Merged, merge_branches
+from registry.catalog.merged import Merged
+from registry.catalog.merging import merge_branches
 from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, version_number
 from registry.catalog.shelf import TOMBSTONES, Shelf
 from registry.catalog.spec import Spec
