@@ -83,7 +83,7 @@ def _run(job: Mapping[str, Any], sink: BinaryIO) -> None:
     if job["decodes"]:
         functions.register(connection)
     views = [View.from_json(view) for view in job["views"]]
-    create_views(connection, views)
+    _show(connection, views)
     engine.lock(connection, folders_of(views))
     connection.execute(job["text"])
     reader = connection.to_arrow_reader(_batch_rows(connection.description))
@@ -92,6 +92,18 @@ def _run(job: Mapping[str, Any], sink: BinaryIO) -> None:
             stream.write_batch(batch)
     sink.close()
     os._exit(0)  # nothing to tidy up; a slow teardown would only keep the reader waiting
+
+
+def _show(connection: duckdb.DuckDBPyConnection, views: list[View]) -> None:
+    try:
+        create_views(connection, views)
+    except duckdb.Error as error:  # these texts are the lab's own, so the files must be at fault
+        problem = str(error).splitlines()[0]
+        for view in views:
+            problem = problem.replace(view.folder, f"{view.ref}/{view.table}")
+        raise CorruptError(
+            f"a table cannot be read: {problem}", hint="find damage by eolab fsck"
+        ) from error
 
 
 def _batch_rows(columns: Any) -> int:  # noqa: ANN401 — DB-API's tuples

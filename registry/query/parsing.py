@@ -15,6 +15,7 @@ from typing import Any, Final
 import duckdb
 
 from registry.errors import ForbiddenError, InvalidInputError
+from registry.query.engine import text_literal
 
 __all__ = ["Statement", "TableName", "parse"]
 
@@ -154,8 +155,10 @@ def _serialised(text: str) -> str:
     connection, lock = _parser()
     try:
         with lock:
+            # Not as a parameter: to look at one, DuckDB imports pandas.
             row = connection.execute(
-                "SELECT json_serialize_sql(?, skip_null := true, skip_empty := true)", [text]
+                f"SELECT json_serialize_sql({text_literal(text)},"
+                " skip_null := true, skip_empty := true)"
             ).fetchone()
     except duckdb.Error as error:
         raise InvalidInputError(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from registry.errors import RegistryError
+from registry.errors import CorruptError, RegistryError
 from registry.query.execution import run
 from registry.query.limits import Limits
 from registry.tables import store
@@ -151,6 +151,35 @@ def test_no_statement_gets_out_of_a_locked_engine_either(place, project):
     assert "('enable_external_access', 'false')" in settings
     assert "('lock_configuration', 'true')" in settings
     assert re.search(r"'memory_limit', '256", settings)
+
+
+def test_a_table_whose_log_leaves_its_folder_is_not_opened(tmp_path):
+    outside = tmp_path / "outside"
+    inside = tmp_path / "inside"
+    for root in (outside, inside):
+        store.create(root, SAMPLES)
+        store.append(root, SAMPLES, pa.Table.from_pylist([{"id": SECRET}], SAMPLES.arrow))
+    theirs = store.files(outside, "samples")[0]
+    ours = store.files(inside, "samples")[0]
+    for log in (inside / "samples" / "_delta_log").glob("*.json"):
+        said = log.read_text("utf-8")
+        log.write_text(said.replace(ours.name, f"../../outside/samples/{theirs.name}"))
+
+    with pytest.raises(RegistryError, match="no plain path"):
+        run("from d.samples", lambda _: [inside])
+
+
+def test_a_data_file_that_is_no_parquet_is_said_without_its_path(tmp_path):
+    store.create(tmp_path, SAMPLES)
+    store.append(tmp_path, SAMPLES, pa.Table.from_pylist([{"id": "s1"}], SAMPLES.arrow))
+    (file,) = store.files(tmp_path, "samples")
+    file.chmod(0o644)
+    file.write_bytes(b"x" * file.stat().st_size)
+
+    with pytest.raises(CorruptError) as caught:
+        run("from d.samples", lambda _: [tmp_path]).read_all()
+
+    assert str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.parametrize(

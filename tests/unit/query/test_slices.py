@@ -1,5 +1,7 @@
 import hashlib
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -76,7 +78,17 @@ def test_a_slice_of_a_draft_pins_its_commit(own):
     assert find_slice(own, made.id) == made
     assert version_of_slice(own, made).commit.id == before
     draft.repository.delete_branch(draft.branch)
+    draft.repository.gc(grace=timedelta(0))
+    assert version_of_slice(own, made).count("samples") == 2
     assert version_of_slice(own, made).content_id == made.content_id
+
+
+def test_two_who_cut_the_same_slice_at_once_get_the_same(own):
+    with ThreadPoolExecutor(4) as pool:
+        made = set(pool.map(lambda _: slice(own, SHIPS).id, range(4)))
+
+    assert len(made) == 1
+    assert find_slice(own, made.pop()).ids == ("s1", "s3", "s5", "s7", "s9")
 
 
 def test_a_slice_is_found_on_a_copy_of_the_lake(own, tmp_path):
