@@ -52,12 +52,14 @@ def hilbert_key(
         entry = (state << (2 * _CHUNK)) | (column << _CHUNK) | row
         key = (key << (2 * _CHUNK)) | digits[entry]
         state = following[entry]
-    return np.asarray(np.where(known, key, np.int64(missing)))
+    keys: npt.NDArray[np.int64] = np.where(known, key, np.int64(missing))
+    return keys
 
 
 def _level(degrees: npt.NDArray[np.float64], span: int) -> npt.NDArray[np.int64]:
     scaled = (degrees + span / 2) * (2**_LEVEL / span)
-    return np.clip(scaled, 0, 2**_LEVEL - 1).astype(np.int64)
+    level: npt.NDArray[np.int64] = np.clip(scaled, 0, 2**_LEVEL - 1).astype(np.int64)
+    return level
 
 
 @cache

@@ -160,7 +160,7 @@ def _cover_alike(
     x, y = _ring(grids, segments)
     wrong = [bool(flag) for flag in _absurd(grids, crs, x, y)]
     lon, lat = _to_degrees(x, y, crs)
-    reached = (np.isfinite(lon) & np.isfinite(lat)).all(axis=1).tolist()
+    reached = [bool(flag) for flag in np.isfinite(lon + lat).min(axis=1)]
     lon, lat = np.where(np.isfinite(lon), lon, 0.0), np.where(np.isfinite(lat), lat, 0.0)
     plain = _is_plain(lon, lat)
     rings = np.asarray(shapely.polygons(np.stack([lon, lat], axis=-1)), dtype=object)

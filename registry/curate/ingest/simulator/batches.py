@@ -76,7 +76,7 @@ class SimulatedBatch:
     """What was broken on purpose, by sample."""
 
 
-def batches(  # noqa: PLR0913 — as simulate
+def batches(
     task: str,
     *,
     samples: int,

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from shapely import Polygon, affinity, box
+from shapely import affinity, box
+from shapely.geometry.base import BaseGeometry
 
 from registry.curate.ingest.simulator.chips import SimulatedAnnotation
-from registry.curate.ingest.simulator.landscape import COVERS, RIVER, TOWN, WATER
+from registry.curate.ingest.simulator.covers import COVERS, RIVER, TOWN, WATER
 from registry.curate.ingest.simulator.materials import Sensor
 from registry.curate.ingest.simulator.ships import Ship
 from registry.curate.ingest.simulator.tasks import Task
@@ -47,11 +48,11 @@ def scene_labels(
     best = shares.argmax(axis=1)
     best[shares[:, TOWN] > _A_TOWN] = TOWN
     best[(shares[:, RIVER] > _A_RIVER) & (best != WATER)] = RIVER
-    names = [(task.classes[code],) for code in best]
+    names: list[tuple[str, ...]] = [(task.classes[code],) for code in best]
     return [names[row * across : (row + 1) * across] for row in range(across)]
 
 
-def annotate(  # noqa: PLR0913 — where a chip lies on its scene
+def annotate(
     ships: tuple[Ship, ...], sensor: Sensor, grid: Grid, chip_id: str, top: int, left: int
 ) -> tuple[SimulatedAnnotation, ...]:
     """Return the ships on a chip as outlines in its system, cut off at its edge."""
@@ -80,8 +81,8 @@ def annotate(  # noqa: PLR0913 — where a chip lies on its scene
     return tuple(found)
 
 
-def _on_the_ground(shape: Polygon, grid: Grid, top: int, left: int) -> Polygon:
+def _on_the_ground(shape: BaseGeometry, grid: Grid, top: int, left: int) -> BaseGeometry:
     a, b, c, d, e, f = grid.transform
     on_chip = affinity.translate(shape, -left, -top)
-    placed: Polygon = affinity.affine_transform(on_chip, [a, b, d, e, c, f])
+    placed: BaseGeometry = affinity.affine_transform(on_chip, [a, b, d, e, c, f])
     return placed

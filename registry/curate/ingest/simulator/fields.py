@@ -5,7 +5,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["blend", "blur", "fractal", "parcels", "ranks", "rotated", "smoothstep"]
+__all__ = ["blend", "blur", "fractal", "moved", "parcels", "ranks", "rotated", "smoothstep"]
+
+_NARROWEST = 6  # pixels; a field narrower than this is not seen as one
 
 Field = npt.NDArray[np.float32]
 
@@ -44,8 +46,14 @@ def _amplitude(size: int, roughness: float, coarsest: float) -> Field:
     return np.asarray(amplitude, np.float32)
 
 
+def moved(surface: Field, rng: np.random.Generator) -> Field:
+    """Return a periodic surface rolled somewhere else: another one, at a tenth of the cost."""
+    down, right = rng.integers(surface.shape[0] // 4, 3 * surface.shape[0] // 4, 2)
+    return np.roll(surface, (int(down), int(right)), axis=(0, 1))
+
+
 def ranks(surface: Field) -> Field:
-    """Return how much of a surface lies below each of its points, in [0, 1]; quantised to 1/4096."""
+    """Return how much of a surface lies below each of its points, in [0, 1], to 1/4096."""
     low, high = float(surface.min()), float(surface.max())
     level = ((surface - low) * (4095 / max(high - low, 1e-6))).astype(np.intp)
     below = np.cumsum(np.bincount(level.ravel(), minlength=4096)) / surface.size
@@ -63,7 +71,7 @@ def rotated(size: int, degrees: float) -> tuple[Field, Field]:
 
 def parcels(
     size: int, rng: np.random.Generator, *, edge: float, degrees: float
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], Field]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
     """Return fields as farmers cut land: halved and halved again, along and across one direction.
 
     Args:
@@ -73,35 +81,45 @@ def parcels(
         degrees: Direction of the fields.
 
     Returns:
-        The number of each pixel's field, counted from 0; whether it is a track or hedge between
-        fields; and each field's box in the turned axes (top, left, bottom, right), shape
-        ``(field, 4)``.
+        The number of each pixel's field, counted from 0, and whether the pixel is a track or hedge
+        between fields.
     """
     wide = int(size * 1.5) + 8
-    canvas = np.zeros((wide, wide), np.int32)
-    borders = np.zeros((wide, wide), np.bool_)
+    boxes = _cut_land(wide, rng, edge)
+    canvas = np.empty((wide, wide), np.int32)
+    for number, (top, left, bottom, right) in enumerate(boxes):
+        canvas[top:bottom, left:right] = number
+    borders = np.zeros(canvas.shape, np.bool_)
+    borders[1:] = canvas[1:] != canvas[:-1]
+    borders[:, 1:] |= canvas[:, 1:] != canvas[:, :-1]
+    u, v = rotated(size, degrees)
+    at = (v + np.float32(wide / 2)).astype(np.intp) * wide
+    at += (u + np.float32(wide / 2)).astype(np.intp)
+    return canvas.ravel()[at], borders.ravel()[at]
+
+
+def _cut_land(wide: int, rng: np.random.Generator, edge: float) -> list[tuple[int, int, int, int]]:
+    """Return boxes (top, left, bottom, right) that fill a square, halved until small enough."""
+    chance = rng.random(4096).tolist()  # drawn one by one, numbers would cost more than the cuts
     boxes: list[tuple[int, int, int, int]] = []
     waiting = [(0, 0, wide, wide)]
+    turn = 0
     while waiting:
         top, left, bottom, right = waiting.pop()
         height, width = bottom - top, right - left
-        longest = max(height, width)
-        if longest <= edge * rng.uniform(0.9, 1.9) or longest < 6:  # noqa: PLR2004 — pixels
-            canvas[top:bottom, left:right] = len(boxes)
-            borders[top, left:right] = borders[top:bottom, left] = True
+        turn += 3
+        enough = edge * (0.9 + chance[turn & 4095])
+        if (height <= enough and width <= enough) or max(height, width) < _NARROWEST:
             boxes.append((top, left, bottom, right))
             continue
-        cut = rng.uniform(0.36, 0.64)
-        if height * rng.uniform(0.75, 1.33) > width:
-            middle = top + int(height * cut)
+        share = 0.36 + 0.28 * chance[(turn + 1) & 4095]
+        if height * (0.75 + 0.58 * chance[(turn + 2) & 4095]) > width:
+            middle = top + int(height * share)
             waiting += [(top, left, middle, right), (middle, left, bottom, right)]
         else:
-            middle = left + int(width * cut)
+            middle = left + int(width * share)
             waiting += [(top, left, bottom, middle), (top, middle, bottom, right)]
-    u, v = rotated(size, degrees)
-    row = (v + np.float32(wide / 2)).astype(np.intp)
-    column = (u + np.float32(wide / 2)).astype(np.intp)
-    return canvas[row, column], borders[row, column], np.array(boxes, np.float32)
+    return boxes
 
 
 def smoothstep(values: Field, *, low: float, high: float) -> Field:
@@ -119,12 +137,14 @@ def blur(image: Field, *, side: float) -> None:
     """
     keep = np.float32(1 - 2 * side)
     for plane in image.reshape(-1, *image.shape[-2:]):
-        middle = plane[1:-1] * keep
-        middle += (plane[:-2] + plane[2:]) * np.float32(side)
-        plane[1:-1] = middle
-        middle = plane[:, 1:-1] * keep
-        middle += (plane[:, :-2] + plane[:, 2:]) * np.float32(side)
-        plane[:, 1:-1] = middle
+        for inner, before, after in (
+            (plane[1:-1], plane[:-2], plane[2:]),
+            (plane[:, 1:-1], plane[:, :-2], plane[:, 2:]),
+        ):
+            gained = before + after
+            gained *= np.float32(side)
+            np.multiply(inner, keep, out=inner)
+            np.add(inner, gained, out=inner)
 
 
 def blend(image: Field, share: Field, colour: Field) -> None:
@@ -140,7 +160,7 @@ def blend(image: Field, share: Field, colour: Field) -> None:
         return
     if places.size * 3 > share.size:
         for plane, value in zip(image, colour, strict=True):
-            plane += share * (value - plane)
+            np.add(plane, share * (value - plane), out=plane)
         return
     amount = share.ravel()[places]
     for plane, value in zip(image, colour, strict=True):

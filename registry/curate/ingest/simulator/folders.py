@@ -25,6 +25,7 @@ from registry.geo import to_crs84
 __all__ = ["LAYOUTS", "WrittenFolder", "write_folder"]
 
 _SCALE: Final = 0.0001
+_CC0: Final = "https://creativecommons.org/publicdomain/zero/1.0/"
 _USUAL: Final = MappingProxyType({
     "classification": "image-folder",
     "segmentation": "image-mask",
@@ -53,7 +54,7 @@ class WrittenFolder:
     """What was broken on purpose, by sample; keys of ``DEFECTS``."""
 
 
-def write_folder(  # noqa: PLR0913 — as simulate
+def write_folder(  # noqa: PLR0913 — a simulation has this many choices
     task: str,
     folder: Path,
     *,
@@ -77,6 +78,9 @@ def write_folder(  # noqa: PLR0913 — as simulate
         size: Pixels along the edge of a chip.
         places: Names of places to stay at.
         defects: What to break on purpose, keys of ``DEFECTS``; one chip each.
+
+    Returns:
+        Where it is, how much, and what is wrong with it.
 
     Raises:
         NotFoundError: There is no such task, layout, sensor, place or defect.
@@ -138,7 +142,7 @@ def _write(task: Task, folder: Path, layout: str, chips: Iterator[SimulatedChip]
 
 
 def _image_folder(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> tuple[Path, int]:
-    """Write a zip of JPEGs in one folder a class, as EuroSAT comes."""
+    """Return the path and count of what was written: a zip of JPEGs by class, like EuroSAT."""
     archive = folder / f"simulated-{task.name}.zip"
     files = 0
     with ZipFile(archive, "w", ZIP_STORED) as packed:
@@ -152,7 +156,7 @@ def _image_folder(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> t
 
 
 def _jpeg(chip: SimulatedChip) -> bytes:
-    from PIL import Image  # noqa: PLC0415 — only this layout needs it
+    from PIL import Image
 
     asset = next(iter(chip.assets.values()))
     out = BytesIO()
@@ -160,8 +164,8 @@ def _jpeg(chip: SimulatedChip) -> bytes:
     return out.getvalue()
 
 
-def _class_folder(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> tuple[Path, int]:  # noqa: ARG001 — the seam's arguments
-    """Write GeoTIFFs in one folder a class, as EuroSAT's multispectral half comes."""
+def _class_folder(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> tuple[Path, int]:  # noqa: ARG001 — a seam
+    """Return the path and count of what was written: GeoTIFFs by class, like EuroSAT MS."""
     files = 0
     for chip in chips:
         files += _image(folder / chip.labels[0] / f"{chip.id}.tif", chip)
@@ -169,7 +173,7 @@ def _class_folder(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> t
 
 
 def _image_mask(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> tuple[Path, int]:
-    """Write pairs of equal names in two folders."""
+    """Return the path and count of what was written: equal names in two folders."""
     files = 0
     for chip in chips:
         files += _image(folder / "images" / f"{chip.id}.tif", chip)
@@ -181,7 +185,7 @@ def _image_mask(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> tup
 
 
 def _geotiff_sidecar(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> tuple[Path, int]:
-    """Write ``<id>.tif``, ``<id>.json`` and ``<id>_labels.geojson``, as EOTDL's ships come."""
+    """Return the path and count of what was written: images and sidecars, like EOTDL's ships."""
     files = 0
     for chip in chips:
         files += _image(folder / f"{chip.id}.tif", chip)
@@ -219,6 +223,9 @@ def _features(task: Task, chip: SimulatedChip) -> dict[str, Any]:
 def _coco(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> tuple[Path, int]:
     """Write images and one ``annotations.json`` with polygons in pixels.
 
+    Returns:
+        The folder, and the number of files written.
+
     References:
         Lin et al. (2014), Microsoft COCO, https://cocodataset.org/#format-data
     """
@@ -229,7 +236,8 @@ def _coco(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> tuple[Pat
         files += _image(folder / "images" / f"{chip.id}.tif", chip)
         images.append({
             "id": number, "file_name": f"images/{chip.id}.tif", "width": chip.grid.width,
-            "height": chip.grid.height, "date_captured": f"{chip.moment:%Y-%m-%d %H:%M:%S}", "license": 1,
+            "height": chip.grid.height, "license": 1,
+            "date_captured": f"{chip.moment:%Y-%m-%d %H:%M:%S}",
         })  # fmt: skip
         if "missing-pair" not in chip.defects:
             things += _coco_things(task, chip, number, first=len(things) + 1)
@@ -295,8 +303,8 @@ def _pointer(chip: SimulatedChip) -> bytes | None:
 
 
 def _geotiff(path: Path, chip: SimulatedChip, asset: SimulatedAsset) -> None:
-    import rasterio  # noqa: PLC0415 — heavy, and only files need it
-    from rasterio.transform import Affine  # noqa: PLC0415 — as above
+    import rasterio
+    from rasterio.transform import Affine
 
     planes = _planes(asset.array)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -313,7 +321,7 @@ def _geotiff(path: Path, chip: SimulatedChip, asset: SimulatedAsset) -> None:
 
 
 def _planes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Lay time steps behind each other, bands of one step together."""
+    """Return time steps behind each other, the bands of one step together."""
     return array.reshape(-1, *array.shape[-2:])
 
 

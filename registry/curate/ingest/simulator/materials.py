@@ -39,7 +39,7 @@ _BANDS: Final = (
 
 
 def _r(*per_mille: float) -> npt.NDArray[np.float32]:
-    values = np.array(per_mille, np.float32) / 1000
+    values = np.array(per_mille, np.float32) / np.float32(1000)
     values.flags.writeable = False
     return values
 
@@ -131,7 +131,7 @@ def spectrum(material: str, sensor: Sensor) -> npt.NDArray[np.float32]:
         Reflectance, unitless, in [0, 1]; shape ``(band,)``.
 
     Examples:
-        >>> spectrum("char", SENSORS["hls"]).round(3).tolist()[:2]
-        [0.049..., 0.056...]
+        >>> [round(float(share), 3) for share in spectrum("char", SENSORS["hls"])[:2]]
+        [0.049, 0.056]
     """
     return MATERIALS[material][list(sensor.indices)]

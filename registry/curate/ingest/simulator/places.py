@@ -1,7 +1,7 @@
 """Named places that scenes are set in: where they lie, what covers them, when they are green."""
 
-from dataclasses import dataclass, field
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -47,7 +47,7 @@ class Place:
         return utm_crs(self.lon, self.lat)
 
 
-def _place(  # noqa: PLR0913 — one line a place reads best
+def _place(  # noqa: PLR0913, PLR0917 — one line a place reads best
     name: str, country: str, lon: float, lat: float, climate: str, cover: str,
     field_m: float = 350.0, relief_m: float = 150.0, cloudiness: float = 0.35,
 ) -> Place:  # fmt: skip
@@ -60,26 +60,46 @@ def _place(  # noqa: PLR0913 — one line a place reads best
 
 
 _ALL = (
-    _place("po-valley", "IT", 10.62, 45.08, "temperate", "crops:70 town:12 broadleaf:10 grass:8", 260, 20),
-    _place("ebro-delta", "ES", 0.72, 40.71, "mediterranean", "water:30 crops:45 grass:10 bare:8 town:7", 220, 15),
-    _place("kattegat", "DK", 11.42, 56.42, "temperate", "water:86 crops:8 conifer:3 grass:3", 300, 20, 0.3),
-    _place("gibraltar", "ES", -5.45, 35.98, "mediterranean", "water:80 rock:8 broadleaf:7 town:5", 250, 300, 0.2),
-    _place("black-forest", "DE", 8.20, 48.30, "temperate", "conifer:50 broadleaf:22 grass:18 crops:6 town:4", 180, 600),
-    _place("svalbard", "SJ", 15.90, 78.15, "polar", "water:28 rock:24 tundra:20 snow:28", 400, 700, 0.4),
-    _place("iowa", "US", -93.60, 42.05, "temperate", "crops:84 town:5 grass:6 broadleaf:5", 790, 25),
-    _place("sierra-nevada", "US", -119.45, 37.35, "mediterranean", "conifer:60 grass:14 broadleaf:14 rock:12", 300, 900, 0.15),
-    _place("central-valley", "US", -120.35, 36.75, "mediterranean", "crops:80 town:8 grass:8 bare:4", 620, 15, 0.1),
-    _place("manaus", "BR", -60.05, -3.15, "tropical", "broadleaf:66 water:22 town:8 grass:4", 300, 50, 0.6),
-    _place("mato-grosso", "BR", -55.60, -12.60, "monsoon", "crops:60 broadleaf:32 grass:8", 1100, 40, 0.4),
-    _place("inner-niger-delta", "ML", -4.20, 14.65, "monsoon", "grass:42 water:18 bare:24 crops:16", 180, 12, 0.2),
-    _place("kruger", "ZA", 31.25, -24.05, "monsoon", "grass:60 broadleaf:26 bare:14", 400, 180, 0.25),
-    _place("al-jawf", "SA", 38.95, 29.80, "arid", "sand:66 crops:34", 780, 60, 0.05),
-    _place("jamuna", "BD", 89.72, 24.35, "monsoon", "crops:66 water:14 broadleaf:12 town:8", 120, 8, 0.4),
-    _place("singapore-strait", "SG", 103.95, 1.20, "tropical", "water:82 town:10 broadleaf:8", 300, 60, 0.45),
-    _place("hokkaido", "JP", 143.15, 42.92, "temperate", "crops:55 broadleaf:25 conifer:12 town:8", 420, 200),
-    _place("gippsland", "AU", 147.10, -37.50, "mediterranean", "broadleaf:60 grass:26 crops:8 conifer:6", 420, 700, 0.25),
-    _place("canterbury", "NZ", 171.75, -43.70, "temperate", "crops:62 grass:26 conifer:6 town:6", 380, 40),
-    _place("taveuni", "FJ", 179.98, -16.84, "tropical", "water:45 broadleaf:42 grass:13", 250, 500, 0.5),
+    _place("po-valley", "IT", 10.62, 45.08, "temperate",
+           "crops:70 town:12 broadleaf:10 grass:8", 260, 20),
+    _place("ebro-delta", "ES", 0.72, 40.71, "mediterranean",
+           "water:30 crops:45 grass:10 bare:8 town:7", 220, 15),
+    _place("kattegat", "DK", 11.42, 56.42, "temperate",
+           "water:86 crops:8 conifer:3 grass:3", 300, 20, 0.3),
+    _place("gibraltar", "ES", -5.45, 35.98, "mediterranean",
+           "water:80 rock:8 broadleaf:7 town:5", 250, 300, 0.2),
+    _place("black-forest", "DE", 8.20, 48.30, "temperate",
+           "conifer:50 broadleaf:22 grass:18 crops:6 town:4", 180, 600),
+    _place("svalbard", "SJ", 15.90, 78.15, "polar",
+           "water:28 rock:24 tundra:20 snow:28", 400, 700, 0.4),
+    _place("iowa", "US", -93.60, 42.05, "temperate",
+           "crops:84 town:5 grass:6 broadleaf:5", 790, 25),
+    _place("sierra-nevada", "US", -119.45, 37.35, "mediterranean",
+           "conifer:60 grass:14 broadleaf:14 rock:12", 300, 900, 0.15),
+    _place("central-valley", "US", -120.35, 36.75, "mediterranean",
+           "crops:80 town:8 grass:8 bare:4", 620, 15, 0.1),
+    _place("manaus", "BR", -60.05, -3.15, "tropical",
+           "broadleaf:66 water:22 town:8 grass:4", 300, 50, 0.6),
+    _place("mato-grosso", "BR", -55.60, -12.60, "monsoon",
+           "crops:60 broadleaf:32 grass:8", 1100, 40, 0.4),
+    _place("inner-niger-delta", "ML", -4.20, 14.65, "monsoon",
+           "grass:42 water:18 bare:24 crops:16", 180, 12, 0.2),
+    _place("kruger", "ZA", 31.25, -24.05, "monsoon",
+           "grass:60 broadleaf:26 bare:14", 400, 180, 0.25),
+    _place("al-jawf", "SA", 38.95, 29.80, "arid",
+           "sand:66 crops:34", 780, 60, 0.05),
+    _place("jamuna", "BD", 89.72, 24.35, "monsoon",
+           "crops:66 water:14 broadleaf:12 town:8", 120, 8, 0.4),
+    _place("singapore-strait", "SG", 103.95, 1.20, "tropical",
+           "water:82 town:10 broadleaf:8", 300, 60, 0.45),
+    _place("hokkaido", "JP", 143.15, 42.92, "temperate",
+           "crops:55 broadleaf:25 conifer:12 town:8", 420, 200),
+    _place("gippsland", "AU", 147.10, -37.50, "mediterranean",
+           "broadleaf:60 grass:26 crops:8 conifer:6", 420, 700, 0.25),
+    _place("canterbury", "NZ", 171.75, -43.70, "temperate",
+           "crops:62 grass:26 conifer:6 town:6", 380, 40),
+    _place("taveuni", "FJ", 179.98, -16.84, "tropical",
+           "water:45 broadleaf:42 grass:13", 250, 500, 0.5),
 )  # fmt: skip
 
 PLACES: Final = MappingProxyType({place.name: place for place in _ALL})

@@ -7,16 +7,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from registry.curate.ingest.simulator.covers import WATER
 from registry.curate.ingest.simulator.fields import Field, blend, blur, fractal, smoothstep
-from registry.curate.ingest.simulator.landscape import (
-    FOREST,
-    GRASS,
-    RIVER,
-    SNOW,
-    TOWN,
-    WATER,
-    Landscape,
-)
+from registry.curate.ingest.simulator.landscape import Landscape
 from registry.curate.ingest.simulator.materials import spectrum
 from registry.curate.ingest.simulator.seasons import ground_reflectance
 
@@ -124,9 +117,9 @@ def make_sky(
     """
     if share <= 0:
         return None
-    shape = fractal(size, rng, roughness=1.55, coarsest=0.35)
+    shape = fractal(size, rng, roughness=1.75, coarsest=0.3)
     bar = float(np.quantile(shape[::4, ::4], 1 - share))
-    cloud = smoothstep(shape, low=bar - 0.22, high=bar + 0.85)
+    cloud = smoothstep(shape, low=bar, high=bar + 1.1) * np.float32(0.96)
     height_m = rng.uniform(900, 2600)
     reach = min(height_m / np.tan(np.radians(max(sun[0], 15))) / gsd_m, size / 3)
     away = np.radians(sun[1] + 180)  # shadows fall away from the sun
@@ -194,8 +187,8 @@ def _light(land: Landscape, sun: tuple[float, float]) -> Field:
 
 
 def _wet(image: Field, land: Landscape) -> None:
-    """Water is muddy at shores and clear far out."""
-    mud = np.where((land.cover == WATER), (1 - land.depth) * np.float32(0.55), 0)
+    """Make water muddy at shores and clear far out."""
+    mud = (land.cover == WATER) * (1 - land.depth) * np.float32(0.55)
     blend(image, mud.astype(np.float32), spectrum("turbid water", land.sensor))
 
 
@@ -203,22 +196,22 @@ def _change(image: Field, land: Landscape, events: Events) -> None:
     if events.burn is not None:
         blend(image, events.burn, spectrum("char", land.sensor) * np.float32(0.75))
     if events.flood is not None:
-        muddy = (spectrum("turbid water", land.sensor) + spectrum("river water", land.sensor)) / 2
+        muddy = spectrum("turbid water", land.sensor) * np.float32(0.5)
+        muddy += spectrum("river water", land.sensor) * np.float32(0.5)
         blend(image, events.flood, muddy)
     for share, colour in events.paint:
         blend(image, share, colour)
 
 
 def _quantise(image: Field, noise: float, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
-    """Add the instrument's noise and count in ten thousandths; never 0, which is nodata."""
+    """Return the noisy picture in ten thousandths; never 0, which is nodata."""
     bands, height, width = image.shape
     pool = rng.standard_normal(height * width + 8192, np.float32)
-    starts = rng.integers(0, 8192, bands)
+    starts: list[int] = [int(one) for one in rng.integers(0, 8192, size=(bands,))]
     counts = np.empty(image.shape, np.uint16)
-    for plane, start, count in zip(image, starts, counts, strict=True):
+    pool *= np.float32(noise * 10_000)
+    image *= 10_000
+    for band, start in enumerate(starts):
         grain = pool[start : start + height * width].reshape(height, width)
-        plane *= 10_000
-        plane += grain * np.float32(noise * 10_000)
-        np.clip(plane, 1, _MOST, out=plane)
-        count[...] = plane
+        counts[band] = np.clip(image[band] + grain, 1, _MOST)
     return counts

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from registry.curate.ingest.simulator.materials import Sensor, spectrum
 
-__all__ = ["CROPS", "GROUNDS", "Ground", "crops_of", "ground_reflectance", "greenness"]
+__all__ = ["CROPS", "GROUNDS", "Ground", "crops_of", "greenness", "ground_reflectance"]
 
 _YEAR = 365.25
 _STUBBLE_DAYS = 60
@@ -34,6 +34,9 @@ class Ground:
     end: float = 0.0
     """Day of the year on which half of the green is gone; before ``start`` if across New Year."""
 
+    least: float = 0.0
+    """Share of the ground that is green even out of season, in [0, 1]."""
+
     most: float = 1.0
     """Share of the ground that the green covers at best, in [0, 1]."""
 
@@ -41,8 +44,20 @@ class Ground:
     """Whether it changes at all."""
 
 
-def _green(full: str, start: float, end: float, most: float = 0.95, **more: str) -> Ground:
-    return Ground(full=full, start=start, end=end, most=most, seasonal=True, **more)
+def _green(
+    full: str,
+    start: float,
+    end: float,
+    most: float = 0.95,
+    *,
+    least: float = 0.0,
+    bare: str = "brown soil",
+    after: str = "litter",
+) -> Ground:
+    return Ground(
+        full=full, start=start, end=end, most=most, least=least, bare=bare, after=after,
+        seasonal=True,
+    )  # fmt: skip
 
 
 GROUNDS: Final = MappingProxyType({
@@ -54,14 +69,16 @@ GROUNDS: Final = MappingProxyType({
     "alfalfa": _green("crop", 62, 318, 0.85),
     "rice": _green("crop", 178, 268, 0.95, bare="turbid water"),
     "cotton": _green("crop", 165, 285, 0.7, after="sand"),
-    "orchard": _green("broadleaf", 95, 315, 0.55),
+    "orchard": _green("broadleaf", 95, 315, 0.55, least=0.2),
     "fallow": _green("grass", 100, 160, 0.15, after="soil"),
-    "meadow": _green("grass", 82, 318, 0.92),
-    "winter-grass": _green("grass", 318, 130, 0.85),
-    "savanna": _green("grass", 172, 300, 0.75),
+    "meadow": _green("grass", 82, 318, 0.92, least=0.4),
+    "winter-grass": _green("grass", 318, 130, 0.85, least=0.1),
+    "savanna": _green("grass", 172, 300, 0.75, least=0.15),
     "tundra": _green("grass", 172, 245, 0.35, bare="rock", after="rock"),
-    "summer-forest": _green("broadleaf", 118, 300, 0.95, bare="dark soil"),
-    "dry-forest": _green("broadleaf", 160, 335, 0.8),
+    "summer-forest": _green(
+        "broadleaf", 118, 300, 0.95, least=0.12, bare="dark soil", after="dark soil"
+    ),
+    "dry-forest": _green("broadleaf", 160, 335, 0.85, least=0.5),
     "evergreen": Ground(full="broadleaf"),
     "conifer": Ground(full="conifer"),
     "water": Ground(full="water"),
@@ -76,15 +93,18 @@ GROUNDS: Final = MappingProxyType({
     "roof-dark": Ground(full="shingle"),
     "roof-bright": Ground(full="metal"),
     "paved": Ground(full="pavement"),
-    "garden": _green("broadleaf", 100, 310, 0.85),
+    "garden": _green("broadleaf", 100, 310, 0.85, least=0.3),
 })
 """Kinds of ground by name; days are those of the northern hemisphere, half a year off south."""
 
-CROPS: Final = ("winter-cereal", "rapeseed", "maize", "soybean", "sugar-beet", "alfalfa", "rice", "cotton", "orchard", "fallow")  # fmt: skip
+CROPS: Final = (
+    "winter-cereal", "rapeseed", "maize", "soybean", "sugar-beet", "alfalfa", "rice", "cotton",
+    "orchard", "fallow",
+)  # fmt: skip
 """What grows on fields; their order numbers the classes of ``time-series``."""
 
 _GROWN: Final = MappingProxyType({
-    "temperate": "winter-cereal:34 maize:24 soybean:12 rapeseed:10 sugar-beet:10 alfalfa:6 fallow:4",
+    "temperate": "winter-cereal:34 maize:24 soybean:12 rapeseed:10 sugar-beet:10 alfalfa:10",
     "mediterranean": "winter-cereal:28 orchard:22 alfalfa:16 cotton:12 maize:10 fallow:12",
     "monsoon": "rice:38 soybean:22 maize:16 cotton:12 fallow:12",
     "tropical": "rice:40 maize:30 orchard:30",
@@ -123,7 +143,7 @@ def greenness(
     length = np.mod(ground.end - ground.start, _YEAR)
     since = np.mod(local - ground.start + (_YEAR - length) / 2, _YEAR) - (_YEAR - length) / 2
     rise, fall = 1 / (1 + np.exp(-since / 8)), 1 / (1 + np.exp(-(since - length) / 9))
-    return np.asarray(ground.most * np.clip(rise - fall, 0, 1), np.float32)
+    return np.asarray(np.maximum(ground.most * (rise - fall), ground.least), np.float32)
 
 
 def ground_reflectance(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["contact_sheet", "true_colour"]
 
-_BRIGHT: Final = 0.26  # reflectance that is shown white
+_BRIGHT: Final = 0.29  # reflectance that is shown white
 _GAMMA: Final = 1.45
 _CAPTION: Final = 15
 _GAP: Final = 4
@@ -27,6 +27,7 @@ _COLOURS: Final = np.array([
     (60, 110, 200), (30, 110, 50), (225, 190, 70), (150, 200, 90), (210, 60, 60), (170, 130, 90),
     (240, 240, 250), (60, 170, 200), (160, 80, 180), (240, 130, 40), (120, 120, 60), (90, 60, 40),
 ], np.float32)  # fmt: skip
+_ALARM: Final = np.repeat(np.array([[230, 40, 40]], np.float32), len(_COLOURS), axis=0)
 _HEAT: Final = np.array([(250, 245, 200), (150, 200, 110), (40, 130, 70), (0, 50, 30)], np.float32)
 
 
@@ -78,7 +79,7 @@ def contact_sheet(
     Raises:
         NotFoundError: There is no such task.
     """
-    from PIL import Image, ImageDraw  # noqa: PLC0415 — few who import this draw
+    from PIL import Image, ImageDraw
 
     chosen = [task_named(name) for name in (tasks or tuple(TASKS))]
     shown = 192
@@ -103,29 +104,33 @@ def _heading(task: Task) -> str:
 
 def _spread(task: Task, seed: int, columns: int, size: int) -> list[SimulatedChip]:
     """Return chips of as many places as there is room for, those with more truth first."""
-    many = max(2 * len(task.places), columns)
-    best: dict[str, tuple[float, SimulatedChip]] = {}
-    for chip in simulate(task.name, samples=many, seed=seed, size=size):
-        worth = _worth(chip)
-        if chip.group not in best or worth > best[chip.group][0]:
-            best[chip.group] = (worth, chip)
-    ranked = [chip for _, chip in best.values()]
-    step = max(1, len(ranked) // columns)
-    return ranked[::step][:columns]
+    many = max(3 * len(task.places), 4 * columns)
+    chips = sorted(
+        simulate(task.name, samples=many, seed=seed, size=size), key=_worth, reverse=True
+    )
+    picked: list[SimulatedChip] = []
+    while len(picked) < min(columns, len(chips)):
+        seen: set[str] = set()
+        for chip in chips:
+            place = chip.group.rpartition("-")[0]
+            if place not in seen and not any(chip is other for other in picked):
+                seen.add(place)
+                picked.append(chip)
+    return picked[:columns]
 
 
 def _worth(chip: SimulatedChip) -> float:
     clear = 100 - chip.properties["eo:cloud_cover"]
     mask = chip.assets.get("mask")
     classes = 0 if mask is None else len(np.unique(mask.array))
-    return clear / 100 + classes + len(chip.annotations)
+    return (clear / 100) ** 2 * (1 + classes + len(chip.annotations))
 
 
-def _paste(  # noqa: PLR0913 — where on the sheet
+def _paste(
     sheet: "Image.Image", pen: "ImageDraw.ImageDraw", chip: SimulatedChip, task: Task, *,
     left: int, top: int, shown: int,
 ) -> None:  # fmt: skip
-    from PIL import Image  # noqa: PLC0415 — few who import this draw
+    from PIL import Image
 
     asset = next(iter(chip.assets.values()))
     counts = asset.array[asset.array.shape[0] // 2] if asset.times else asset.array
@@ -148,9 +153,9 @@ def _with_truth(
         return picture
     plane = truth.array[0]
     if plane.dtype == np.uint8:
-        colour = _COLOURS[plane % len(_COLOURS)]
+        colour = (_ALARM if task.yes_or_no else _COLOURS)[plane % len(_COLOURS)]
         hidden = plane == UNKNOWN
-        plain = (plane == 0) & (len(task.classes) == 2 or task.steps > 1)  # noqa: PLR2004 — yes or no
+        plain = (plane == 0) & (task.yes_or_no or task.steps > 1)
     else:
         level = np.clip(plane / 300, 0, 1) * (len(_HEAT) - 1)
         low = np.minimum(level.astype(int), len(_HEAT) - 2)

@@ -6,14 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from registry.curate.ingest.simulator.covers import WATER
 from registry.curate.ingest.simulator.fields import Field
-from registry.curate.ingest.simulator.landscape import WATER, Landscape
+from registry.curate.ingest.simulator.landscape import Landscape
 from registry.curate.ingest.simulator.materials import spectrum
 
 __all__ = ["Ship", "draw_ships", "launch"]
 
 _SHORTEST_PX = 3.5
+_LONGEST_PX = 40.0
+_LONGEST_M = 400.0  # the longest that sail
+_OFFSHORE = 0.5  # clearness of water that is deep enough
 _SUBPIXELS = 3
+_PAINTS = ("paint", "metal", "red tile", "shingle")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +72,23 @@ def launch(land: Landscape, rng: np.random.Generator, *, count: int) -> list[Shi
         land: Where they sail.
         rng: Where their chance comes from.
         count: How many to try; fewer where there is no room.
+
+    Returns:
+        The ships.
     """
     gsd = land.sensor.gsd_m
     ships: list[Ship] = []
-    water = np.flatnonzero((land.cover == WATER) & (land.depth > 0.5))  # noqa: PLR2004 — off the shore
+    water = np.flatnonzero((land.cover == WATER) & (land.depth > _OFFSHORE))
     for _ in range(count if water.size else 0):
         length = max(float(rng.lognormal(4.7, 0.55)), _SHORTEST_PX * gsd)
-        length = min(length, 390.0 if gsd <= 10 else 700.0)  # noqa: PLR2004 — metres a pixel
+        length = min(length, _LONGEST_PX * gsd, _LONGEST_M)
         row, column = divmod(int(rng.choice(water)), land.size)
         ship = Ship(
             column=column + rng.random(), row=row + rng.random(), length_m=round(length, 1),
             width_m=round(max(length / rng.uniform(5.5, 7.5), 1.2 * gsd), 1),
             heading=round(float(rng.uniform(0, 360)), 1),
             knots=round(float(rng.choice([0.0, rng.uniform(6, 21)], p=[0.25, 0.75])), 1),
-            paint=str(rng.choice(["paint", "metal", "red tile", "shingle"], p=[0.5, 0.3, 0.1, 0.1])),
+            paint=str(rng.choice(_PAINTS, p=[0.5, 0.3, 0.1, 0.1])),
         )  # fmt: skip
         if _has_room(ship, ships, land):
             ships.append(ship)
@@ -141,7 +149,8 @@ def _window(
 
 def _pixels(share: npt.NDArray[np.float64]) -> Field:
     height, width = share.shape[0] // _SUBPIXELS, share.shape[1] // _SUBPIXELS
-    return share.reshape(height, _SUBPIXELS, width, _SUBPIXELS).mean(axis=(1, 3)).astype(np.float32)
+    parts = share.reshape(height, _SUBPIXELS, width, _SUBPIXELS)
+    return np.asarray(parts.mean(axis=(1, 3)), np.float32)
 
 
 def _hull(canvas: Field, ship: Ship, land: Landscape) -> None:

@@ -22,6 +22,7 @@ from registry.geo import Grid, transform_points
 
 __all__ = ["simulate"]
 
+_SMALLEST_CHIP = 16
 _LARGEST_SCENE = 1024
 _LARGEST_STACK = 512
 _VISITS = 6
@@ -49,7 +50,7 @@ class _Course:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, *path])))
 
 
-def simulate(  # noqa: PLR0913 — a simulation has this many choices
+def simulate(
     task: str,
     *,
     samples: int,
@@ -71,7 +72,7 @@ def simulate(  # noqa: PLR0913 — a simulation has this many choices
         size: Pixels along the edge of a chip, in [16, 1024].
         places: Names of ``PLACES`` to stay at; empty for all that suit the task.
 
-    Yields:
+    Returns:
         Chips, scene by scene; memory holds one scene.
 
     Raises:
@@ -87,7 +88,7 @@ def simulate(  # noqa: PLR0913 — a simulation has this many choices
     return _run(course, samples)
 
 
-def _course(  # noqa: PLR0913 — as simulate
+def _course(
     task: str, samples: int, seed: int, sensor: str | None, size: int, places: tuple[str, ...]
 ) -> _Course:
     what = task_named(task)
@@ -96,7 +97,7 @@ def _course(  # noqa: PLR0913 — as simulate
         raise NotFoundError(
             f"there is no sensor {chosen!r}", hint=f"choose one of {', '.join(SENSORS)}"
         )
-    if not 16 <= size <= _LARGEST_SCENE or samples < 0 or seed < 0:  # noqa: PLR2004 — in the docstring
+    if not _SMALLEST_CHIP <= size <= _LARGEST_SCENE or samples < 0 or seed < 0:
         raise InvalidInputError(
             f"size={size}, samples={samples}, seed={seed} cannot be simulated",
             hint="size is in [16, 1024]; samples and seed are at least 0",
@@ -105,7 +106,7 @@ def _course(  # noqa: PLR0913 — as simulate
     largest = _LARGEST_STACK if what.steps > 1 else _LARGEST_SCENE
     across = max(1, min(isqrt(max(samples - 1, 0) // (2 * len(where))) + 1, largest // size))
     scenes = -(-samples // across**2)
-    visits = 1 if what.steps > 1 else int(np.clip(scenes // (2 * len(where)), 1, _VISITS))
+    visits = 1 if what.steps > 1 else int(np.clip(scenes // len(where), 1, _VISITS))
     return _Course(
         task=what, sensor=SENSORS[chosen], places=where, seed=seed, chip=size, across=across,
         visits=visits,
@@ -206,7 +207,7 @@ def _sunny(place: Place, day: int, year: int) -> int:
 
 def _cloud_share(place: Place, task: Task, rng: np.random.Generator) -> float:
     clouded = rng.random() < place.cloudiness * task.cloudy
-    share = float(rng.beta(1.2, 3.5))
+    share = float(rng.beta(1.2, 4.0))
     return round(share, 3) if clouded else 0.0
 
 
@@ -228,7 +229,7 @@ def _middle(lon: float, lat: float, crs: str) -> tuple[float, float]:
     return float(x[0]), float(y[0])
 
 
-def _cut_up(  # noqa: PLR0913 — what a scene consists of
+def _cut_up(
     course: _Course,
     land: Landscape,
     happening: Happening,
@@ -273,14 +274,14 @@ def _cut_up(  # noqa: PLR0913 — what a scene consists of
             id=chip_id, group=group, grid=window, moment=first.moment, assets=assets,
             labels=labels[row][column], target=target, annotations=things,
             properties={
-                "eo:cloud_cover": round(float(clouds[row, column]) * 100, 2), "gsd": float(course.sensor.gsd_m),
-                **first.sun,
+                "eo:cloud_cover": round(float(clouds[row, column]) * 100, 2),
+                "gsd": float(course.sensor.gsd_m), **first.sun,
             },
         )  # fmt: skip
 
 
 def _seen(truth: npt.NDArray[np.generic], scenes: list[Scene]) -> npt.NDArray[np.generic]:
-    """Hide the truth where a single picture shows nothing but cloud."""
+    """Return the truth, hidden where a single picture shows nothing but cloud."""
     if len(scenes) > 1:
         return truth
     hidden = UNKNOWN if truth.dtype == np.uint8 else -1

@@ -21,6 +21,7 @@ _METRES_A_DEGREE: Final = 111_195.0
 _NEAR_A_PLACE: Final = 0.6  # of all samples; the others lie anywhere between 60° S and 78° N
 _FIRST_US: Final = 1_514_764_800_000_000  # 2018-01-01
 _SPAN_US: Final = 6 * 365 * 86_400_000_000
+_CLEAR: Final = 0.5  # share of samples without a cloud
 _DIGITS: Final = 9
 _PREFIX: Final = b"sim-"
 # Little endian WKB of a polygon with one ring of five points: 13 bytes, then ten doubles.
@@ -85,7 +86,7 @@ def _rows(n: int, first: int, rng: np.random.Generator) -> pa.Table:
     lon, lat = _points(n, rng, near, which)
     keys = hilbert_key(lon, lat)
     order = np.argsort(keys, kind="stable")
-    lon, lat, keys, near, which = (column[order] for column in (lon, lat, keys, near, which))
+    lon, lat, keys, near, which = lon[order], lat[order], keys[order], near[order], which[order]
     classes = TASKS["classification"].classes
     label = rng.choice(len(classes), n, p=_uneven(len(classes)))
     moment = _FIRST_US + rng.integers(0, _SPAN_US // 1_000_000, n) * 1_000_000
@@ -94,17 +95,21 @@ def _rows(n: int, first: int, rng: np.random.Generator) -> pa.Table:
     columns = {
         "id": _ids(n, first),
         "geometry": _polygons(box),
-        "bbox": pa.StructArray.from_arrays([pa.array(edge) for edge in box], fields=list(schema.field("bbox").type)),
+        "bbox": pa.StructArray.from_arrays(
+            [pa.array(edge) for edge in box], fields=list(schema.field("bbox").type)
+        ),
         "datetime": pa.array(moment, pa.timestamp("us", "UTC")),
-        "label": pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32), pa.array(classes).take(pa.array(label))),
+        "label": pa.ListArray.from_arrays(
+            np.arange(n + 1, dtype=np.int32), pa.array(classes).take(pa.array(label))
+        ),
         "group": pa.array([*(place.name for place in places), "elsewhere"]).take(
             pa.array(np.where(near, which, len(places)))
         ),
         "georeferenced": pa.repeat(pa.scalar(value=True), n),
         "hilbert": pa.array(keys),
         "properties": _properties(n, rng, lat),
-    }  # fmt: skip
-    arrays = [columns.get(field.name, None) for field in schema]
+    }
+    arrays = [columns.get(field.name) for field in schema]
     return pa.Table.from_arrays(
         [
             pa.nulls(n, field.type) if array is None else array
@@ -168,7 +173,7 @@ def _uneven(count: int) -> npt.NDArray[np.float64]:
 
 
 def _properties(n: int, rng: np.random.Generator, lat: npt.NDArray[np.float64]) -> pa.Array:
-    cloud = np.where(rng.random(n) < 0.5, 0.0, rng.beta(1.2, 3.5, n) * 100)  # noqa: PLR2004 — half are clear
+    cloud = np.where(rng.random(n) < _CLEAR, 0.0, rng.beta(1.2, 4.0, n) * 100)
     sun = np.clip(90 - np.abs(lat) + rng.uniform(-23, 23, n), 5, 88)
     columns = [cloud.round(2), np.full(n, 30.0), sun.round(2), rng.uniform(90, 170, n).round(2)]
     return pa.StructArray.from_arrays(

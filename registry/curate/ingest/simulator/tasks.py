@@ -8,18 +8,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from registry.curate.ingest.simulator.fields import Field, fractal, smoothstep
-from registry.curate.ingest.simulator.landscape import (
-    BARE,
+from registry.curate.ingest.simulator.covers import (
     CROPS,
     FOREST,
     GRASS,
     RIVER,
-    SNOW,
     TOWN,
     WATER,
-    Landscape,
 )
+from registry.curate.ingest.simulator.fields import Field, fractal, smoothstep
+from registry.curate.ingest.simulator.landscape import Landscape
 from registry.curate.ingest.simulator.materials import spectrum
 from registry.curate.ingest.simulator.places import PLACES, Place
 from registry.curate.ingest.simulator.scenes import Events
@@ -32,7 +30,7 @@ __all__ = ["TASKS", "UNKNOWN", "Happening", "Task", "task_named"]
 UNKNOWN: Final = 255
 """What a mask says where clouds hide the ground."""
 
-Mask = npt.NDArray[np.uint8]
+_HALF: Final = 0.5  # what covers this much of a pixel is what the pixel is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +55,7 @@ class Task:
     """As in ``simulate(task)``."""
 
     kind: str
-    """The Spec's word for it: ``classification``, ``segmentation``, ``detection``, ``regression``."""
+    """The Spec's word for it, such as ``segmentation``."""
 
     classes: tuple[str, ...]
     """Class names; of a segmentation, in the order of the mask's values."""
@@ -86,20 +84,29 @@ class Task:
     cloudy: float = 1.0
     """How much of the place's usual cloud there is."""
 
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether the mask only says where something is."""
+        return self.kind == "segmentation" and len(self.classes) == 2  # noqa: PLR2004 — yes and no
+
+
+def _named(*names: str) -> tuple[Place, ...]:
+    return tuple(PLACES[name] for name in names)
+
 
 def _places(*kinds: str, dry: bool = False) -> tuple[Place, ...]:
     chosen = [place for place in PLACES.values() if any(kind in place.cover for kind in kinds)]
     return tuple(place for place in chosen if not (dry and place.climate in ("arid", "polar")))
 
 
-def _nothing(land: Landscape, rng: np.random.Generator) -> Happening:  # noqa: ARG001 — the seam's arguments
+def _nothing(land: Landscape, rng: np.random.Generator) -> Happening:  # noqa: ARG001 — a seam
     return Happening()
 
 
 _MASK_OF_COVER: Final = np.array([0, 1, 2, 3, 4, 5, 6, 0], np.uint8)
 
 
-def _land_cover(land: Landscape, rng: np.random.Generator) -> Happening:  # noqa: ARG001 — the seam's arguments
+def _land_cover(land: Landscape, rng: np.random.Generator) -> Happening:  # noqa: ARG001 — a seam
     return Happening(truth=_MASK_OF_COVER[land.cover])
 
 
@@ -113,7 +120,7 @@ def _burn(land: Landscape, rng: np.random.Generator) -> Happening:
         land.size, rng, roughness=0.7, coarsest=0.1
     )
     share = np.clip(severity * patchy, 0, 0.97).astype(np.float32)
-    return Happening(events=Events(burn=share), truth=(severity > 0.5).astype(np.uint8))  # noqa: PLR2004 — half of it
+    return Happening(events=Events(burn=share), truth=(severity > _HALF).astype(np.uint8))
 
 
 def _blobs(size: int, rng: np.random.Generator, *, least: float, most: float) -> Field:
@@ -136,7 +143,7 @@ def _flood(land: Landscape, rng: np.random.Generator) -> Happening:
     shallow = smoothstep(level - land.above_river, low=0.0, high=max(0.12 * level, 0.05))
     share = np.where(wet, 0, shallow * np.float32(0.94)).astype(np.float32)
     share *= np.where(land.cover == TOWN, np.float32(0.6), np.float32(1))
-    flooded = share > 0.5  # noqa: PLR2004 — half of it
+    flooded = share > _HALF
     return Happening(events=Events(flood=share), truth=(flooded | wet).astype(np.uint8))
 
 
@@ -166,13 +173,15 @@ def _grow(land: Landscape, rng: np.random.Generator) -> Happening:
     return Happening(events=Events(paint=paint), truth=biomass)
 
 
-def _farm(land: Landscape, rng: np.random.Generator) -> Happening:  # noqa: ARG001 — the seam's arguments
+def _farm(land: Landscape, rng: np.random.Generator) -> Happening:  # noqa: ARG001 — a seam
     number = {name: i for i, name in enumerate(CROP_NAMES, start=1)}
     crop_of = np.array([number.get(str(ground), 0) for ground in land.units.ground], np.uint8)
     return Happening(truth=np.where(land.cover == CROPS, crop_of[land.unit], 0).astype(np.uint8))
 
 
-_SCENE_CLASSES: Final = ("SeaLake", "Forest", "Cropland", "Grassland", "Residential", "BareGround", "SnowIce", "River")  # fmt: skip
+_SCENE_CLASSES: Final = (  # in the order of COVERS
+    "SeaLake", "Forest", "Cropland", "Grassland", "Residential", "BareGround", "SnowIce", "River",
+)  # fmt: skip
 _LAND_CLASSES: Final = ("water", "forest", "cropland", "grassland", "built-up", "bare", "snow")
 _ALL: Final = tuple(PLACES.values())
 
@@ -187,22 +196,25 @@ _TASKS: Final = (
     ),
     Task(
         name="burn-scars", kind="segmentation", classes=("not burnt", "burnt"),
-        places=tuple(PLACES[n] for n in ("sierra-nevada", "gippsland", "kruger", "mato-grosso", "black-forest")),
+        places=_named("sierra-nevada", "gippsland", "kruger", "mato-grosso", "black-forest"),
         sensor="hls", happen=_burn, season=(205, 300), cloudy=0.5,
     ),
     Task(
         name="floods", kind="segmentation", classes=("dry", "water"),
-        places=tuple(PLACES[n] for n in ("jamuna", "po-valley", "ebro-delta", "inner-niger-delta", "gippsland", "manaus")),
+        places=_named(
+            "jamuna", "po-valley", "ebro-delta", "inner-niger-delta", "gippsland", "manaus"
+        ),
         sensor="sentinel-2", happen=_flood, cloudy=0.6,
     ),
     Task(
         name="detection", kind="detection", classes=("Boat",),
-        places=tuple(PLACES[n] for n in ("kattegat", "gibraltar", "singapore-strait", "taveuni")),
+        places=_named("kattegat", "gibraltar", "singapore-strait", "taveuni"),
         sensor="sentinel-2", happen=_sail, cloudy=0.4,
     ),
     Task(
-        name="regression", kind="regression", classes=(), places=_places("broadleaf", "conifer", dry=True),
-        sensor="hls", happen=_grow, truth_asset="biomass", season=(130, 270), cloudy=0.3,
+        name="regression", kind="regression", classes=(), sensor="hls", happen=_grow,
+        places=_places("broadleaf", "conifer", dry=True), truth_asset="biomass",
+        season=(130, 270), cloudy=0.3,
     ),
     Task(
         name="time-series", kind="segmentation", classes=("no field", *CROP_NAMES),
