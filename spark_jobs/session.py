@@ -1,6 +1,6 @@
 """One Spark session that reads and writes Delta tables, local unless a master is named.
 
-The two Delta jars are fetched once by Maven into the user's cache. In a closed network, name a
+The two Delta jars are fetched once, by the Ivy that PySpark brings, into the user's cache. In a closed network, name a
 folder that has them in ``EOLAB_SPARK_JARS``.
 """
 
@@ -23,7 +23,6 @@ __all__ = ["COORDINATES", "delta_jars", "session"]
 COORDINATES = ("io.delta:delta-spark_4.2_2.13:4.4.0", "io.delta:delta-storage:4.4.0")
 """All that Delta needs beside PySpark's own jars; its full tree would bring older Hadoop's."""
 
-_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 _SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -110,25 +109,30 @@ def _cache() -> Path:
 
 
 def _fetch(coordinate: str, jar: Path) -> None:
-    maven = shutil.which("mvn")
-    remedy = f"put {' and '.join(COORDINATES)} into a folder and name it in EOLAB_SPARK_JARS"
-    if maven is None:
-        raise UnavailableError(
-            f"{jar.name} is missing and there is no mvn to fetch it",
-            hint=f"install Maven, or {remedy}",
-        )
+    """Fetch one jar, without what it depends on: PySpark brings all of that."""
+    import pyspark
+
+    [ivy] = (Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar")
     jar.parent.mkdir(parents=True, exist_ok=True)
     # Into a folder of its own first: a jar that is there is whole.
     with tempfile.TemporaryDirectory(dir=jar.parent) as scratch:
-        command = [maven, "-q", "-B", _COPY, f"-Dartifact={coordinate}"]
-        ran = subprocess.run(
-            [*command, f"-DoutputDirectory={scratch}"],
-            cwd=scratch,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if ran.returncode:
-            said = next((line for line in ran.stdout.splitlines() if "ERROR" in line), "")
-            raise UnavailableError(f"{jar.name} cannot be fetched: {said[:200]}", hint=remedy)
-        (Path(scratch) / jar.name).replace(jar)
+        command = [_java(), f"-DIvy.default.ivy.user.dir={scratch}", "-jar", str(ivy)]
+        command += ["-cache", f"{scratch}/cache", "-notransitive", "-confs", "default"]
+        command += ["-dependency", *coordinate.split(":")]
+        command += ["-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
+        ran = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+        fetched = Path(scratch) / jar.name
+        if ran.returncode or not fetched.is_file():
+            lines = (ran.stdout + ran.stderr).splitlines()
+            said = next((line.strip() for line in lines if "not found" in line), "no answer")
+            raise UnavailableError(
+                f"{jar.name} cannot be fetched: {said[:200]}",
+                hint=f"put {' and '.join(COORDINATES)} into a folder and name it in "
+                "EOLAB_SPARK_JARS",
+            )
+        fetched.replace(jar)
+
+
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else shutil.which("java") or "java"
