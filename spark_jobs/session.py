@@ -1,7 +1,7 @@
 """One Spark session that reads and writes Delta tables, local unless a master is named.
 
-The two Delta jars are fetched once, by the Ivy that PySpark brings, into the user's cache. In a closed network, name a
-folder that has them in ``EOLAB_SPARK_JARS``.
+The two Delta jars are fetched once, by the Ivy that PySpark brings, into the user's cache. In a
+closed network, name a folder that has them in ``EOLAB_SPARK_JARS``.
 """
 
 import os
@@ -109,7 +109,7 @@ def _cache() -> Path:
 
 
 def _fetch(coordinate: str, jar: Path) -> None:
-    """Fetch one jar, without what it depends on: PySpark brings all of that."""
+    # One jar, without what it depends on: PySpark brings all of that.
     import pyspark
 
     [ivy] = (Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar")
