@@ -161,7 +161,10 @@ BOMBS = {
     "loop.tif": (lambda: tiff([(256, 4, 1, 10), (257, 4, 1, 10)], after=8), "unreadable"),
     "no-tags.tif": (lambda: tiff([]), "unreadable"),
     "tags-beyond.tif": (lambda: b"II*\0" + struct.pack("<I", 1 << 31), "unreadable"),
-    "many-tags.tif": (lambda: b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + bytes(900), "unreadable"),
+    "many-tags.tif": (
+        lambda: b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + bytes(900),
+        "unreadable",
+    ),
     "big-tiff-lies.tif": (
         lambda: b"II+\0" + struct.pack("<HHQ", 8, 0, 16) + struct.pack("<Q", 1 << 60),
         "unreadable",
@@ -173,7 +176,8 @@ BOMBS = {
         None,
     ),
     "huge.jpg": (
-        lambda: b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x11\x00\x02\x11\x01\x03\x11\x01\xff\xd9",
+        lambda: b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03"
+        b"\x01\x11\x00\x02\x11\x01\x03\x11\x01\xff\xd9",
         None,
     ),
     "cut.jpg": (lambda: b"\xff\xd8\xff\xe0\x00\x10JFIF", "unreadable"),
@@ -231,7 +235,11 @@ def test_files_beside_a_raster_are_not_read_with_it(read, tmp_path):
     outside = tmp_path / "outside.tif"
     outside.write_bytes(chip())
     sidecar = b"<PAMDataset><Metadata><MDI key='stolen'>yes</MDI></Metadata></PAMDataset>"
-    rows = read({"chip.tif": chip(), "other.tif": chip(), "chip.tif.ovr": VRT.format(target=outside).encode()})
+    rows = read({
+        "chip.tif": chip(),
+        "other.tif": chip(),
+        "chip.tif.ovr": VRT.format(target=outside).encode(),
+    })
     (tmp_path / "set" / "chip.tif.aux.xml").write_bytes(sidecar)
     again = read({"chip.tif": chip()})
     assert "stolen" not in again["chip.tif"]["said"]

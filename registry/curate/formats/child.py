@@ -52,8 +52,12 @@ def main() -> None:
         writer = PartWriter(turn, shared, seconds=limits["seconds"])
         os.write(answers, b"R")
         for line in sys.stdin.buffer:
-            writer.write(json.loads(line))
-            os.write(answers, b"D")
+            try:
+                writer.write(json.loads(line))
+            except OSError:  # what cannot be read is a row; this is a part that cannot be written
+                os.write(answers, b"F")
+            else:
+                os.write(answers, b"D")
 
 
 class _WithoutPandas:

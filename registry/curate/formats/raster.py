@@ -11,6 +11,7 @@ import mmap
 import os
 import secrets
 import selectors
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -157,11 +158,18 @@ class RasterPool:
             Rows of ``RASTERS``, one a file, as parts and failures become known.
 
         Raises:
-            UnavailableError: The processes cannot be started.
+            UnavailableError: The processes cannot be started, or the disk is full.
             CorruptError: A child answered nonsense.
         """
+        try:
+            yield from self._read(_batches(jobs, into), into)
+        finally:
+            for child in self._children:
+                if child.batch is not None:  # the caller lost interest, or an error ended it
+                    self._renew(child)
+
+    def _read(self, fresh: Iterator[_Batch], into: Path) -> Iterator[pa.Table]:
         waiting: deque[_Batch] = deque()
-        fresh = _batches(jobs, into)
         while True:
             for child in self._children:
                 if child.batch is None and child.ready:
@@ -230,6 +238,9 @@ class RasterPool:
 
         Yields:
             Rows that became known by it.
+
+        Raises:
+            UnavailableError: It cannot write.
         """
         stdout = child.process.stdout
         said = os.read(stdout.fileno(), 1) if stdout is not None else b""
@@ -239,6 +250,12 @@ class RasterPool:
         elif said == b"D" and child.batch is not None:
             batch, child.batch = child.batch, None
             yield read_part(batch.part)
+        elif said == b"F":
+            free = shutil.disk_usage(into).free if into.exists() else 0
+            raise UnavailableError(
+                f"what was read cannot be written to {str(into)!r}, which has {free:,} bytes free",
+                hint="free some space or make the folder writable, then ingest again: it goes on",
+            )
         else:
             yield from self._replace(child, waiting, into)
 
@@ -258,6 +275,9 @@ class RasterPool:
             waiting.extend(_batch(jobs, into) for jobs in (first, rest) if jobs)
             if at is not None:
                 yield _failure(batch.jobs[at], child, self._seconds)
+        self._renew(child)
+
+    def _renew(self, child: _Child) -> None:
         _end(child)
         self._children[self._children.index(child)] = self._start()
 

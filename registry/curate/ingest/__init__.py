@@ -2,5 +2,13 @@
 
 from registry.curate.formats.contract import SourceOptions
 from registry.curate.ingest.engine import IngestFailedError, IngestResult, ingest
+from registry.curate.ingest.generated import ArrayBatch, ingest_arrays
 
-__all__ = ["IngestFailedError", "IngestResult", "SourceOptions", "ingest"]
+__all__ = [
+    "ArrayBatch",
+    "IngestFailedError",
+    "IngestResult",
+    "SourceOptions",
+    "ingest",
+    "ingest_arrays",
+]

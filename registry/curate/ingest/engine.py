@@ -26,12 +26,13 @@ from registry.curate.ingest.pixels import stream_pixels
 from registry.curate.ingest.planned import check_plan, without_samples
 from registry.curate.ingest.rows import build_rows
 from registry.errors import InvalidInputError, RejectedError
+from registry.lake.names import check_repository
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
 
-__all__ = ["IngestFailedError", "IngestResult", "ingest", "source_branch"]
+__all__ = ["IngestFailedError", "IngestResult", "ingest", "result_of", "source_branch"]
 
 _SHOWN: Final = 5
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_]+")
@@ -146,6 +147,7 @@ def ingest(  # noqa: PLR0913 — what a user may say
     """
     if on_error not in {"stop", "skip"}:
         raise InvalidInputError(f"on_error is {on_error!r}", hint="use 'stop' or 'skip'")
+    check_repository(into)
     options = options or SourceOptions()
     progress.stage("listing", total=None, unit="files")
     listing = open_listing(source)
@@ -176,7 +178,7 @@ def ingest(  # noqa: PLR0913 — what a user may say
             branch=branch,
         )
         journal.record(rasters)
-    return _result(into, detection.format.name, landing, failures, warnings)
+    return result_of(into, detection.format.name, landing, failures=failures, warnings=warnings)
 
 
 def _stored_pixels(registry: "Registry", dataset: str, own: str) -> pa.Array:
@@ -268,13 +270,15 @@ def source_branch(name: str) -> str:
     return f"source/{_NOT_IN_NAMES.sub('-', name).strip('-')[:80] or 'source'}"
 
 
-def _result(
+def result_of(
     dataset: str,
     format_name: str,
     landing: Landing,
-    failures: list[SourceFinding],
-    warnings: list[SourceFinding],
+    *,
+    failures: Iterable[SourceFinding] = (),
+    warnings: Iterable[SourceFinding] = (),
 ) -> IngestResult:
+    """Return what an ingest did."""
     return IngestResult(
         dataset=dataset,
         branch=landing.branch,

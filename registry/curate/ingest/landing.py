@@ -77,6 +77,8 @@ def land(
     is_new = spec.name not in registry.names()
     if is_new:
         registry.create(spec)
+    else:
+        _complete(registry.lake.repository(spec.name), spec)
     try:
         return _land(registry, spec, rows, findings, pixels, source, named, branch)
     except BaseException:
@@ -110,6 +112,15 @@ def _land(
     registry.merge(spec.name, commit.id, draft.branch, message=f"ingest {name}")
     _update_card(draft, spec)
     return Landing(branch=draft.branch, commit=draft.head, source=source, written=written)
+
+
+def _complete(repository: "Repository", spec: Spec) -> None:
+    """Do what the making of a dataset left undone if it was killed."""
+    if next(repository.entries(_MAIN, CARD), None) is None:
+        with repository.transaction(_MAIN, message=f"create {spec.name}") as transaction:
+            transaction.put(CARD, spec.to_readme().encode())
+    if _MAIN not in repository.protected():
+        repository.protect(_MAIN)
 
 
 def _draft(

@@ -65,7 +65,7 @@ def test_globs_cross_folders(source):
 
 
 def test_a_file_that_is_not_there_is_not_found(source):
-    with pytest.raises(NotFoundError, match="no file 'd.txt'"):
+    with pytest.raises(NotFoundError, match=r"no file 'd\.txt'"):
         open_listing(source).read("d.txt")
 
 
