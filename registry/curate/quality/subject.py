@@ -133,10 +133,14 @@ def _specs(version: "Version", assets: pa.Table) -> pa.Table:
             "asset": name,
             "labels": is_labels(name, said.role if said else None),
             "bands": len(said.bands) or None if said else None,
-            "required": said is not None and said.extra.get("required") is not False,
+            "required": _required(said.extra.get("required") if said else None),
             "valued": sorted(said.values) or None if said else None,
         })
     return pa.Table.from_pylist(rows, schema=_SPECS)
+
+
+def _required(said: object) -> bool | None:
+    return said if isinstance(said, bool) else None
 
 
 def _connect(tables: Mapping[str, pa.Table]) -> "duckdb.DuckDBPyConnection":

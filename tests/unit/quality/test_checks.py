@@ -95,14 +95,23 @@ def test_a_sample_without_its_image_is_only_a_warning(fields):
     assert found(fields.check(), "missing-pair") == [("warning", "b", "s2")]
 
 
-def test_an_asset_that_the_card_does_not_require_may_be_missing(fields):
-    assets = dict(fields.card.assets)
-    for name in "ab":
+@pytest.mark.parametrize(
+    ("required", "without", "missing"),
+    [
+        (None, "ab", ""),
+        (None, "a", "a"),
+        (True, "ab", "ab"),
+        (True, "abc", "abc"),
+        (False, "a", ""),
+    ],
+)
+def test_the_card_may_say_whether_an_asset_is_required(fields, required, without, missing):
+    for name in without:
         fields.assets.remove(fields.asset(name, "mask"))
-    assets["mask"] = replace(assets["mask"], extra={"required": False})
-    fields.card = replace(fields.card, assets=assets)
+    mask = replace(fields.card.assets["mask"], extra={"required": required})
+    fields.card = replace(fields.card, assets={**fields.card.assets, "mask": mask})
 
-    assert found(fields.check(), "missing-pair") == []
+    assert [row[1] for row in found(fields.check(), "missing-pair")] == list(missing)
 
 
 def test_a_mask_of_another_size_than_its_image_is_found(fields):
@@ -112,6 +121,17 @@ def test_a_mask_of_another_size_than_its_image_is_found(fields):
 
     assert found(report, "shape-mismatch") == [("error", "a", "mask")]
     assert evidence(report, "shape-mismatch") == [{"labels": [4, 4], "data": [[5, 4]]}]
+
+
+def test_a_mask_must_fit_every_image_of_its_pixel_size(fields):
+    fields.add("a", "pre", fields.image(5, shape=(2, 4, 4)))
+    fields.add(
+        "b", "coarse", fields.image(6, shape=(2, 2, 2)), transform=[20.0, 0, 5e5, 0, -20.0, 5e6]
+    )
+
+    report = fields.check()
+
+    assert found(report, "shape-mismatch") == [("error", "a", "mask")]
 
 
 def test_more_bands_than_the_card_names_are_found(fields):

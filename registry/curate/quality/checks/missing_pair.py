@@ -1,4 +1,4 @@
-"""Every sample has the assets that its dataset promises, or that most others have."""
+"""Every sample has the assets that its card requires, or that most others have."""
 
 import pyarrow as pa
 
@@ -14,9 +14,9 @@ def _find(subject: Subject) -> pa.Table:
         with held as (
             select asset, count(distinct sample) as holders from assets group by asset
         ), expected as (
-            select s.asset, s.labels, h.holders
-            from specs s join held h using (asset)
-            where s.required or h.holders * 2 > (select count(*) from samples)
+            select s.asset, s.labels, coalesce(h.holders, 0) as holders
+            from specs s left join held h using (asset)
+            where coalesce(s.required, h.holders * 2 > (select count(*) from samples))
         ), pairs as (
             select x.id as sample, e.asset, e.labels, e.holders from samples x cross join expected e
         )
@@ -45,6 +45,6 @@ def _find(subject: Subject) -> pa.Table:
 
 MISSING_PAIR = Check(
     name="missing-pair",
-    about="Every sample has the assets that its card promises, or that most samples have.",
+    about="Every sample has the assets that its card requires, or that most samples have.",
     find=_find,
 )

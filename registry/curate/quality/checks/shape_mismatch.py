@@ -13,7 +13,8 @@ def _find(subject: Subject) -> pa.Table:
         """
         with sized as (
             select a.sample, a.asset, s.labels, s.bands, a.shape,
-                a.shape[-2] as height, a.shape[-1] as width, a.shape[-3] as depth
+                a.shape[-2] as height, a.shape[-1] as width, a.shape[-3] as depth,
+                abs(a.transform[1]) + abs(a.transform[2]) as pixel
             from assets a join specs s using (asset)
             where len(a.shape) >= 3
         ), usual as (
@@ -28,8 +29,11 @@ def _find(subject: Subject) -> pa.Table:
             'cut both to the same grid' as fix
         from sized l join sized d on d.sample = l.sample and not d.labels
         where l.labels
-        group by l.sample, l.asset, l.width, l.height
+        group by l.sample, l.asset, l.width, l.height, l.pixel
+        -- Images of other pixel sizes may be of other sizes, but one must be of the labels'.
         having not bool_or(d.height = l.height and d.width = l.width)
+            or bool_or((d.height <> l.height or d.width <> l.width)
+                and abs(d.pixel - l.pixel) < 0.01 * l.pixel)
         union all by name
         select z.sample, z.asset, 'error' as severity,
             'it has ' || z.depth || ' bands, not '
