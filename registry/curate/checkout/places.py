@@ -75,8 +75,8 @@ class Places:
             labels: The sample's scene classes.
         """
         parts = [] if self.by_class and len(self.folders) == 1 else [self.folders[asset]]
-        if self.by_class:
-            parts.append(_safe("+".join(labels)) if labels else "unlabelled")
+        if self.by_class and labels:
+            parts.append(_safe("+".join(labels)))
         return self.only("/".join([*parts, escape_id(sample)]), sample)
 
     def only(self, path: str, sample: str) -> str:

@@ -57,7 +57,7 @@ _TOKENS: Final = {
     "%S": r"(?P<second>\d{2})",
 }
 _TIME_GROUPS: Final = frozenset({"year", "month", "day", "doy", "hour", "minute", "second"})
-_PART_GROUPS: Final = frozenset({"id", "label", "group", "asset", "date"})
+_PART_GROUPS: Final = frozenset({"id", "label", "group", "asset", "date", "time"})
 
 
 def stem(path: str) -> str:
@@ -212,7 +212,8 @@ class NamePattern:
 
         Args:
             text: A regular expression in which ``{id}``, ``{label}``, ``{group}``, ``{asset}``
-                stand for a part of a name, ``{date}`` for ``YYYYMMDD`` or ``YYYY-MM-DD``, and
+                stand for a part of a name, ``{date}`` or ``{time}`` for ``YYYYMMDD``,
+                ``YYYY-MM-DD`` or ``YYYYMMDDTHHMMSS``, and
                 ``%Y %m %d %j %H %M %S`` for a date's fields. Named groups of the same names
                 count too; ``{anything_else}`` is matched and forgotten.
 
@@ -256,7 +257,7 @@ class NamePattern:
         fields = {
             name: int(value) for name, value in said.items() if name in _TIME_GROUPS and value
         }
-        date = said.get("date")
+        date = said.get("date") or said.get("time")
         return NameParts(
             id=said.get("id"),
             label=said.get("label"),
@@ -269,7 +270,9 @@ class NamePattern:
 def _expanded(text: str) -> str:
     for token, form in _TOKENS.items():
         text = text.replace(token, form, 1)
-    text = text.replace("{date}", r"(?P<date>\d{8}(?:T\d{6})?|\d{4}[-_]\d{2}[-_]\d{2})")
+    for name in ("date", "time"):
+        date = rf"(?P<{name}>\d{{8}}(?:T\d{{6}})?|\d{{4}}[-_]\d{{2}}[-_]\d{{2}})"
+        text = text.replace(f"{{{name}}}", date)
     return re.sub(
         r"\{([a-z][a-z_]*)\}",
         lambda part: f"(?P<{part[1]}>[^/]+?)" if part[1] in _PART_GROUPS else "[^/]+?",

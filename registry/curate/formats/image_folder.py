@@ -14,6 +14,7 @@ from registry.curate.formats.planning import (
     pattern_of,
     rasters,
 )
+from registry.curate.formats.records import Record, sample_tables
 from registry.curate.formats.roles import is_role
 from registry.errors import RejectedError
 
@@ -68,20 +69,25 @@ class ImageFolder:
         keys = keys_of(images)
         ids = sample_ids(keys.values())
         rows = PlanRows()
-        labels = set()
+        classes: dict[str, None] = {}
+        records, used = sample_tables(listing, rows)
         for path in images:
             parts, time = name_times(path, pattern)
             sample = escape_id(parts.id) if parts.id else ids[keys[path]]
-            label = parts.label or PurePosixPath(path).parent.name
-            rows.samples.append({
-                "id": sample, "label": [label] if label else None, "group": parts.group,
-                "href": path, **(time.columns() if time else {}),
-            })  # fmt: skip
-            rows.raster(sample, "image", path)
-            if time is not None:
+            record = records.get(sample.lower()) or records.get(keys[path].lower(), Record())
+            labels = _labels(parts.label or PurePosixPath(path).parent.name, record)
+            classes |= dict.fromkeys(labels)
+            if record.time is None and time is not None:
                 rows.timed_by_name.append(sample)
-            labels.add(label)
-            if not label:
+            acquired = record.time or time
+            rows.samples.append(
+                record.columns()
+                | {"id": sample, "href": path, "label": labels or None}
+                | ({"group": parts.group} if parts.group else {})
+                | (acquired.columns() if acquired else {})
+            )
+            rows.raster(sample, "image", path)
+            if not labels:
                 rows.warn(
                     "missing-label",
                     f"{path!r} lies in no class folder",
@@ -89,10 +95,17 @@ class ImageFolder:
                     sample=sample,
                     file=path,
                 )
-        rows.findings += ignored_files(listing, images)
+        rows.findings += ignored_files(listing, {*images, *used})
         return rows.plan(
-            task=options.task or "classification", classes=options.classes or sorted(labels - {""})
+            task=options.task or "classification", classes=options.classes or sorted(classes)
         )
+
+
+def _labels(folder: str, record: Record) -> list[str]:
+    """Return the classes that a folder stands for; a table may say that they are several."""
+    if record.label and folder == "+".join(record.label):
+        return list(record.label)
+    return [folder] if folder else []
 
 
 def _by_folder(images: list[str]) -> dict[str, list[str]]:

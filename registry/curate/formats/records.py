@@ -261,8 +261,8 @@ def sample_tables(listing: "Listing", rows: "PlanRows") -> tuple[dict[str, Recor
         rows: Takes findings of tables that cannot be read.
 
     Returns:
-        Records by the names that the tables use for samples, without suffix, in lower case; and
-        the paths of the tables.
+        Records by the names that the tables use for samples, with and without suffix, in lower
+        case; and the paths of the tables.
     """
     records: dict[str, Record] = {}
     used: set[str] = set()
@@ -276,8 +276,8 @@ def sample_tables(listing: "Listing", rows: "PlanRows") -> tuple[dict[str, Recor
             for column in _IDS:
                 key = said.get(column)
                 if isinstance(key, str | int):
-                    records.setdefault(PurePosixPath(str(key)).stem.lower(), record)
                     records.setdefault(str(key).lower(), record)
+                    records.setdefault(str(PurePosixPath(str(key)).with_suffix("")).lower(), record)
                     break
     return records, used
 

@@ -5,23 +5,19 @@ References:
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.catalog import AssetSpec
 from registry.curate.formats.contract import (
-    PLAN_ASSETS,
     PLAN_SAMPLES,
-    AssetKind,
     Listing,
     Plan,
     Severity,
@@ -31,6 +27,7 @@ from registry.curate.formats.contract import (
 from registry.curate.formats.filenames import sample_ids
 from registry.curate.formats.planning import RASTER_SUFFIXES, suffix
 from registry.curate.formats.properties import PropertyTypes
+from registry.curate.formats.stac_assets import assets_of, flat_assets, resolved, specs_of, table_of
 from registry.errors import InvalidInputError, NotFoundError, RejectedError
 from registry.stac import reader
 
@@ -40,18 +37,11 @@ _SURE: Final = 0.9
 _ITEMS_AMONG_RASTERS: Final = 0.6
 _HEAD: Final = 64 << 10
 _TABLES: Final = frozenset({".ndjson", ".jsonl", ".parquet", ".geoparquet"})
-_SIDE_ROLES: Final = pa.array(["thumbnail", "overview", "metadata", "tiles", "visual-preview"])
-_SIDE_TYPES: Final = re.compile(
-    r"(?:application/(?:json|xml|geo\+json)|text/.*|image/(?:png|jpeg))"
-)
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_DTYPES: Final = pa.array([
-    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-    "float32", "float64",
-])  # fmt: skip
 _COLUMNS_OF_SAMPLES: Final = frozenset({"datetime", "start_datetime", "end_datetime"})
 _GOOD_ID: Final = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]|\.[A-Za-z0-9_-]|\.$){0,119}$"
 _SHOWN: Final = 5
+_LOOKED_AT: Final = 500
 
 
 class StacItems:
@@ -63,7 +53,7 @@ class StacItems:
         """Return how sure it is: there are item tables, or JSON files that name a STAC version."""
         if any(_is_table(listing, path) for path in listing.files):
             return _SURE
-        if not any(_is_item_file(listing, path) for path in listing.files):
+        if not any(_is_item_file(listing, path) for path in _json_files(listing)[:_LOOKED_AT]):
             return 0.0
         has_rasters = any(suffix(path) in RASTER_SUFFIXES for path in listing.files)
         return _ITEMS_AMONG_RASTERS if has_rasters else _SURE
@@ -94,6 +84,10 @@ class StacItems:
                 hint="give a file or folder of items; collections alone hold no samples",
             )
         return rows.finished(options)
+
+
+def _json_files(listing: Listing) -> list[str]:
+    return [path for path in listing.files if suffix(path) in {".json", ".geojson"}]
 
 
 def _is_table(listing: Listing, path: str) -> bool:
@@ -146,7 +140,10 @@ def _sources(listing: Listing) -> dict[str, Path]:
         RejectedError: They are inside an archive.
     """
     names = [path for path in listing.files if _is_table(listing, path)]
-    names = names or [path for path in listing.files if _is_item_file(listing, path)]
+    if not names:
+        names = _json_files(listing)
+        if len(names) <= _LOOKED_AT:  # of more, the reader itself finds out
+            names = [path for path in names if _is_item_file(listing, path)]
     found = {path: local for path in names if (local := listing.local_path(path)) is not None}
     if len(found) < len(names):
         raise RejectedError(
@@ -198,16 +195,16 @@ class _ItemRows:
         for one in said:
             self.types.see(_properties(one))
         self.samples.append(_samples_of(batch, said))
-        flat = _flat_assets(batch)
+        flat = flat_assets(batch)
         if not self.assets:
-            self.specs = _specs(flat)
-        self.assets.append(_assets_of(flat, self._files(flat)))
+            self.specs = specs_of(flat)
+        self.assets.append(assets_of(flat, self._files(flat)))
 
     def _files(self, flat: pa.Table) -> list[str | None]:
         # A relative address is seen from the item's own file.
         hrefs, origins = flat["href"].to_pylist(), flat["origin"].to_pylist()
         return [
-            None if href is None or _ADDRESS.match(href) else _resolved(self.listing, origin, href)
+            None if href is None or _ADDRESS.match(href) else resolved(self.listing, origin, href)
             for href, origin in zip(hrefs, origins, strict=True)
         ]
 
@@ -277,17 +274,9 @@ def _samples_of(batch: pa.RecordBatch, said: list[dict[str, object]]) -> pa.Tabl
         "collection": batch["collection"],
         "item": batch["id"],
     }
-    table = _table(given, PLAN_SAMPLES, count=batch.num_rows)
+    table = table_of(given, PLAN_SAMPLES, count=batch.num_rows)
     table = table.append_column("properties_json", batch["properties_json"])
     return table.append_column("origin", batch["origin"])
-
-
-def _table(given: Mapping[str, pa.Array], schema: pa.Schema, *, count: int) -> pa.Table:
-    columns = [
-        given[name].cast(kind) if name in given else pa.nulls(count, kind)
-        for name, kind in zip(schema.names, schema.types, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _properties(said: Mapping[str, object]) -> dict[str, object]:
@@ -319,98 +308,6 @@ def _provider(providers: object) -> str | None:
     )
     found.sort(key=lambda one: "producer" not in (one.get("roles") or ()))
     return next((name for one in found if (name := _text(one.get("name")))), None)
-
-
-def _flat_assets(batch: pa.RecordBatch) -> pa.Table:
-    """Return one row a data asset, with ``sample`` and ``origin`` of its item."""
-    lists = batch["assets"]
-    flat = pc.list_flatten(lists)
-    parents = pc.list_parent_indices(lists)
-    table = pa.Table.from_struct_array(flat).append_column("sample", batch["id"].take(parents))
-    table = table.append_column("origin", batch["origin"].take(parents))
-    return table.filter(pa.array(_is_data(flat)))
-
-
-def _is_data(assets: pa.StructArray) -> npt.NDArray[np.bool_]:
-    """Return which assets are data: said so by role, or said to be nothing else."""
-    roles = pc.struct_field(assets, "roles")
-    parents = pc.list_parent_indices(roles).to_numpy(zero_copy_only=False)
-    each = pc.list_flatten(roles)
-    data, side = np.zeros(len(assets), bool), np.zeros(len(assets), bool)
-    data[parents[pc.equal(each, "data").to_numpy(zero_copy_only=False).astype(bool)]] = True
-    side[parents[pc.is_in(each, value_set=_SIDE_ROLES).to_numpy(zero_copy_only=False)]] = True
-    media = pc.struct_field(assets, "type").to_pylist()
-    side |= np.array([bool(kind and _SIDE_TYPES.fullmatch(kind)) for kind in media], bool)
-    return data | ~side
-
-
-def _resolved(listing: Listing, origin: str, href: str) -> str | None:
-    """Return the path that a relative address means, if it is one of the listing."""
-    source, _, place = origin.partition("#")
-    parts: list[str] = []
-    for part in (*PurePosixPath(source or place).parent.parts, *PurePosixPath(href).parts):
-        if part != "..":
-            parts.append(part)
-        elif parts:
-            parts.pop()
-        else:
-            return None
-    found = "/".join(parts)
-    return found if found in listing.files else None
-
-
-def _assets_of(flat: pa.Table, files: list[str | None]) -> pa.Table:
-    inside = pa.array([file is not None for file in files])
-    kinds = pc.if_else(inside, AssetKind.RASTER.value, AssetKind.REFERENCE.value)
-    dtype = flat["data_type"]
-    known = pc.is_in(dtype, value_set=_DTYPES)
-    given = {
-        "sample": flat["sample"],
-        "asset": flat["key"],
-        "kind": kinds,
-        "file": pa.array(files, pa.string()),
-        "href": pc.if_else(inside, pa.scalar(None, pa.string()), flat["href"]),
-        "checksum": flat["checksum"],
-        "size": flat["size"],
-        "shape": _shapes(flat),
-        "dtype": pc.if_else(known, dtype, pa.scalar(None, pa.string())),
-        "crs": flat["crs"],
-        "transform": flat["transform"],
-        "nodata": flat["nodata"],
-    }
-    table = _table(given, PLAN_ASSETS, count=flat.num_rows)
-    return table.append_column("origin", flat["origin"])
-
-
-def _shapes(flat: pa.Table) -> pa.Array:
-    """Return (band, y, x) where the item says all three."""
-    pairs = zip(flat["shape"].to_pylist(), flat["bands"].to_pylist(), strict=True)
-    return pa.array(
-        [[len(bands), *shape] if shape and len(shape) == 2 and bands else None  # noqa: PLR2004 — rows, columns
-         for shape, bands in pairs],
-        pa.list_(pa.int32()),
-    )  # fmt: skip
-
-
-def _specs(flat: pa.Table) -> dict[str, AssetSpec]:
-    """Return what all items of the first batch say alike of each asset."""
-    said: dict[str, Counter[tuple[str | None, tuple[str, ...], float | None]]] = {}
-    wanted = flat.select(["key", "title", "bands", "gsd"])
-    for row in wanted.to_pylist():
-        bands = tuple(name or "" for name in row["bands"] or ())
-        gsd = row["gsd"] if row["gsd"] and row["gsd"] > 0 else None
-        said.setdefault(row["key"], Counter())[row["title"], bands, gsd] += 1
-    specs = {}
-    for key, counts in said.items():
-        titles, layouts, sizes = (set(column) for column in zip(*counts, strict=True))
-        one = layouts.pop() if len(layouts) == 1 else ()
-        specs[key] = AssetSpec(
-            title=titles.pop() if len(titles) == 1 else None,
-            role="data",
-            bands=one if len(set(one)) == len(one) and all(one) else (),
-            gsd=sizes.pop() if len(sizes) == 1 else None,
-        )
-    return specs
 
 
 def _with_ids(samples: pa.Table, assets: pa.Table) -> tuple[pa.Table, pa.Table]:

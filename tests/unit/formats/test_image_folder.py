@@ -73,3 +73,16 @@ def test_a_source_without_images_is_rejected(listed):
     options = SourceOptions(format="image-folder")
     with pytest.raises(RejectedError, match="no image"):
         detect(source, options).format.plan(source, options)
+
+
+def test_a_table_beside_the_folders_gives_times_and_says_that_labels_are_several(listed):
+    source = listed({
+        "Forest+River/1.jpg": b"", "Forest+River/2.jpg": b"", "Sea/3.jpg": b"", "Sea/4.jpg": b"",
+        "metadata.json": [
+            {"id": "1", "label": ["Forest", "River"], "datetime": "2020-06-01T10:00:00Z"},
+        ],
+    })  # fmt: skip
+    plan = detect(source, SourceOptions()).format.plan(source, SourceOptions())
+    assert labels(plan)["1"] == ["Forest", "River"]
+    assert plan.samples["datetime"][0].as_py().isoformat() == "2020-06-01T10:00:00+00:00"
+    assert plan.findings == ()
