@@ -65,6 +65,7 @@ def _script(ref: str, version: Version, folders: Sequence[Path]) -> Iterator[str
     yield f"-- {ref}, content id {version.content_id}"
     for extension in _EXTENSIONS:
         yield f"INSTALL {extension}; LOAD {extension};"
+    yield "SET geometry_always_xy = true; -- longitude before latitude, in EPSG:4326 too"
     yield f"CREATE SCHEMA IF NOT EXISTS {quoted(ref)};"
     names = [TableName(ref=ref, table=name) for name in table_names(folders)]
     for view in views_of(names, lambda _: folders):

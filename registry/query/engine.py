@@ -22,7 +22,7 @@ _CONFIG: Final = {
 
 
 def open_engine(*, memory_mb: int | None = None, threads: int = 2) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory engine with spatial functions and UTC as its time zone.
+    """Open an in-memory engine with spatial functions, in UTC, east before north everywhere.
 
     Args:
         memory_mb: What it may use, in MiB; by default DuckDB's own share of the machine.
@@ -38,6 +38,7 @@ def open_engine(*, memory_mb: int | None = None, threads: int = 2) -> duckdb.Duc
     load(connection, "icu")
     load(connection, "spatial")
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET geometry_always_xy = true")
     connection.execute("SET enable_progress_bar = false")
     return connection
 

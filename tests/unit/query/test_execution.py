@@ -46,6 +46,21 @@ def test_geometry_knows_its_crs_and_spatial_functions_work(shared):
     assert rows(shared, text) == [{"id": "s1", "crs": "OGC:CRS84"}]
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("st_x(st_transform(st_point(10, 56), 'EPSG:4326', 'OGC:CRS84'))", 10),
+        ("st_x(st_transform(st_point(10, 56), 'OGC:CRS84', 'EPSG:32632'))", 562_366.63),
+        ("st_distance_sphere(st_point(10, 60), st_point(11, 60))", 55_596),
+        ("st_area_spheroid(st_makeenvelope(10, 60, 10.01, 60.01))", 622_134),
+    ],
+)
+def test_longitude_comes_before_latitude_everywhere(shared, asked, expected):
+    (found,) = rows(shared, f"select {asked} as it")
+
+    assert found["it"] == pytest.approx(expected, rel=1e-3)
+
+
 def test_times_are_in_utc(shared):
     found = rows(shared, "select strftime(timestamptz '2020-01-01 00:00:00+02', '%c %Z') as t")
 
