@@ -18,7 +18,7 @@ from registry.tables.conform import conform, union
 from registry.tables.engine import connection
 from registry.tables.equality import differing_cells
 from registry.tables.errors import DuplicateKeyError, TableNotFoundError
-from registry.tables.files import layout_of
+from registry.tables.writing import layout_of
 from registry.tables.log import DataFile, Root, Snapshot, snapshot
 from registry.tables.rows import FILE, ROW, cells_of, fetch, keys_reader, one_chunk, quoted
 from registry.tables.schemas import TableSchema

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from registry.tables.chips import index_path
 from registry.tables.commit import Change, append_entry
 from registry.tables.conform import conform
-from registry.tables.files import write_files
+from registry.tables.writing import write_files
 from registry.tables.log import DataFile, Snapshot
 from registry.tables.rows import splice
 from registry.tables.schemas import TableSchema

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from registry.tables.conform import conform
 from registry.tables.engine import connection
 from registry.tables.errors import UnsafeTableError
-from registry.tables.files import layout_of
+from registry.tables.writing import layout_of
 from registry.tables.keys import overlapping
 from registry.tables.log import DataFile, Snapshot
 from registry.tables.schemas import TableSchema

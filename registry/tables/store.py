@@ -19,7 +19,7 @@ from registry.tables.chips import write_index
 from registry.tables.commit import Change, append_entry, create_log, cut_log
 from registry.tables.conform import close_names, conform, union
 from registry.tables.errors import SchemaMismatchError, UnsafeTableError
-from registry.tables.files import layout_of, write_files
+from registry.tables.writing import layout_of, write_files
 from registry.tables.keys import check_new_keys, only_new_pixels
 from registry.tables.log import LOG, DataFile, Root, Snapshot, folder_of, snapshot, table_folder
 from registry.tables.schemas import TableSchema, declared
