@@ -98,7 +98,10 @@ def _materialise(name: str, config: dict[str, dict[str, object]]) -> bool:
             instance=instance,
             partition_key=name,
             resources={"lake": LakeResource()},
-            run_config={"ops": {asset: {"config": said} for asset, said in config.items()}},
+            run_config={
+                "ops": {asset: {"config": said} for asset, said in config.items()},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
             raise_on_error=False,
         )
         for event in result.all_events:
@@ -123,7 +126,7 @@ def _summary(name: str, made: bool) -> int:  # noqa: FBT001 — what materialisi
     lake = LakeResource()
     registry = lake.open()
     if made:
-        version = registry.resolve(name)
+        version = registry.resolve(registry.versions(name)[-1].ref)
         page = lake.folder("pages") / f"{version.ref}.html"
     else:
         runs = {b: c for b, c in registry.branches(name).items() if b.startswith("run/")}
@@ -133,13 +136,12 @@ def _summary(name: str, made: bool) -> int:  # noqa: FBT001 — what materialisi
         print(f"{name}: no version was published\n{report.to_text()}")
         page = lake.folder("pages") / f"{name}-draft.html"
         render(version, page, report=report)
-    ref = f"{name}@{version.tag}" if version.tag else str(version.ref)
     print(  # noqa: S608 — a line to copy, not to run
-        f"{ref}: {version.count('samples'):,} samples, "
+        f"{version.ref}: {version.count('samples'):,} samples, "
         f"{version.count('annotations'):,} annotations, content id {version.content_id[:16]}…\n"
         f"  look      {page.as_uri()}\n"
         f"  history   eolab log {name}\n"
-        f"  ask       eolab sql 'select * from \"{ref}\".samples limit 5'\n"
+        f"  ask       eolab sql 'select * from \"{version.ref}\".samples limit 5'\n"
         f"  change    eolab branch {name} fixes && eolab edit {name}@fixes --help\n"
         f"  Dagster   make ui\n"
     )

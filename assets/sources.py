@@ -1,5 +1,7 @@
 """Sources: where a dataset's samples come from."""
 
+import shutil
+
 import dagster as dg
 
 from assets.partitions import datasets
@@ -37,5 +39,7 @@ def source(
     path = config.path
     if not path:
         made = lake.folder("simulated") / context.partition_key
-        path = str(write_folder(config.task, made, samples=config.samples, seed=config.seed))
+        shutil.rmtree(made, ignore_errors=True)
+        written = write_folder(config.task, made, samples=config.samples, seed=config.seed)
+        path = str(written.path)
     return dg.MaterializeResult(value=path, metadata={"path": dg.MetadataValue.path(path)})

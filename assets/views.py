@@ -94,8 +94,10 @@ def _rows_text(version: Version) -> str:
 
 
 def _classes_text(version: Version) -> str:
-    counts = version.class_counts()
-    return _markdown(("class", "count"), list(counts.items())) if counts else "no classes"
+    from registry.web.counts import class_bars
+
+    rows = [(what, bar.name, bar.count) for what, bars in class_bars(version) for bar in bars]
+    return _markdown(("of", "class", "count"), rows) if rows else "no classes"
 
 
 def _markdown(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -147,4 +147,4 @@ def simulate(
     from registry.curate.ingest.simulator import write_folder
 
     made = write_folder(task, folder, samples=samples, seed=seed, sensor=sensor)
-    emit({"folder": made, "samples": samples}, f"{samples} samples in {made}")
+    emit(made, f"{made.samples} samples in {made.path} ({made.layout})")
