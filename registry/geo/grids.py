@@ -25,6 +25,7 @@ _EDGE_M = 5_000.0  # a straight edge of 5 km strays 1 m from its chord at 60° o
 _MOST_SEGMENTS = 256
 _NEAR_POLE_SEGMENTS = 4096
 _STRAYS_DEGREES = 10.0  # scenes reach out of their zone, never by this much
+_COARSEST = 5.0  # degrees; grids of points reach half a cell over the poles
 _RETURNS_M = 100.0
 _TINY_M = 1e-3  # nobody sees so little; degrees declared as metres do
 
@@ -232,8 +233,8 @@ def _absurd(
     pixels &= (affine[:, 5] == 0) | (affine[:, 5] == heights)
     if system(crs).is_geographic:
         cell_x, cell_y = np.abs(affine[:, [0, 1]]).sum(axis=1), np.abs(affine[:, 3:5]).sum(axis=1)
-        wide = np.abs(x).max(axis=1) > 360 + np.minimum(cell_x, 1)
-        high = np.abs(y).max(axis=1) > 90 + np.minimum(cell_y, 1)
+        wide = np.abs(x).max(axis=1) > 360 + np.minimum(cell_x, _COARSEST)
+        high = np.abs(y).max(axis=1) > 90 + np.minimum(cell_y, _COARSEST)
         return np.asarray(pixels | wide | high)
     tiny = np.abs(affine[:, :2]).sum(axis=1) * metres_per_unit(crs) < _TINY_M
     far = _far_from_use(crs, x.mean(axis=1), y.mean(axis=1))
