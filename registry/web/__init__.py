@@ -1,0 +1,1 @@
+"""Doors for browsers: so far, a version rendered as one page."""

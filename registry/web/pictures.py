@@ -1,0 +1,169 @@
+"""Arrays as pictures: stretched for the eye, masks in colour, many chips on one sheet."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from registry.web.colours import class_colour
+
+if TYPE_CHECKING:
+    from registry.catalog.version import Version
+
+__all__ = ["chips_png", "data_uri", "map_png", "mask_picture", "png", "true_colour"]
+
+_LOW, _HIGH = 2, 98  # percentiles that become black and white
+_SMALLEST, _LARGEST = 192, 320  # pixels a picture is wide
+_ALPHA: Final = 150
+_TRUE_COLOUR: Final = (("red", "green", "blue"), ("b04", "b03", "b02"), ("r", "g", "b"))
+_SENTINEL_2: Final = (12, 13)  # bands of its products, B01 first, where nobody names them
+_HLS: Final = ("b4", "b3", "b2")
+
+
+def true_colour(
+    array: npt.NDArray[np.generic], *, bands: Sequence[str], nodata: float | None
+) -> Image.Image:
+    """Return a picture of an array as the eye would see the land, as nearly as its bands allow.
+
+    Args:
+        array: Stored values, shape ``(band, y, x)`` or ``(time, band, y, x)``; of a series the
+            middle step is shown.
+        bands: Names of the bands, in order; empty if unknown.
+        nodata: Value that is left transparent, as NaN and infinity are; None if there is none.
+
+    Returns:
+        An RGBA picture, 192 to 320 pixels along its longer edge where that can be had by whole
+        factors.
+    """
+    image = array[len(array) // 2] if array.ndim == 4 else array  # noqa: PLR2004 — a time series
+    chosen = np.stack([image[at] for at in _visible(image.shape[0], bands)]).astype(np.float64)
+    known = np.isfinite(chosen).all(axis=0)
+    if nodata is not None:
+        known &= (chosen != nodata).any(axis=0)
+    alpha = np.where(known, 255, 0).astype(np.uint8)
+    grey = _stretched(chosen, known)
+    return _sized(Image.fromarray(np.dstack([*grey, alpha]), "RGBA"))
+
+
+def _visible(count: int, bands: Sequence[str]) -> tuple[int, int, int]:
+    names = [name.strip().lower() for name in bands]
+    for wanted in (*_TRUE_COLOUR, _HLS):
+        if set(wanted) <= set(names) and len(names) == count:
+            red, green, blue = (names.index(name) for name in wanted)
+            return red, green, blue
+    if count in _SENTINEL_2 and not any(names):
+        return 3, 2, 1
+    if count >= 3:  # noqa: PLR2004 — red, green, blue
+        return 0, 1, 2
+    return 0, min(1, count - 1), 0
+
+
+def _stretched(
+    bands: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
+) -> list[npt.NDArray[np.uint8]]:
+    """Return bands between their percentiles; 8-bit pictures that use their range stay as is."""
+    shown = []
+    for band in bands:
+        values = band[known]
+        low, high = np.percentile(values, (_LOW, _HIGH)) if values.size else (0.0, 1.0)
+        span = high - low if high > low else 1.0
+        scaled = np.clip(np.nan_to_num((band - low) / span), 0, 1)
+        shown.append((255 * scaled**0.9).astype(np.uint8))
+    return shown
+
+
+def mask_picture(
+    mask: npt.NDArray[np.generic], *, values: Mapping[int, str]
+) -> tuple[Image.Image, dict[int, int]]:
+    """Return a mask as a transparent layer of colours, and which colour each value has.
+
+    Args:
+        mask: Class values, shape ``(band, y, x)`` or ``(y, x)``; the first band is shown.
+        values: Which class each value is, if the card says so.
+
+    Returns:
+        An RGBA picture of the size that :func:`true_colour` gives; value to the number of its
+        colour. Zero stays transparent unless it is a class that is no background.
+    """
+    plane = mask.reshape(-1, *mask.shape[-2:])[0]
+    whole = np.nan_to_num(plane.astype(np.float64)).astype(np.int64)
+    found = [int(value) for value in np.unique(whole)[:64]]
+    listed = [value for value in sorted({*values, *found}) if not _background(value, values)]
+    layer = np.zeros((*whole.shape, 4), np.uint8)
+    for number, value in enumerate(listed):
+        layer[whole == value] = (*class_colour(number), _ALPHA)
+    numbers = {value: listed.index(value) for value in listed if value in found}
+    return _sized(Image.fromarray(layer, "RGBA")), numbers
+
+
+def _background(value: int, values: Mapping[int, str]) -> bool:
+    name = values.get(value)
+    if name is None:
+        return value <= 0
+    return name.strip().lower() in {"background", "none", "nodata", "no data", "unlabelled"}
+
+
+def _sized(image: Image.Image) -> Image.Image:
+    longer = max(image.size)
+    if longer < _SMALLEST:
+        factor = -(-_SMALLEST // longer)
+        size = (image.width * factor, image.height * factor)
+        return image.resize(size, Image.Resampling.NEAREST)
+    if longer > _LARGEST:
+        factor = -(-longer // _LARGEST)
+        size = (max(1, image.width // factor), max(1, image.height // factor))
+        return image.resize(size, Image.Resampling.NEAREST)
+    return image
+
+
+def png(image: Image.Image) -> bytes:
+    """Return a picture as the bytes of a PNG file."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def data_uri(picture: bytes) -> str:
+    """Return the bytes of a PNG file as an address that holds the picture itself."""
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+
+
+def chips_png(version: "Version", *, columns: int = 4, rows: int = 2) -> bytes:
+    """Return a sheet of a version's chips, with their labels drawn on them, as PNG.
+
+    Args:
+        version: What is shown.
+        columns: Chips side by side, at least 1.
+        rows: Chips one below the other, at least 1.
+    """
+    from registry.web.chips import chosen_chips
+
+    edge, gap = 160, 6
+    chips = chosen_chips(version, columns * rows)
+    used = max(1, -(-len(chips) // columns))
+    size = (columns * (edge + gap) + gap, used * (edge + gap) + gap)
+    sheet = Image.new("RGBA", size, (255, 255, 255, 255))
+    for number, chip in enumerate(chips):
+        drawn = chip.drawn().resize((edge, edge), Image.Resampling.NEAREST)
+        place = (
+            gap + (number % columns) * (edge + gap),
+            gap + (number // columns) * (edge + gap),
+        )
+        sheet.paste(drawn, place, drawn)
+    return png(sheet.convert("RGB"))
+
+
+def map_png(version: "Version", *, width: int = 640) -> bytes:
+    """Return where a version's samples lie, on a graticule, as PNG.
+
+    Args:
+        version: What is shown.
+        width: Pixels.
+    """
+    from registry.web.maps import map_of
+
+    return png(map_of(version).picture(width))
