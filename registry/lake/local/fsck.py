@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,28 +79,10 @@ def _loose(layout: Layout, progress: Progress) -> Iterator[Damage]:
     files = loose_files(layout)
     progress.stage("checking the history's objects", total=len(files), unit="objects")
     for oid, file in files:
-        problem = _loose_problem(oid, file)
+        problem = packs.loose_problem(oid, file.read_bytes())
         progress.advance()
         if problem is not None:
             yield Damage(what=f"git object {oid}", problem=problem, fix=RESTORE)
-
-
-def _loose_problem(oid: str, file: Path) -> str | None:
-    stored = file.read_bytes()
-    inflater = zlib.decompressobj()
-    try:
-        content = inflater.decompress(stored)
-    except zlib.error as error:
-        return f"it cannot be inflated: {error}"
-    if not inflater.eof or inflater.unused_data:
-        return "it is cut short, or longer than it says"
-    if hashlib.sha1(content, usedforsecurity=False).hexdigest() != oid:
-        return "its content has another hash"
-    # the lake's own are stored, in one way only, so that spare bits are seen to change too
-    was_stored = not stored[2] & 0b110
-    if was_stored and stored != packs.deflate_stored(content):
-        return "spare bits of its file have changed"
-    return None
 
 
 def _packs(layout: Layout, progress: Progress) -> Iterator[Damage]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pygit2
 
 from registry.errors import CorruptError
-from registry.lake.local import commits, disk, gate, locks, packs, pointers, trees
+from registry.lake.local import ancestry, commits, disk, gate, locks, packs, pointers, trees
 from registry.lake.local.commits import RawCommit
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
@@ -32,6 +32,9 @@ MANY_PACKS = 24
 REMEMBERED_TREES = 4_000
 REMEMBERED_POINTERS = 100_000
 REMEMBERED_COMMITS = 20_000
+
+_KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
+"""By libgit2's numbers."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -71,26 +74,38 @@ class Git:
             ) from error
         self._local.process = os.getpid()
 
-    def read(self, oid: bytes | str) -> tuple[int, bytes]:
-        """Return the kind (libgit2's number) and content of an object.
+    def read(self, oid: bytes | str) -> tuple[str, bytes]:
+        """Return the kind and content of an object.
+
+        Args:
+            oid: Its id, as 20 bytes or in hex.
+
+        Returns:
+            ``"commit"``, ``"tree"``, ``"blob"`` or ``"tag"``, and the content.
 
         Raises:
             CorruptError: It is missing or damaged.
         """
         name = oid if isinstance(oid, str) else oid.hex()
-        for attempt in ("as open", "opened again"):
+        try:
+            stored = (self.layout.git_objects / name[:2] / name[2:]).read_bytes()
+        except FileNotFoundError:
+            return self._read_packed(name)
+        try:
+            return packs.read_loose(name, stored)
+        except ValueError as error:
+            raise _unreadable(name, error) from error
+
+    def _read_packed(self, name: str) -> tuple[str, bytes]:
+        try:
+            kind, data = self.repository.odb.read(name)
+        except (KeyError, pygit2.GitError):
+            self._reopen()  # its pack was merged into another since
             try:
                 kind, data = self.repository.odb.read(name)
             except (KeyError, pygit2.GitError) as error:
-                if attempt == "opened again":
-                    raise CorruptError(
-                        f"git object {name} cannot be read: {error}",
-                        hint="run eolab fsck; restore it from a copy",
-                    ) from error
-                self._reopen()  # its pack was merged into another since
-            else:
-                return int(kind), bytes(data)
-        raise AssertionError  # pragma: no cover — the loop returns or raises
+                raise _unreadable(name, error) from error
+        return _KINDS[int(kind)], bytes(data)
 
     def is_stored(self, oid: str) -> bool:
         """Return whether there is an object of that full id."""
@@ -100,14 +115,17 @@ class Git:
         """Return whether a commit of that full id is stored."""
         if not self.is_stored(oid):
             return False
-        return self.read(oid)[0] == pygit2.enums.ObjectType.COMMIT
+        try:
+            return self.read(oid)[0] == "commit"
+        except CorruptError:
+            return False
 
     def commit(self, oid: str) -> RawCommit:
         """Return a commit by its full id."""
         known = self._commits.get(oid)
         if known is None:
             kind, data = self.read(oid)
-            if kind != pygit2.enums.ObjectType.COMMIT:
+            if kind != "commit":
                 raise CorruptError(f"git object {oid} is no commit", hint="run eolab fsck")
             known = commits.decode(oid, data)
             _remember(self._commits, oid, known, REMEMBERED_COMMITS)
@@ -134,7 +152,7 @@ class Git:
         if oid in self._commits:
             return oid
         kind, data = self.read(oid)
-        if kind == pygit2.enums.ObjectType.TAG:
+        if kind == "tag":
             return self.peel(data[7:47].decode())
         return oid
 
@@ -145,12 +163,15 @@ class Git:
 
     def descends(self, commit: str, ancestor: str) -> bool:
         """Return whether a commit is another or has it behind it."""
-        return commit == ancestor or self.repository.descendant_of(commit, ancestor)
+        return ancestry.descends(self.commit, commit, ancestor)
 
     def merge_base(self, ours: str, theirs: str) -> str | None:
         """Return the best common ancestor of two commits, or None."""
-        base = self.repository.merge_base(ours, theirs)
-        return None if base is None else str(base)
+        return ancestry.merge_base(self.commit, ours, theirs)
+
+    def beyond(self, commit: str, known: Iterable[str]) -> list[str]:
+        """Return a commit and those behind it that no known commit has behind it."""
+        return ancestry.beyond(self.commit, commit, known)
 
     @contextmanager
     def adding(self) -> Iterator[None]:
@@ -158,23 +179,6 @@ class Git:
         with gate.adding(self.layout):
             self.catch_up()
             yield
-
-    def beyond(self, commit: str, known: Iterable[str]) -> Iterator[str]:
-        """Yield a commit and those behind it that none of some known commits has behind it.
-
-        Raises:
-            CorruptError: One of them is missing.
-        """
-        try:
-            walker = self.repository.walk(commit, pygit2.enums.SortMode.NONE)
-            for other in known:
-                walker.hide(other)
-            for found in walker:
-                yield str(found.id)
-        except (KeyError, ValueError, pygit2.GitError) as error:
-            raise CorruptError(
-                f"the history behind {commit} cannot be read: {error}", hint="run eolab fsck"
-            ) from error
 
     def walk(self, head: str) -> Iterator[RawCommit]:
         """Yield a commit and all behind it, children before parents."""
@@ -202,7 +206,11 @@ class Git:
             many_loose, many_packs = self._untidy()
             if not had or not (many_loose or many_packs):
                 return
-            loose = loose_files(self.layout)
+            loose = [
+                (oid, file)
+                for oid, file in loose_files(self.layout)
+                if packs.loose_problem(oid, file.read_bytes()) is None  # libgit2 would not end
+            ]
             old = sorted((self.layout.git_objects / "pack").glob("*.pack")) if many_packs else []
             packed = [oid.hex() for pack in old for oid in _ids_in(pack)]
             self.repack(loose=loose, old=old, wanted=[*packed, *(oid for oid, _ in loose)])
@@ -267,6 +275,13 @@ def _publish_pack(made: Path, home: Path) -> None:
         part.chmod(0o444)
         part.replace(home / part.name)
     disk.sync_folder(home)
+
+
+def _unreadable(name: str, error: Exception) -> CorruptError:
+    return CorruptError(
+        f"git object {name} cannot be read: {error}",
+        hint="run eolab fsck; restore it from a copy",
+    )
 
 
 def loose_files(layout: Layout) -> list[tuple[str, Path]]:

@@ -133,6 +133,7 @@ def _exists(name: str) -> ConflictError:
 
 
 def _make_repository(root: Path) -> None:
+    root.mkdir()
     git = pygit2.init_repository(
         str(root), bare=True, initial_head="main",
         flags=pygit2.enums.RepositoryInitFlag.BARE | pygit2.enums.RepositoryInitFlag.MKPATH,

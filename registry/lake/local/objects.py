@@ -18,12 +18,21 @@ CHUNK = 1 << 20
 READ_ONLY = 0o444
 
 
-def stage_bytes(data: bytes | bytearray | memoryview, folder: Path) -> Pointer:
-    """Write bytes into a session's folder under their own hash."""
+def stage_bytes(data: bytes | bytearray | memoryview, folder: Path, *, name: str) -> Pointer:
+    """Write bytes into a session's folder under their own hash.
+
+    Args:
+        data: The bytes.
+        folder: The session's folder.
+        name: A name in that folder that nobody else uses.
+
+    Returns:
+        Their hash and size.
+    """
     sha256 = hashlib.sha256(data).hexdigest()
     target = folder / sha256
     if not target.exists():
-        half = folder / f"{sha256}.half"
+        half = folder / f"{name}.half"
         with half.open("wb") as stream:
             stream.write(data)
         half.replace(target)

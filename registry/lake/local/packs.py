@@ -13,7 +13,8 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["deflate_stored", "git_id", "index", "indexed_ids", "loose_file", "pack"]
+__all__ = ["deflate_stored", "git_id", "index", "indexed_ids", "loose_file", "loose_problem", "pack",
+           "read_loose"]
 
 KINDS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 LONGEST_BLOCK = 65535
@@ -46,6 +47,53 @@ def deflate_stored(data: bytes) -> bytes:
 def loose_file(kind: str, data: bytes) -> bytes:
     """Return the bytes of the file that holds one object."""
     return deflate_stored(b"%b %d\x00" % (kind.encode(), len(data)) + data)
+
+
+def read_loose(oid: str, stored: bytes) -> tuple[str, bytes]:
+    """Return the kind and content of an object from the bytes of its file.
+
+    Args:
+        oid: Its id in hex.
+        stored: What the file holds.
+
+    Returns:
+        Kind and content.
+
+    Raises:
+        ValueError: They are damaged.
+    """
+    inflater = zlib.decompressobj()
+    try:
+        content = inflater.decompress(stored)
+    except zlib.error as error:
+        raise ValueError(f"it cannot be inflated: {error}") from error
+    if not inflater.eof or inflater.unused_data:
+        raise ValueError("it is cut short, or longer than it says")
+    if hashlib.sha1(content, usedforsecurity=False).hexdigest() != oid:
+        raise ValueError("its content has another hash")
+    head, _, data = content.partition(b"\x00")
+    return head.partition(b" ")[0].decode(), data
+
+
+def loose_problem(oid: str, stored: bytes) -> str | None:
+    """Say what is wrong with the file of an object, even if it can still be read.
+
+    Args:
+        oid: Its id in hex.
+        stored: What the file holds.
+
+    Returns:
+        The problem; None if there is none.
+    """
+    try:
+        kind, data = read_loose(oid, stored)
+    except ValueError as error:
+        return str(error)
+    # the lake's own are stored, in one way only, so that spare bits are seen to change too
+    was_stored = not stored[2] & 0b110
+    if was_stored and stored != loose_file(kind, data):
+        return "spare bits of its file have changed"
+    return None
 
 
 def pack(objects: Mapping[bytes, tuple[str, bytes]], file: Path) -> list[tuple[bytes, int, int]]:

@@ -1,5 +1,6 @@
 """Every movement of every branch and tag, so that any of them can be taken back."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -30,8 +31,7 @@ def append(
         data = (b"" if whole else b"\n") + line.encode() + b"\n"
         try:
             if os.write(handle, data) != len(data):
-                os.ftruncate(handle, size)
-                os.write(handle, data)  # raises what stopped the first
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(layout.reflog))
         except OSError:
             os.ftruncate(handle, size)
             raise

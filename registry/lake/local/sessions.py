@@ -32,8 +32,9 @@ class Session:
     def pin(self, *commits: str) -> None:
         """Keep commits, and what they reach, from garbage collection; replaces earlier pins."""
         data = "".join(f"{commit}\n" for commit in commits).encode()
-        os.pwrite(self._handle, data, 0)
-        os.ftruncate(self._handle, len(data))
+        with translated("pin a commit"):
+            os.pwrite(self._handle, data, 0)
+            os.ftruncate(self._handle, len(data))
 
     def close(self) -> None:
         """Remove the folder and end the session."""

@@ -77,7 +77,7 @@ class LocalTransaction:
         check_key(path)
         with translated(f"store {path}"):
             if isinstance(data, bytes | bytearray | memoryview):
-                pointer = objects.stage_bytes(data, self._folder)
+                pointer = objects.stage_bytes(data, self._folder, name=self._name())
             else:
                 pointer = objects.stage_stream(data, self._folder, name=self._name())
         return self._put(path, pointer)
