@@ -141,9 +141,8 @@ class RasterPool:
         trace: TracebackType | None,
     ) -> None:
         """End the processes, at once."""
-        for child in self._children:
-            _end(child)
-        self._children = []
+        while self._children:
+            _end(self._children.pop())
         self._turn.close()
 
     def read(self, jobs: Iterable[RasterJob], *, into: Path) -> Iterator[pa.Table]:
@@ -321,8 +320,7 @@ def _hand_over(child: _Child, batch: _Batch) -> None:
     }  # fmt: skip
     child.batch = batch
     child.since = time.monotonic()
-    stdin = child.process.stdin
-    if stdin is not None:
+    if (stdin := child.process.stdin) is not None:
         with suppress(BrokenPipeError):  # its death shows when it is next listened to
             stdin.write(json.dumps(message).encode() + b"\n")
 
