@@ -41,7 +41,7 @@ def test_a_footprint_has_the_bounds_that_rasterio_finds(lon, lat, size, gsd):
 def test_a_footprint_is_valid_and_as_large_as_its_pixels(lon, lat, size):
     shape = footprint(grid_at(lon, lat, height=size, width=size))
     assert shape.is_valid
-    west, south, east, north = shape.bounds
+    west, _, east, _ = shape.bounds
     assert west >= -180
     assert east <= 180
     assert area_m2(shape) == pytest.approx((size * 10) ** 2, rel=0.012)  # UTM's own scale

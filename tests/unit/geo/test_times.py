@@ -32,8 +32,11 @@ def test_what_is_said_coarsely_is_meant_whole(said, meant):
 
 @pytest.mark.parametrize(
     "said",
-    ["", "..", "../..", "/", "yesterday", "2017-13", "2017-02-30", "17", "2017/2015", "2017//2018",
-     "2017-01-01T25:00Z", "0000", "２０１７", "0001-01-01T00:00:00+23:00", "2017-1-1"],
+    [
+        "", "..", "../..", "/", "yesterday", "2017-13", "2017-02-30", "17", "2017/2015",
+        "2017//2018", "2017-01-01T25:00Z", "0000", "\uff12\uff10\uff11\uff17",
+        "0001-01-01T00:00:00+23:00", "2017-1-1",
+    ],
 )  # fmt: skip
 def test_what_is_no_time_is_refused_with_the_value(said):
     with pytest.raises(InvalidInputError) as refused:

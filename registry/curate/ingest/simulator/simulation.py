@@ -27,6 +27,7 @@ _LARGEST_SCENE = 1024
 _LARGEST_STACK = 512
 _VISITS = 6
 _LOWEST_SUN = 15.0
+_HALF_YEAR = 182
 _BARREN = 50  # scenes without a chip in a row, after which there will be none
 
 
@@ -179,30 +180,28 @@ def _chips(course: _Course, land: Landscape, ground: int, visit: int) -> Iterato
     yield from _cut_up(course, land, happening, scenes, grid, ground)
 
 
-def _moments(course: _Course, place: Place, visit: int, rng: np.random.Generator) -> list[datetime]:
-    first, last = course.task.season
-    count = max(course.task.steps, 1)
+def _moments(
+    course: _Course, place: Place, visit: int, rng: np.random.Generator
+) -> list[datetime]:
     year = int(rng.integers(2018, 2025))
+    days = _sunny_days(place.lon, place.lat, *course.task.season)
+    count = course.task.steps
     if count > 1:
-        days = np.linspace(first + 8, last - 14, count) + rng.integers(-6, 7, count)
+        share = (np.arange(count) + rng.uniform(0.2, 0.8, count)) / count
     else:
-        span = (last - first) / course.visits
-        days = np.array([first + (visit + rng.uniform(0.05, 0.95)) * span])
-    southern = place.lat < 0
-    local = [int(day + (182 if southern else 0) - 1) % 365 + 1 for day in days]
-    moments = [overpass(place.lon, year=year, day=_sunny(place, day, year)) for day in local]
-    return sorted(set(moments))
+        share = np.array([(visit + rng.uniform(0.05, 0.95)) / course.visits])
+    picked = [days[int(part * len(days))] for part in share]
+    return sorted(overpass(place.lon, year=year, day=day) for day in picked)
 
 
-def _sunny(place: Place, day: int, year: int) -> int:
-    """Return the day, or one nearer to midsummer on which the sun stands high enough."""
-    midsummer = 172 if place.lat > 0 else 355
-    for step in range(13):
-        near = day + round((midsummer - day) * step / 12)
-        moment = overpass(place.lon, year=year, day=near)
-        if sun_at(moment, lon=place.lon, lat=place.lat)[0] > _LOWEST_SUN:
-            return near
-    return midsummer
+@lru_cache(maxsize=256)
+def _sunny_days(lon: float, lat: float, first: int, last: int) -> tuple[int, ...]:
+    """Return the days of a northern season, moved south if need be, with the sun high enough."""
+    moved = _HALF_YEAR if lat < 0 else 0
+    days = tuple((day + moved - 1) % 365 + 1 for day in range(first, last + 1))
+    heights = (sun_at(overpass(lon, year=2021, day=day), lon=lon, lat=lat)[0] for day in days)
+    sunny = tuple(day for day, height in zip(days, heights, strict=True) if height > _LOWEST_SUN)
+    return sunny or ((355,) if lat < 0 else (172,))
 
 
 def _cloud_share(place: Place, task: Task, rng: np.random.Generator) -> float:
