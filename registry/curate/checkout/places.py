@@ -15,10 +15,24 @@ _NOT_IN_NAMES: Final = re.compile(r"[^\w .,()+-]")
 _LONGEST: Final = 100
 
 
-def primary_asset(assets: Iterable[str]) -> str | None:
-    """Return the asset that stands for a sample: an ``image``, else the first that is no mask."""
+def primary_asset(assets: Iterable[str], href: str | None = None) -> str | None:
+    """Return the asset that stands for a sample.
+
+    Args:
+        assets: Its assets' names.
+        href: Where the sample came from, which names the folder of its first asset.
+
+    Returns:
+        An ``image``, else the one that the address names, else the first; None if all are masks.
+
+    Examples:
+        >>> primary_asset(["dnbr", "mask", "post_fire"], "post_fire/POLE_20240730.tif")
+        'post_fire'
+    """
     images = [asset for asset in assets if not is_mask_word(asset)]
-    return next((asset for asset in images if is_image_word(asset)), images[0] if images else None)
+    named = re.split(r"[/.]", href or "")
+    best = sorted(images, key=lambda asset: (not is_image_word(asset), asset not in named))
+    return best[0] if best else None
 
 
 def folders_of(assets: Iterable[str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ __all__ = ["checkout"]
 _LAYOUTS: Final = ("files", "coco")
 _BATCH: Final = 32
 _CARD: Final = "README.md"
+_INSTANCES: Final = "annotations/instances.json"
 _PLANES: Final = 3
 
 
@@ -218,7 +219,7 @@ class _Desk:
         if self.places.by_class:
             self._put("metadata.json", _json([facts(row) for row in self.samples.values()]))
             return
-        firsts = self._firsts(self.assets)
+        firsts, frames = self._firsts(self.assets), self._frames()
         for sample, row in self.samples.items():
             first = firsts.get(sample)
             path = self.written.get((sample, first["asset"])) if first else None
@@ -226,10 +227,11 @@ class _Desk:
             self._put(f"{_stem(name)}.json", _json(facts(row)))
             if self.annotations.get(sample):
                 place = self.places.only(f"labels/{_stem(name).rpartition('/')[2]}", sample)
+                frame = frames.get(sample, {})
                 said = labels(
                     self.annotations[sample],
-                    crs=first["crs"] if first else None,
-                    transform=first["transform"] if first else None,
+                    crs=frame.get("crs"),
+                    transform=frame.get("transform"),
                 )
                 self._put(f"{place}.geojson", said)
         classes = self.version.spec.classes
@@ -257,20 +259,21 @@ class _Desk:
                     licence=(row.get("source") or {}).get("licence"),
                 )
             )
-            rows += [in_pixels(one, first["transform"]) for one in self.annotations.get(sample, ())]
-        self.lost += [
-            f"annotations/instances.json: annotation {row['id']}: COCO has no points or lines"
-            for row in rows
-            if _is_flat(row)
-        ]
+            for one in self.annotations.get(sample, ()):
+                if one["frame"] != "pixel" and first["transform"] is None:
+                    self.lost.append(f"{_INSTANCES}: {one['id']}: its image has no transform")
+                elif _is_flat(one):
+                    self.lost.append(f"{_INSTANCES}: {one['id']}: COCO has no points or lines")
+                else:
+                    rows.append(in_pixels(one, first["transform"]))
         spec = self.version.spec
         document = write_document(
             images,
-            [row for row in rows if not _is_flat(row)],
+            rows,
             classes=spec.classes,
             title=spec.title or spec.name,
         )
-        self._put("annotations/instances.json", document)
+        self._put(_INSTANCES, document)
 
     # --------------------------------------------------------------- rest
     def write_rest(self) -> None:
@@ -289,19 +292,34 @@ class _Desk:
                 table.writerows([row.get(name) for name in columns] for row in outside)
 
     def _firsts(self, assets: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Return the asset that stands for each sample, preferably one with a CRS."""
-        by_sample: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-        for row in assets:
-            by_sample[row["sample"]][row["asset"]] = row
+        """Return the asset that stands for each sample."""
         return {
-            sample: rows[primary_asset(rows) or next(iter(rows))]
-            for sample, rows in by_sample.items()
+            sample: rows[primary_asset(rows, self._href(sample)) or next(iter(rows))]
+            for sample, rows in _by_sample(assets).items()
         }
+
+    def _frames(self) -> dict[str, dict[str, Any]]:
+        """Return the asset in whose CRS each sample's annotations are: the first that has one."""
+        firsts = self._firsts(self.assets)
+        return {
+            sample: next((row for row in (firsts[sample], *rows.values()) if row["crs"]), {})
+            for sample, rows in _by_sample(self.assets).items()
+        }
+
+    def _href(self, sample: str) -> str | None:
+        return (self.samples.get(sample, {}).get("source") or {}).get("href")
 
     def _put(self, path: str, data: bytes) -> None:
         target = self.work / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
+
+
+def _by_sample(assets: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in assets:
+        found[row["sample"]][row["asset"]] = row
+    return found
 
 
 def _batched(rows: Sequence[dict[str, Any]], size: int) -> Iterator[Sequence[dict[str, Any]]]:

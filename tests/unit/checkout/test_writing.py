@@ -237,3 +237,39 @@ def test_the_card_names_the_bands_of_arrays_that_came_as_no_file(version_of, tmp
     with rasterio.open(tmp_path / "out/images/a.tif") as file:
         assert file.descriptions == ("B02", "B03", "B04")
         assert file.scales == (1e-4,) * 3
+
+
+def test_a_time_series_is_one_file_a_step(version_of, tmp_path):
+    array = np.arange(120, dtype="int16").reshape(2, 3, 4, 5)
+    row, packed = asset("a", "s2", array)
+    version = version_of(samples=[{"id": "a"}], assets=[row], pixels=[packed])
+    checkout(version, tmp_path / "out")
+    for number, step in enumerate(array):
+        with rasterio.open(tmp_path / f"out/images/a/{number:04}.tif") as file:
+            assert (file.read() == step).all()
+
+
+def test_labels_are_placed_by_the_asset_that_has_a_crs(version_of, tmp_path):
+    image, pixels = asset("a", "image", chip(), crs=None, transform=None)
+    mask, zeros = asset("a", "mask", chip(1, dtype="uint8"))
+    version = version_of(
+        samples=[{"id": "a"}], assets=[image, mask], pixels=[pixels, zeros],
+        annotations=[outlined()],
+    )  # fmt: skip
+    checkout(version, tmp_path / "out")
+    said = json.loads((tmp_path / "out/labels/a.geojson").read_bytes())
+    assert said["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32632"
+
+
+def test_what_coco_cannot_say_is_listed(version_of, tmp_path):
+    image, pixels = asset("a", "image", chip())
+    bare, _ = asset("b", "image", chip(), crs=None, transform=None)
+    point = shapely.to_wkb(shapely.Point(500_010, 6_199_990))
+    version = version_of(
+        samples=[{"id": "a"}, {"id": "b"}], assets=[image, bare], pixels=[pixels],
+        annotations=[outlined(geometry=point), outlined(id="b-1", sample="b")],
+    )  # fmt: skip
+    assert checkout(version, tmp_path / "out", as_="coco").lost_tags == (
+        "annotations/instances.json: a-1: COCO has no points or lines",
+        "annotations/instances.json: b-1: its image has no transform",
+    )
