@@ -195,7 +195,7 @@ class Statement:
 
 def _columns(engine: "duckdb.DuckDBPyConnection", fragment: str, what: str) -> set[str]:
     (text,) = engine.execute(
-        "select json_serialize_sql(?)", [f"select ({fragment}\n)"]
+        "select json_serialize_sql(?)", [f"select {fragment}\n"]
     ).fetchone() or ("{}",)
     parsed = json.loads(text)
     if parsed.get("error") is not False:
