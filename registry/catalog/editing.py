@@ -33,7 +33,8 @@ class Edited:
         """Return it for people."""
         if self.commit is None:
             return f"no row of {self.table} matches; nothing changed"
-        return f"{self.rows:,} rows of {self.table} changed on {self.ref} as {self.commit[:12]}"
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        return f"{rows} of {self.table} changed on {self.ref} as {self.commit[:12]}"
 
 
 def edit_rows(

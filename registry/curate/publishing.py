@@ -309,10 +309,10 @@ def _refusal(report: Report) -> NotPassedError:
         for name, counts in report.counts().items()
         if "error" in counts and name not in report.allowed
     }
-    said = ", ".join(f"{number:,} of {name}" for name, number in errors.items())
+    said = ", ".join(f"{name} ({number:,})" for name, number in errors.items())
     first = next(iter(errors), "check")
     return NotPassedError(
-        f"'{report.ref}' does not pass: {said}",
+        f"'{report.ref}' has errors: {said}",
         hint=f"see why: eolab check {report.ref}; mend it, or --allow {first}='reason'",
         report=report,
     )

@@ -42,7 +42,7 @@ _POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What the assets say of an array; slots keep a million of them small."""
+    """What the assets say of an array; arrays alike share one, so a million take little."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -66,11 +66,11 @@ def observe(
     """
     expected = _expectations(assets, specs)
     progress.stage("looking at pixels", total=len(expected), unit="arrays")
-    rows: list[dict[str, Any]] = []
+    batches = []
     for seen in _in_threads(root, expected):
-        rows += seen
-        progress.advance(len(seen))
-    return pa.Table.from_pylist(rows, schema=OBSERVED)
+        batches.append(seen)
+        progress.advance(seen.num_rows)
+    return pa.Table.from_batches(batches, schema=OBSERVED)
 
 
 def _expectations(assets: pa.Table, specs: pa.Table) -> dict[bytes, _Expected]:
@@ -78,18 +78,18 @@ def _expectations(assets: pa.Table, specs: pa.Table) -> dict[bytes, _Expected]:
     stored = assets.select(["asset", "pixels", "dtype", "shape", "nodata"])
     stored = stored.filter(pc.is_valid(stored.column("pixels")))
     expected: dict[bytes, _Expected] = {}
+    alike: dict[_Expected, _Expected] = {}
     for batch in stored.to_batches(max_chunksize=65_536):
         columns = (batch.column(name).to_pylist() for name in batch.schema.names)
         for asset, digest, dtype, shape, nodata in zip(*columns, strict=True):
-            expected.setdefault(
-                digest, _Expected(dtype or "", tuple(shape or ()), nodata, asset in labels)
-            )
+            one = _Expected(dtype or "", tuple(shape or ()), nodata, asset in labels)
+            expected.setdefault(digest, alike.setdefault(one, one))
     return expected
 
 
-def _in_threads(root: Location, expected: dict[bytes, _Expected]) -> Iterator[list[dict[str, Any]]]:
+def _in_threads(root: Location, expected: dict[bytes, _Expected]) -> Iterator[pa.RecordBatch]:
     workers = min(8, len(os.sched_getaffinity(0)))
-    waiting: deque[Future[list[dict[str, Any]]]] = deque()
+    waiting: deque[Future[pa.RecordBatch]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for batch in store.scan(root, "pixels"):
@@ -98,12 +98,12 @@ def _in_threads(root: Location, expected: dict[bytes, _Expected]) -> Iterator[li
                     yield waiting.popleft().result()
         except (CorruptError, pa.ArrowException, OSError) as error:
             # Parquet itself is damaged: say so once, and judge what was readable
-            yield [{"problem": _first_line(error)}]
+            yield _batch([{"problem": _first_line(error)}])
         while waiting:
             yield waiting.popleft().result()
 
 
-def _look_at_batch(batch: pa.RecordBatch, expected: dict[bytes, _Expected]) -> list[dict[str, Any]]:
+def _look_at_batch(batch: pa.RecordBatch, expected: dict[bytes, _Expected]) -> pa.RecordBatch:
     columns = [batch.column(batch.schema.get_field_index(n)) for n in ("sha256", "codec", "data")]
     rows = []
     for digest, codec, data in zip(*columns, strict=True):
@@ -111,7 +111,11 @@ def _look_at_batch(batch: pa.RecordBatch, expected: dict[bytes, _Expected]) -> l
         if wanted is not None:
             row = _look(digest.as_py(), str(codec), memoryview(data.as_buffer()), wanted)
             rows.append(row)
-    return rows
+    return _batch(rows)
+
+
+def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(rows, schema=OBSERVED)
 
 
 def _look(digest: bytes, codec: str, data: memoryview, wanted: _Expected) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The tables that checks look at, opened once for all of them, and asked in SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,14 @@ BREACHES = pa.schema([
 
 _LABEL_NAMES = frozenset({"mask", "masks", "label", "labels", "annotation", "target"})
 _WANTED = {
-    "samples": (SAMPLES.arrow, None),
-    "assets": (ASSETS.arrow, None),
+    "samples": (
+        SAMPLES.arrow,
+        ["id", "datetime", "start_datetime", "end_datetime", "label", "source", "georeferenced"],
+    ),
+    "assets": (
+        ASSETS.arrow,
+        ["sample", "asset", "pixels", "href", "shape", "dtype", "crs", "transform", "nodata"],
+    ),
     "annotations": (ANNOTATIONS.arrow, ["id", "sample", "geometry", "frame", "category"]),
 }
 _SPECS = pa.schema([
@@ -103,6 +109,11 @@ class Subject:
         self._connection.register(name, _bare(table))
         return replace(self, tables={**self.tables, name: table})
 
+    def footprints(self) -> Iterator[pa.RecordBatch]:
+        """Yield ``id`` and ``geometry`` of the samples, streamed: polygons are most of a table."""
+        if "samples" in self.version.tables_published():
+            yield from self.version.scan("samples", ["id", "geometry"])
+
     def sql(self, query: str) -> pa.Table:
         """Return what a query over the tables finds, as breaches.
 
@@ -119,8 +130,8 @@ class Subject:
         return pa.table(columns, schema=BREACHES)
 
 
-def _only(schema: pa.Schema, columns: list[str] | None) -> pa.Schema:
-    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
+def _only(schema: pa.Schema, columns: list[str]) -> pa.Schema:
+    return pa.schema([schema.field(name) for name in columns])
 
 
 def _specs(version: "Version", assets: pa.Table) -> pa.Table:

@@ -12,25 +12,28 @@ from registry.curate.quality.subject import BREACHES, Subject
 
 __all__ = ["FOOTPRINT", "MISSING_FOOTPRINT"]
 
-_BATCH = 65_536
 _EARTH = np.array([180.0, 90.0, 180.0, 90.0])
 
 
 def _missing(subject: Subject) -> pa.Table:
-    return subject.sql(
+    nowhere = [
+        batch.column("id").filter(batch.column("geometry").is_null())
+        for batch in subject.footprints()
+    ]
+    ids = pa.chunked_array([pa.array([], pa.string()), *nowhere]).combine_chunks()
+    return subject.with_table("nowhere", pa.table({"id": ids})).sql(
         """
         select id as sample, 'warning' as severity, 'it has no footprint' as message,
             to_json({'georeferenced': georeferenced})::varchar as evidence,
             'ingest it from a georeferenced file or with a sidecar that says where it is' as fix
-        from samples where geometry is null
+        from samples semi join nowhere using (id)
         order by 1
         """
     )
 
 
 def _invalid(subject: Subject) -> pa.Table:
-    samples = subject.tables["samples"].select(["id", "geometry"])
-    parts = [_of_batch(batch) for batch in samples.to_batches(max_chunksize=_BATCH)]
+    parts = [_of_batch(batch) for batch in subject.footprints()]
     return pa.concat_tables([BREACHES.empty_table(), *parts])
 
 
