@@ -33,19 +33,26 @@ def test_a_label_is_set_as_the_user_writes_it(root):
     assert tables.read(root, "samples")["id"].to_pylist() == [f"Forest_{n}" for n in range(6)]
 
 
-@pytest.mark.parametrize(("set_", "cell", "value"), [
-    ({"label": "[]"}, "label", []),
-    ({"label": "null"}, "label", None),
-    ({"label": "label || ['Wet']"}, "label", ["Forest", "Wet"]),
-    ({"label": "list_transform(label, lambda x: upper(x))"}, "label", ["FOREST"]),
-    ({"target": "1"}, "target", 1.0),
-    ({"target": "properties.\"eo:cloud_cover\" * 2"}, "target", 6.0),
-    ({"group": "'it''s ' || id"}, "group", "it's Forest_3"),
-    ({"georeferenced": "true"}, "georeferenced", True),
-    ({"datetime": "'2020-01-02'"}, "datetime", datetime(2020, 1, 2, tzinfo=UTC)),
-    ({"properties.orbit": "'down'"}, "properties", {"eo:cloud_cover": 3.0, "orbit": "down"}),
-    ({"properties.eo:cloud_cover": "null"}, "properties", {"eo:cloud_cover": None, "orbit": "up"}),
-])
+@pytest.mark.parametrize(
+    ("set_", "cell", "value"),
+    [
+        ({"label": "[]"}, "label", []),
+        ({"label": "null"}, "label", None),
+        ({"label": "label || ['Wet']"}, "label", ["Forest", "Wet"]),
+        ({"label": "list_transform(label, lambda x: upper(x))"}, "label", ["FOREST"]),
+        ({"target": "1"}, "target", 1.0),
+        ({"target": 'properties."eo:cloud_cover" * 2'}, "target", 6.0),
+        ({"group": "'it''s ' || id"}, "group", "it's Forest_3"),
+        ({"georeferenced": "true"}, "georeferenced", True),
+        ({"datetime": "'2020-01-02'"}, "datetime", datetime(2020, 1, 2, tzinfo=UTC)),
+        ({"properties.orbit": "'down'"}, "properties", {"eo:cloud_cover": 3.0, "orbit": "down"}),
+        (
+            {"properties.eo:cloud_cover": "null"},
+            "properties",
+            {"eo:cloud_cover": None, "orbit": "up"},
+        ),
+    ],
+)
 def test_a_value_of_each_type_is_set(root, set_, cell, value):
     assert edit.update(root, "samples", set=set_, where="id = 'Forest_3'").updated == 1
     assert row(root, "Forest_3")[cell] == value
@@ -119,9 +126,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("set_", "where", "problem"), BAD)
-def test_a_fragment_that_cannot_be_meant_is_refused_and_nothing_changes(
-    root, set_, where, problem
-):
+def test_a_fragment_that_cannot_be_meant_is_refused_and_nothing_changes(root, set_, where, problem):
     before = state(root)
     with pytest.raises(InvalidInputError, match=problem):
         edit.update(root, "samples", set=set_, where=where)
@@ -134,7 +139,9 @@ def test_a_misspelt_column_is_answered_with_the_near_ones(root):
 
 
 def test_a_comment_at_the_end_is_harmless(root):
-    assert edit.update(root, "samples", set={"target": "1 -- one"}, where="true -- all").updated == 6
+    assert (
+        edit.update(root, "samples", set={"target": "1 -- one"}, where="true -- all").updated == 6
+    )
 
 
 def test_rows_are_deleted_by_condition_or_key(root):

@@ -127,39 +127,45 @@ def test_a_size_that_cannot_be_or_is_not_is_refused(root, size):
         verify_log(root, NAME)
 
 
-@pytest.mark.parametrize("action", [
-    {"sidecar": {"path": "x"}},
-    {"cdc": {"path": "x"}},
-    {"checkpointMetadata": {"version": 1}},
-    {"domainMetadata": {"domain": "x"}},
-    {"unheard": {}},
-    {"add": []},
-    {"add": {}, "remove": {}},
-    {},
-    [],
-    "add",
-    a_file("x", deletionVector={"storageType": "p", "pathOrInlineDv": "/etc/passwd"}),
-    a_file("x", partitionValues={"a": "b"}),
-    {"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}},
-    {"protocol": {"minReaderVersion": 3, "readerFeatures": ["deletionVectors"]}},
-    {"protocol": {"minReaderVersion": 3, "readerFeatures": ["unheard"]}},
-    {"protocol": {"minReaderVersion": None}},
-])
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"sidecar": {"path": "x"}},
+        {"cdc": {"path": "x"}},
+        {"checkpointMetadata": {"version": 1}},
+        {"domainMetadata": {"domain": "x"}},
+        {"unheard": {}},
+        {"add": []},
+        {"add": {}, "remove": {}},
+        {},
+        [],
+        "add",
+        a_file("x", deletionVector={"storageType": "p", "pathOrInlineDv": "/etc/passwd"}),
+        a_file("x", partitionValues={"a": "b"}),
+        {"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}},
+        {"protocol": {"minReaderVersion": 3, "readerFeatures": ["deletionVectors"]}},
+        {"protocol": {"minReaderVersion": 3, "readerFeatures": ["unheard"]}},
+        {"protocol": {"minReaderVersion": None}},
+    ],
+)
 def test_what_the_lab_does_not_know_is_refused(root, action):
     with_action(root, action)
     with pytest.raises(UnsafeTableError):
         verify_log(root, NAME)
 
 
-@pytest.mark.parametrize("change", [
-    {"partitionColumns": ["subset"]},
-    {"schemaString": "nonsense"},
-    {"schemaString": '{"type":"map"}'},
-    {"schemaString": '{"type":"struct","fields":[{"name":"x","type":"variant"}]}'},
-    {"schemaString": None},
-    {"format": {"provider": "orc"}},
-    {"configuration": {"delta.columnMapping.mode": "name"}},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"partitionColumns": ["subset"]},
+        {"schemaString": "nonsense"},
+        {"schemaString": '{"type":"map"}'},
+        {"schemaString": '{"type":"struct","fields":[{"name":"x","type":"variant"}]}'},
+        {"schemaString": None},
+        {"format": {"provider": "orc"}},
+        {"configuration": {"delta.columnMapping.mode": "name"}},
+    ],
+)
 def test_metadata_that_the_lab_does_not_know_are_refused(root, change):
     stated = dict(snapshot(root, NAME).metadata) | change
     with_action(root, {"metaData": stated})
@@ -174,12 +180,15 @@ def test_an_entry_that_is_not_json_is_refused(root, text):
         verify_log(root, NAME)
 
 
-@pytest.mark.parametrize("name", [
-    "00000000000000000009.checkpoint.0000000001.0000000002.parquet",
-    "00000000000000000009.checkpoint.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet",
-    "00000000000000000001.00000000000000000002.compacted.json",
-    "notes.txt",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "00000000000000000009.checkpoint.0000000001.0000000002.parquet",
+        "00000000000000000009.checkpoint.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet",
+        "00000000000000000001.00000000000000000002.compacted.json",
+        "notes.txt",
+    ],
+)
 def test_a_log_file_of_another_kind_is_refused(root, name):
     (root / NAME / "_delta_log" / name).write_text("{}")
     with pytest.raises(UnsafeTableError, match="belongs to no log"):

@@ -74,13 +74,16 @@ def test_a_chip_is_decoded_into_the_callers_own_memory():
         pixels.decode(row.data, codec=row.codec, dtype=row.dtype, shape=row.shape, out=batch[0, 0])
 
 
-@pytest.mark.parametrize("chip", [
-    np.array([["a"]]),
-    np.array([[None]]),
-    np.zeros((1, 1), "datetime64[s]"),
-    np.zeros((1, 1), [("x", "u1")]),
-    np.zeros((1, 1), np.longdouble),
-])
+@pytest.mark.parametrize(
+    "chip",
+    [
+        np.array([["a"]]),
+        np.array([[None]]),
+        np.zeros((1, 1), "datetime64[s]"),
+        np.zeros((1, 1), [("x", "u1")]),
+        np.zeros((1, 1), np.longdouble),
+    ],
+)
 def test_what_cannot_be_held_is_refused_by_name(chip):
     with pytest.raises(InvalidInputError, match="cannot be held"):
         pixels.encode(chip)
@@ -119,7 +122,9 @@ def lies():
     yield "block offsets", good[:16] + b"\xff\xff\xff\x7f" + good[20:]
 
 
-@pytest.mark.parametrize(("what", "data"), list(lies()), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("what", "data"), list(lies()), ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_a_chunk_that_lies_is_refused_or_decodes_to_its_size(what, data):
     try:
         back = pixels.decode(data, codec=pixels.DEFAULT_CODEC, dtype="uint16", shape=(1, 64, 64))

@@ -57,18 +57,21 @@ def test_rows_of_every_type_come_back_as_they_were(tmp_path):
     assert streamed.to_pylist() == wide_rows().to_pylist()
 
 
-@pytest.mark.parametrize("kind", [
-    pa.uint8(),
-    pa.uint64(),
-    pa.timestamp("us"),
-    pa.timestamp("ns", "UTC"),
-    pa.null(),
-    pa.large_string(),
-    pa.binary(4),
-    pa.decimal128(9, 2),
-    pa.time64("us"),
-    pa.map_(pa.string(), pa.string()),
-])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.uint8(),
+        pa.uint64(),
+        pa.timestamp("us"),
+        pa.timestamp("ns", "UTC"),
+        pa.null(),
+        pa.large_string(),
+        pa.binary(4),
+        pa.decimal128(9, 2),
+        pa.time64("us"),
+        pa.map_(pa.string(), pa.string()),
+    ],
+)
 def test_a_type_that_delta_cannot_hold_is_refused_by_name(tmp_path, kind):
     with pytest.raises(SchemaMismatchError, match=r"column 'x' is .* cannot hold"):
         tables.create(tmp_path, features_schema("odd", [pa.field("x", kind)]))
@@ -131,14 +134,17 @@ def test_a_misspelt_column_is_refused_with_the_near_ones(root):
         tables.read(root, "samples", filter=pc.field("labl") == "x")
 
 
-@pytest.mark.parametrize(("rows", "problem"), [
-    ({"sample": ["a"], "subst": ["x"]}, "no column 'subst'"),
-    ({"sample": [None]}, "must not be null"),
-    ({"subset": ["train"]}, "must not be null"),
-    ({"sample": ["a"], "fold": ["1"]}, "is int32, not string"),
-    ({"sample": ["a"], "fold": [2**40]}, "is int32, not int64"),
-    ({"sample": [1]}, "is string, not int64"),
-])
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ({"sample": ["a"], "subst": ["x"]}, "no column 'subst'"),
+        ({"sample": [None]}, "must not be null"),
+        ({"subset": ["train"]}, "must not be null"),
+        ({"sample": ["a"], "fold": ["1"]}, "is int32, not string"),
+        ({"sample": ["a"], "fold": [2**40]}, "is int32, not int64"),
+        ({"sample": [1]}, "is string, not int64"),
+    ],
+)
 def test_rows_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path, rows, problem):
     tables.create(tmp_path, SPLITS)
     with pytest.raises(SchemaMismatchError, match=problem):
@@ -350,9 +356,7 @@ def test_chips_in_compressed_files_are_read_through_parquet(root, chips):
     other = root / "pixels" / "part-other.parquet"
     pq.write_table(table, other, compression="zstd")
     part = chips_module.DataFile(path=other.name, size=other.stat().st_size)
-    index = chips_module.ChipIndex(
-        files=((other, chips_module.entries_of(found.folder, part)),)
-    )
+    index = chips_module.ChipIndex(files=((other, chips_module.entries_of(found.folder, part)),))
     assert [c.data for c in index.read([chips[1].sha256])] == [chips[1].data]
 
 
