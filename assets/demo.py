@@ -117,11 +117,10 @@ def _reason(failure: object) -> str:
 
 
 def _summary(name: str, made: bool) -> int:  # noqa: FBT001 — what materialising came to
-    from registry.web.page import render
-
     from assets.resources import LakeResource
     from registry.curate.quality import check
     from registry.errors import RejectedError
+    from registry.web.page import render
 
     lake = LakeResource()
     registry = lake.open()
@@ -136,12 +135,13 @@ def _summary(name: str, made: bool) -> int:  # noqa: FBT001 — what materialisi
         print(f"{name}: no version was published\n{report.to_text()}")
         page = lake.folder("pages") / f"{name}-draft.html"
         render(version, page, report=report)
-    print(  # noqa: S608 — a line to copy, not to run
+    query = f'select * from "{version.ref}".samples limit 5'  # noqa: S608 — to copy, not to run
+    print(
         f"{version.ref}: {version.count('samples'):,} samples, "
         f"{version.count('annotations'):,} annotations, content id {version.content_id[:16]}…\n"
         f"  look      {page.as_uri()}\n"
         f"  history   eolab log {name}\n"
-        f"  ask       eolab sql 'select * from \"{version.ref}\".samples limit 5'\n"
+        f"  ask       eolab sql '{query}'\n"
         f"  change    eolab branch {name} fixes && eolab edit {name}@fixes --help\n"
         f"  Dagster   make ui\n"
     )

@@ -12,8 +12,6 @@ from registry.errors import RegistryError
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = 130
-
 app = typer.Typer(
     name="eolab",
     help="Create, check, version, explore and share Earth-observation training data.",
@@ -61,10 +59,3 @@ def main() -> None:
         app()
     except RegistryError as error:
         sys.exit(fail(error))
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; nothing half done is visible\n")
-        sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; Python must not complain at its own exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

@@ -2,20 +2,33 @@
 
 import dataclasses
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from registry.errors import RegistryError
 
-__all__ = ["emit", "fail", "json_wanted", "jsonable", "size_text", "table_text"]
+__all__ = ["emit", "fail", "json_wanted", "jsonable", "listener", "size_text", "table_text"]
 
 json_wanted: ContextVar[bool] = ContextVar("json_wanted", default=False)
 """Whether ``--json`` was given; also decides how an error is said."""
+
+
+@contextmanager
+def listener() -> Iterator[BinaryIO]:
+    """Yield standard output; who stops reading it has seen enough, which is no failure."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Python would complain at its own exit when it flushes what nobody wants.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def emit(data: object, text: str | Callable[[], str]) -> None:
@@ -26,11 +39,12 @@ def emit(data: object, text: str | Callable[[], str]) -> None:
         text: The same for people, made only if it is shown.
     """
     if json_wanted.get():
-        sys.stdout.write(json.dumps(jsonable(data), indent=2, ensure_ascii=False) + "\n")
-        return
-    said = text if isinstance(text, str) else text()
+        said = json.dumps(jsonable(data), indent=2, ensure_ascii=False)
+    else:
+        said = text if isinstance(text, str) else text()
     if said:
-        sys.stdout.write(said if said.endswith("\n") else said + "\n")
+        with listener() as stdout:
+            stdout.write((said if said.endswith("\n") else said + "\n").encode())
 
 
 def fail(error: RegistryError) -> int:
@@ -50,8 +64,10 @@ def fail(error: RegistryError) -> int:
 
 def jsonable(value: object) -> Any:  # noqa: ANN401, PLR0911 — JSON has no narrower type
     """Return a value as JSON's own types; bytes become hex, times ISO 8601."""
+    if isinstance(value, Enum):
+        return value.value
     if value is None or isinstance(value, str | int | float | bool):
-        return value.value if isinstance(value, Enum) else value
+        return value
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, bytes):

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def list_datasets(as_json: Json = False) -> None:
     """Name the datasets of the lake."""
     registry = connected()
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in registry.names():
         versions = registry.versions(name)
         newest = versions[-1] if versions else registry.resolve(f"{name}@main")

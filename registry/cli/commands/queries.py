@@ -1,13 +1,12 @@
 """Questions: SQL over any ref, slices that can be cited."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from registry.cli.options import Json, connected
-from registry.cli.output import emit, json_wanted
+from registry.cli.output import emit, json_wanted, listener
 from registry.errors import InvalidInputError
 
 __all__ = ["register"]
@@ -53,7 +52,11 @@ def sql(
 
     wanted = layout or ("json" if json_wanted.get() else "table")
     rows = ask(registry, query or "", limits=Limits(seconds=seconds, memory_mb=memory))
-    write(rows, wanted, sys.stdout.buffer if out is None else out)
+    if out is not None:
+        write(rows, wanted, out)
+        return
+    with listener() as stdout:
+        write(rows, wanted, stdout)
 
 
 def cut(
