@@ -322,6 +322,26 @@ def test_classes_that_nobody_listed_are_a_warning(fields):
     assert found(fields.check(), "unknown-classes") == [("warning", None, None)]
 
 
+@pytest.mark.parametrize(
+    ("frame", "outline", "is_wrong"),
+    [
+        ("pixel", shapely.box(1, 1, 3, 3), False),
+        ("pixel", shapely.box(4, 3, 9, 9), False),
+        ("pixel", shapely.box(50, 50, 60, 60), True),
+        ("crs", shapely.box(500_010, 4_999_970, 500_020, 4_999_980), False),
+        ("crs", shapely.box(9, 45, 10, 46), True),
+        ("crs", shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)]), True),
+        ("crs", shapely.Polygon(), True),
+    ],
+)
+def test_an_annotation_that_is_not_on_its_sample_is_found(fields, frame, outline, is_wrong):
+    drawn = {"id": "1", "sample": "b", "category": "crop", "frame": frame}
+    fields.annotations = [drawn | {"geometry": shapely.to_wkb(outline)}]
+
+    expected = [("warning", "b", None)] if is_wrong else []
+    assert found(fields.check(), "annotations") == expected
+
+
 def test_rows_that_belong_to_nothing_are_found(fields):
     fields.add("ghost", "s2", fields.image(5))
     fields.annotations = [{"id": "1", "sample": "spirit", "category": "crop"}]

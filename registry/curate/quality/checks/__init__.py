@@ -1,6 +1,7 @@
 """Every check there is, in the order they are reported."""
 
 from registry.curate.quality.check import Check
+from registry.curate.quality.checks.annotations import ANNOTATIONS
 from registry.curate.quality.checks.checksum import CHECKSUM
 from registry.curate.quality.checks.constant import CONSTANT
 from registry.curate.quality.checks.crs import CRS
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     LICENCE,
     PROVIDER,
     UNKNOWN_CLASSES,
+    ANNOTATIONS,
     LEFT_OUT,
 )
 """The rule set."""
