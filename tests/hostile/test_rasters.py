@@ -261,6 +261,7 @@ def test_a_reader_has_no_network():
 def test_secrets_of_the_environment_do_not_reach_a_reader(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
     with RasterPool(workers=1) as pool:
+        pool.start()
         process = pool._children[0].process.pid
         environment = Path(f"/proc/{process}/environ").read_bytes()
     assert b"do-not-tell" not in environment

@@ -111,7 +111,7 @@ class RasterPool:
         memory: int = 2 << 30,
         seconds: float = 20.0,
     ) -> None:
-        """Set limits; no process is started yet.
+        """Set limits; processes start when they are needed, or by :meth:`start`.
 
         Args:
             workers: How many processes; None for one a processor.
@@ -126,13 +126,12 @@ class RasterPool:
         self._failed_starts = 0
 
     def __enter__(self) -> Self:
-        """Start the processes; they load while the caller goes on.
-
-        Returns:
-            The pool.
-        """
-        self._children = [self._start() for _ in range(self._workers)]
         return self
+
+    def start(self) -> None:
+        """Start the processes if they are not; they load while the caller goes on."""
+        if not self._children:
+            self._children = [self._start() for _ in range(self._workers)]
 
     def __exit__(
         self,
@@ -160,6 +159,7 @@ class RasterPool:
             UnavailableError: The processes cannot be started, or the disk is full.
             CorruptError: A child answered nonsense.
         """
+        self.start()
         try:
             yield from self._read(_batches(jobs, into), into)
         finally:

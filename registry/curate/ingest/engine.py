@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["IngestFailedError", "IngestResult", "ingest", "result_of", "source_branch"]
 
 _SHOWN: Final = 5
+_MANY: Final = 200
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -151,13 +152,18 @@ def ingest(  # noqa: PLR0913 — what a user may say
     options = options or SourceOptions()
     progress.stage("listing", total=None, unit="files")
     listing = open_listing(source)
-    detection = detect(listing, options)
-    plan = detection.format.plan(listing, options)
-    check_plan(plan)
     own = source_branch(name or listing.name)
-    with open_journal(registry.lake.address, dataset=into, source=str(listing.root)) as journal:
+    with (
+        open_journal(registry.lake.address, dataset=into, source=str(listing.root)) as journal,
+        RasterPool(workers=workers) as pool,
+    ):
+        if len(listing.files) >= _MANY and journal.is_new:
+            pool.start()
+        detection = detect(listing, options)
+        plan = detection.format.plan(listing, options)
+        check_plan(plan)
         known = _known_rasters(journal, _stored_pixels(registry, into, own), listing, plan)
-        rasters = _read(listing, plan, known, journal, workers=workers, progress=progress)
+        rasters = _read(pool, plan, known, listing, into=journal.parts, progress=progress)
         failures = [*_errors(plan.findings), *failures_of(rasters, plan.assets)]
         if on_error == "stop":
             _refuse(failures)
@@ -215,12 +221,12 @@ def _raster_files(plan: Plan) -> pa.Array:
 
 
 def _read(
-    listing: FileListing,
+    pool: RasterPool,
     plan: Plan,
     known: pa.Table,
-    journal: Journal,
+    listing: FileListing,
     *,
-    workers: int | None,
+    into: Path,
     progress: Progress,
 ) -> pa.Table:
     """Return rows of ``RASTERS`` for all files of a plan, reading what is not known."""
@@ -231,10 +237,9 @@ def _read(
     if not jobs:
         return known
     tables = [known]
-    with RasterPool(workers=workers) as pool:
-        for rows in pool.read(jobs, into=journal.parts):
-            tables.append(rows)
-            progress.advance(len(rows))
+    for rows in pool.read(jobs, into=into):
+        tables.append(rows)
+        progress.advance(len(rows))
     return pa.concat_tables(tables)
 
 

@@ -41,6 +41,11 @@ class Journal:
         """The folder of parts."""
         return self.folder / "parts"
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the source was read before."""
+        return not (self.folder / _RECORD).exists() and not any(self.parts.iterdir())
+
     def read_before(self) -> pa.Table:
         """Return what earlier attempts read: rows of ``RASTERS`` without failures.
 

@@ -181,6 +181,7 @@ def test_a_reader_that_dies_takes_nothing_with_it(tmp_path):
     folder = tmp_path / "parts"
     folder.mkdir()
     with RasterPool(workers=1) as pool:
+        pool.start()
         pool._children[0].process.kill()
         rows = {
             row["file"]: row for table in pool.read(jobs, into=folder) for row in table.to_pylist()
