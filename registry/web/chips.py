@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Chip", "Outline", "chosen_chips"]
 
 _MOST_OUTLINES = 200
+_COLUMNS = ["id", "label", "datetime", "start_datetime"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def chosen_chips(version: "Version", most: int) -> list[Chip]:
     if version.count("samples") == 0:
         return []
     names = _chosen(version, most)
-    samples = _rows(version, "samples", "id", names, ["id", "label", "datetime"])
+    samples = _rows(version, "samples", "id", names, _COLUMNS)
     assets = _rows(version, "assets", "sample", names, None)
     notes = _rows(version, "annotations", "sample", names, None)
     order = {name: at for at, name in enumerate(names)}
@@ -176,10 +177,11 @@ def _chip(
     classes: Sequence[str],
 ) -> Chip:
     image, mask = _split(version, assets)
+    instant = sample["datetime"] or sample["start_datetime"]
     known: dict[str, Any] = {
         "sample": sample["id"],
         "labels": tuple(sample["label"] or ()),
-        "when": sample["datetime"].date().isoformat() if sample["datetime"] else "",
+        "when": instant.date().isoformat() if instant else "",
     }
     if image is None or image["pixels"] is None:
         why = "kept by reference" if image else "no image"
@@ -206,7 +208,8 @@ def _chip(
 def _split(
     version: "Version", assets: list[dict[str, Any]]
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    masks, images = [], []
+    masks: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
     for asset in sorted(assets, key=lambda each: str(each["asset"])):
         said = version.spec.assets.get(asset["asset"])
         is_mask = asset["asset"] in LABELS or (said is not None and said.role == "labels")
@@ -229,7 +232,9 @@ def _mask(
         return None, ()
     said = version.spec.assets.get(asset["asset"])
     values = dict(said.values) if said is not None else {}
-    layer, numbers = mask_picture(version.chip(sample, asset["asset"]), values=values)
+    classes = version.spec.classes
+    array = version.chip(sample, asset["asset"])
+    layer, numbers = mask_picture(array, values=values, classes=classes)
     named = tuple(
         (values.get(value, f"value {value}"), class_colour(number))
         for value, number in numbers.items()

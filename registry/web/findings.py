@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from registry.catalog.version import Version
 
-__all__ = ["Group", "Judgement", "Judged", "judgement"]
+__all__ = ["Group", "Judged", "Judgement", "judgement"]
 
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 _EXAMPLES = 5

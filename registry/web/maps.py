@@ -171,6 +171,16 @@ class VersionMap:
 
 
 def degrees(value: float, sides: str) -> str:
+    """Return a longitude or latitude as a map says it.
+
+    Args:
+        value: Degrees; a longitude may be more than half a turn away.
+        sides: ``EW`` or ``NS``.
+
+    Examples:
+        >>> degrees(-12.5, "EW"), degrees(190, "EW"), degrees(0, "NS")
+        ('12.5°W', '170°W', '0°')
+    """
     value = (value + 180) % 360 - 180 if sides == "EW" and abs(value) > 180 else value  # noqa: PLR2004 — degrees
     side = "" if value == 0 else sides[0] if value > 0 else sides[1]
     return f"{abs(value):g}°{side}"
@@ -227,8 +237,8 @@ def _frame(edges: Floats, lon: Floats) -> Frame:
     south, north = float(edges[:, 1].min()), float(edges[:, 3].max())
     stretch = 1 / max(0.2, float(np.cos(np.radians((south + north) / 2))))
     wide, high = max(east - west, _NARROWEST), max(north - south, _NARROWEST)
-    # the paper is between two and three halves as wide as it is high
-    wide, high = max(wide, 1.5 * high * stretch), max(high, wide / (2 * stretch))
+    # the paper is twice to two and a half times as wide as it is high
+    wide, high = max(wide, 2 * high * stretch), max(high, wide / (2.5 * stretch))
     wide, high = wide * (1 + 2 * _MARGIN), high * (1 + 2 * _MARGIN)
     if wide >= 360:  # noqa: PLR2004 — the whole turn
         return _world()

@@ -10,6 +10,7 @@ import jinja2
 import shapely
 
 from registry.catalog.cite import cite
+from registry.web.arrays import asset_facts
 from registry.web.chips import Chip, Outline, chosen_chips
 from registry.web.colours import hexadecimal
 from registry.web.counts import class_bars, month_bars, split_bars
@@ -109,7 +110,7 @@ def _facts(version: "Version") -> dict[str, Any]:
         "ref": str(version.ref),
         "content_id": version.content_id,
         "numbers": _numbers(version),
-        "assets": list(said.assets.items()),
+        "assets": asset_facts(version),
         "chips": [_picture(chip) for chip in chosen_chips(version, _CHIPS)],
         "place": place,
         "graticule": _graticule(place),
@@ -118,7 +119,6 @@ def _facts(version: "Version") -> dict[str, Any]:
         "splits": split_bars(version),
         "months": month_bars(version),
         "citation": cite(version, "bibtex"),
-        "thumbnail_of": hexadecimal,
     }
 
 
@@ -175,8 +175,8 @@ def _path(outline: Outline) -> tuple[str, str, str]:
 
 def _moments(version: "Version", commits: "Iterable[Commit]") -> Iterator[_Moment]:
     tags: dict[str, list[str]] = {}
-    for tag, commit in version.repository.tags().items():
-        tags.setdefault(commit, []).append(tag)
+    for tag, named in version.repository.tags().items():
+        tags.setdefault(named, []).append(tag)
     for commit in islice(commits, _COMMITS):
         yield _Moment(
             id=commit.id[:12],

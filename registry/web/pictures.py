@@ -41,7 +41,7 @@ def true_colour(
     """
     image = array[len(array) // 2] if array.ndim == 4 else array  # noqa: PLR2004 — a time series
     chosen = np.stack([image[at] for at in _visible(image.shape[0], bands)]).astype(np.float64)
-    known = np.isfinite(chosen).all(axis=0)
+    known = np.asarray(np.isfinite(chosen).all(axis=0))
     if nodata is not None:
         known &= (chosen != nodata).any(axis=0)
     alpha = np.where(known, 255, 0).astype(np.uint8)
@@ -65,7 +65,6 @@ def _visible(count: int, bands: Sequence[str]) -> tuple[int, int, int]:
 def _stretched(
     bands: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
 ) -> list[npt.NDArray[np.uint8]]:
-    """Return bands between their percentiles; 8-bit pictures that use their range stay as is."""
     shown = []
     for band in bands:
         values = band[known]
@@ -77,13 +76,14 @@ def _stretched(
 
 
 def mask_picture(
-    mask: npt.NDArray[np.generic], *, values: Mapping[int, str]
+    mask: npt.NDArray[np.generic], *, values: Mapping[int, str], classes: Sequence[str] = ()
 ) -> tuple[Image.Image, dict[int, int]]:
     """Return a mask as a transparent layer of colours, and which colour each value has.
 
     Args:
         mask: Class values, shape ``(band, y, x)`` or ``(y, x)``; the first band is shown.
         values: Which class each value is, if the card says so.
+        classes: The dataset's classes, whose order gives the colours.
 
     Returns:
         An RGBA picture of the size that :func:`true_colour` gives; value to the number of its
@@ -93,10 +93,15 @@ def mask_picture(
     whole = np.nan_to_num(plane.astype(np.float64)).astype(np.int64)
     found = [int(value) for value in np.unique(whole)[:64]]
     listed = [value for value in sorted({*values, *found}) if not _background(value, values)]
+    order = {name: at for at, name in enumerate(classes)}
+    numbers = {
+        value: order.get(values.get(value, ""), at)
+        for at, value in enumerate(listed)
+        if value in found
+    }
     layer = np.zeros((*whole.shape, 4), np.uint8)
-    for number, value in enumerate(listed):
+    for value, number in numbers.items():
         layer[whole == value] = (*class_colour(number), _ALPHA)
-    numbers = {value: listed.index(value) for value in listed if value in found}
     return _sized(Image.fromarray(layer, "RGBA")), numbers
 
 
