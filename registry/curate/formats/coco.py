@@ -78,8 +78,9 @@ class Coco:
         finder = _Finder(rasters(listing), pattern_options=options)
         names: dict[str, None] = {}
         card: dict[str, object] = {}
+        ids: set[str] = set()
         for path, said in zip(paths, readings, strict=True):
-            document = _Document(path=path, said=said, rows=rows)
+            document = _Document(path=path, said=said, rows=rows, ids=ids)
             names |= dict.fromkeys(document.categories.values())
             card = {**_card(said), **card}
             _add(document, finder)
@@ -153,6 +154,7 @@ class _Document:
     path: str
     said: Mapping[str, object]
     rows: PlanRows
+    ids: set[str]
     categories: dict[object, str] = field(init=False)
     problems: dict[str, list[object]] = field(default_factory=dict)
 
@@ -172,7 +174,7 @@ class _Document:
         for problem, which in self.problems.items():
             self.rows.warn(
                 "bad-annotation",
-                f"{len(which)} annotations of {self.path!r}: {problem}",
+                f"annotations of {self.path!r}: {problem} ({len(which)} of them)",
                 fix="mend the COCO file and ingest again",
                 file=self.path,
                 annotations=which[:5],
@@ -256,7 +258,7 @@ def _note_extra(rows: PlanRows, finder: _Finder) -> None:
     if extra:
         rows.warn(
             "unlisted-image",
-            f"{len(extra)} images are in no COCO file and left out, such as {extra[0]!r}",
+            f"images that no COCO file names, left out: {len(extra)}, such as {extra[0]!r}",
             fix="name them in the COCO file, without annotations if there is nothing to see",
             files=extra[:5],
         )
@@ -294,10 +296,13 @@ def _add_annotation(
         document.odd(error.problem, number)
         return
     attributes = {key: value for key, value in said.items() if key not in _SPOKEN}
+    name = f"{sample}-{number}"
+    if type(number) is not int or name in document.ids:
+        document.odd("their id is no number, or taken", number)
+        name = f"{sample}-n{len(document.rows.annotations)}"
+    document.ids.add(name)
     document.rows.annotations.append({
-        "id": f"{sample}-{number}"
-        if isinstance(number, int)
-        else f"{sample}-n{len(document.rows.annotations)}",
+        "id": name,
         "sample": sample,
         "geometry": shapely.to_wkb(shape),
         "crs": PIXEL_FRAME,

@@ -197,8 +197,8 @@ class SourceOptions:
     """Names of the bands of rasters that carry none, in their order."""
 
     name_pattern: str | None = None
-    """Regular expression over paths; its named groups may be any of ``id``, ``label``, ``group``,
-    ``asset``, ``date`` (``YYYYMMDD`` or ``YYYY-MM-DD``)."""
+    """How paths are named, such as ``{group}_%Y%m%d``: a regular expression with parts by name;
+    see :meth:`registry.curate.formats.filenames.NamePattern.parse`."""
 
     @classmethod
     def of(  # noqa: PLR0913 — one argument an option of the command line

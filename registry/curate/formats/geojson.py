@@ -121,7 +121,7 @@ def _parsed(raw: bytes) -> Mapping[str, object]:
         said = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise RejectedError(f"it is no JSON: {error}", hint="mend or remove the file") from error
-    if not isinstance(said, dict) or said.get("type") not in {"FeatureCollection", "Feature"}:
+    if not isinstance(said, dict) or said.get("type") not in ["FeatureCollection", "Feature"]:
         raise RejectedError("it is no GeoJSON feature or collection of features",
                             hint="mend or remove the file")  # fmt: skip
     return said

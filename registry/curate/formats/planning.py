@@ -94,7 +94,7 @@ def ignored_files(listing: Listing, used: Iterable[str]) -> tuple[SourceFinding,
         SourceFinding(
             check="ignored-files",
             severity=Severity.INFO,
-            message=f"{len(left)} files are no part of the dataset, such as {left[0]!r}",
+            message=f"files that are no part of the dataset: {len(left)}, such as {left[0]!r}",
             fix="name another --format if they should be",
             evidence={"files": left[:_NAMES_SHOWN], "suffixes": dict(kinds.most_common())},
         ),
@@ -185,7 +185,7 @@ class PlanRows:
             SourceFinding(
                 check="time-from-name",
                 severity=Severity.INFO,
-                message=f"the time of {len(self.timed_by_name)} samples is read from file names",
+                message=f"times that only file names say: of {len(self.timed_by_name)} samples",
                 fix="see that the names say when the data were acquired, not something else",
                 evidence={"samples": self.timed_by_name[:_NAMES_SHOWN]},
             ),

@@ -250,7 +250,7 @@ class _ItemRows:
             SourceFinding(
                 check="duplicate-id",
                 severity=Severity.WARNING,
-                message=f"{gone.num_rows} items repeat an id of their collection and are left out, "
+                message=f"items that repeat an id of their collection, left out: {gone.num_rows}, "
                 f"such as {gone['id'][0].as_py()!r}",
                 fix="give one file of items only, or remove the repeated ones",
                 evidence={"items": gone["id"].slice(0, _SHOWN).to_pylist()},

@@ -177,3 +177,10 @@ def test_packed_run_lengths_unpack_to_the_same_counts(counts):
 def test_damaged_run_lengths_are_rejected(text):
     with pytest.raises(RejectedError, match="run lengths"):
         unpack(text)
+
+
+def test_annotations_keep_ids_of_their_own_where_two_documents_number_alike(listed):
+    source = {"a.jpg": b"", "train.json": document(), "val.json": document()}
+    plan = planned(listed(source))
+    assert len(set(plan.annotations["id"].to_pylist())) == plan.annotations.num_rows == 2
+    assert [one.check for one in plan.findings] == ["bad-annotation"]
