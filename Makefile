@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-bench
 DATA ?=
 PORT ?= 3000
 
@@ -42,12 +43,16 @@ chaos: setup ## 10,000 kills at random points
 	@$(BIN)/python -m tests.faults.chaos --kills 10000
 
 bench: setup ## every benchmark beside its peers; results in bench/results
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group bench
-	@$(BIN)/python -m bench
+	@test -x $(PEERS)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(PEERS)
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --constraint bench/constraints.txt \
+	  --editable . --group bench
+	@PATH="$(CURDIR)/$(PEERS)/bin:$$PATH" $(PEERS)/bin/python -m bench
 
-constraints: $(STAMP) ## resolve the pins again
-	@$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --group bench \
+constraints: setup ## resolve the pins again; the peers have an environment of their own
+	@$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev \
 	  --no-emit-index-url --no-header --no-annotate --output-file constraints.txt
+	@$(BIN)/uv pip compile --quiet pyproject.toml --group bench \
+	  --no-emit-index-url --no-header --no-annotate --output-file bench/constraints.txt
 
 clean: ## remove the environment and the demo's lake
-	rm -rf $(VENV) .eolab
+	rm -rf $(VENV) $(PEERS) .eolab
