@@ -108,7 +108,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 — a module's attribute is whatever it is
+def __getattr__(name: str) -> Any:  # noqa: ANN401 — any value, checked by its kind
     if name not in _HOMES:
         raise AttributeError(f"module 'registry.tables' has no attribute {name!r}")
     return getattr(import_module(f"registry.tables.{_HOMES[name]}"), name)

@@ -77,7 +77,7 @@ class ChipIndex:
 
     @classmethod
     def open(cls, root: Root) -> "ChipIndex":
-        """Open the index of a dataset's pixels; nothing is read yet.
+        """Return the index of a dataset's pixels; nothing is read yet.
 
         Raises:
             TableNotFoundError: The dataset has no pixels.
@@ -86,7 +86,7 @@ class ChipIndex:
 
     @classmethod
     def of(cls, found: Snapshot) -> "ChipIndex":
-        """Open the index of a snapshot of ``pixels``."""
+        """Return the index of a snapshot of ``pixels``."""
         return cls(
             files=tuple((found.folder / f.path, entries_of(found.folder, f)) for f in found.files)
         )
@@ -98,7 +98,7 @@ class ChipIndex:
         return isinstance(sha256, bytes) and bool(self.has([sha256])[0])
 
     def has(self, digests: Sequence[bytes]) -> np.ndarray:
-        """Return, for each digest, whether there is a row; boolean, shape ``(len(digests),)``."""
+        """Return whether there is a row for each digest; boolean, shape ``(len(digests),)``."""
         asked = np.array(digests, dtype="S32")
         there = np.zeros(len(asked), dtype=bool)
         for _, entries in self.files:
@@ -213,12 +213,11 @@ def entries_of(folder: Path, file: DataFile) -> np.ndarray:
     path = index_path(folder, file)
     size = (folder / file.path).stat().st_size
     try:
-        if path.is_symlink():
-            raise ValueError
         entries = np.load(path, mmap_mode="r", allow_pickle=False)
         ends = entries["offset"] + entries["length"]
-        if entries.dtype == _ENTRY and entries.ndim == 1 and (not len(ends) or ends.max() <= size):
-            return entries
+        fits = entries.dtype == _ENTRY and entries.ndim == 1 and not path.is_symlink()
+        if fits and (not len(ends) or ends.max() <= size):
+            return np.asarray(entries)
     except (OSError, ValueError, IndexError, EOFError):
         pass  # missing or damaged: it says nothing that the data file does not
     return _build(folder / file.path)

@@ -87,7 +87,7 @@ def cut_log(folder: Path, name: str, *, after: int = 0) -> None:
         after: Do nothing while the log has at most this many entries.
     """
     table = table_folder(folder, name)
-    entries = [m for m in map(_OLD.fullmatch, os.listdir(table / LOG)) if m]
+    entries = [m for path in (table / LOG).iterdir() if (m := _OLD.fullmatch(path.name))]
     if len(entries) <= max(after, 1) and not (after == 0 and len(entries) == 1):
         return
     before = snapshot(folder, name)

@@ -68,7 +68,9 @@ def union(ours: pa.Schema, theirs: pa.Schema, *, table: str) -> pa.Schema:
         _merged(field, theirs.field(field.name), table) if field.name in theirs.names else field
         for field in ours
     ]
-    fields += [field.with_nullable(True) for field in theirs if field.name not in ours.names]
+    fields += [
+        field.with_nullable(nullable=True) for field in theirs if field.name not in ours.names
+    ]
     return pa.schema(fields)
 
 

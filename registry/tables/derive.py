@@ -47,7 +47,7 @@ def derive(rows: pa.Table, schema: TableSchema) -> pa.Table:
         made["hilbert"] = pa.array(hilbert_key(*centres_of(bounds)))
     if "area" in schema.derived:
         area = shapely.area(shapes)
-        made["area"] = pa.array(area, mask=np.equal(shapes, None))
+        made["area"] = pa.array(area, mask=shapely.is_missing(shapes))
     for name, column in made.items():
         at = rows.schema.get_field_index(name)
         field = schema.arrow.field(name)

@@ -8,6 +8,7 @@ import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,11 @@ from registry.tables.conform import conform, union
 from registry.tables.engine import connection
 from registry.tables.equality import differing_cells
 from registry.tables.errors import DuplicateKeyError, TableNotFoundError
-from registry.tables.writing import layout_of
 from registry.tables.log import DataFile, Root, Snapshot, snapshot
 from registry.tables.rows import FILE, ROW, cells_of, fetch, keys_reader, one_chunk, quoted
 from registry.tables.schemas import TableSchema
 from registry.tables.store import schema_at
+from registry.tables.writing import layout_of
 
 __all__ = ["DELETED", "INSERTED", "UPDATED", "Differences", "compare", "diff", "snapshot_or_none"]
 
@@ -122,7 +123,7 @@ def snapshot_or_none(root: Root | None, name: str) -> Snapshot | None:
 
 
 def compare(before: Snapshot | None, after: Snapshot | None, name: str) -> Differences:
-    """Find the rows that differ between two snapshots.
+    """Return the rows that differ between two snapshots.
 
     Raises:
         NotFoundError: There is neither.
@@ -172,7 +173,7 @@ def _shared(one: Snapshot | None, other: Snapshot | None) -> dict[int, int]:
 
 
 def _unshared(one: Snapshot | None, other: Snapshot | None) -> list[int]:
-    """Positions of the files that the other side does not have."""
+    """Return the positions of the files that the other side does not have."""
     if one is None:
         return []
     theirs = {(file.path, file.size) for file in other.files} if other else set()
@@ -182,18 +183,15 @@ def _unshared(one: Snapshot | None, other: Snapshot | None) -> list[int]:
 def _pairs(
     before: Snapshot, after: Snapshot, gone: list[int], come: list[int], schema: TableSchema
 ) -> tuple[list[tuple[int, int]], list[int], list[int]]:
-    """Match files with the same keys in the same order, by the bytes of their key columns."""
+    """Return files with the same keys in the same order, by the bytes of their key columns."""
     if schema.append_only:
         return [], gone, come
-    known: dict[object, int] = {}
-    for i in gone:
-        known[_fingerprint(before, before.files[i], schema)] = i
+    known = {_fingerprint(before, before.files[i], schema): i for i in gone}
     pairs = []
     for j in come:
         print_ = _fingerprint(after, after.files[j], schema)
-        i = known.pop(print_, None)
-        if i is not None:
-            pairs.append((i, j))
+        if print_ in known:
+            pairs.append((known.pop(print_), j))
     used_before, used_after = {i for i, _ in pairs}, {j for _, j in pairs}
     return (
         pairs,
@@ -220,7 +218,7 @@ class _Chunks:
         with path.open("rb") as file:
             self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def __enter__(self) -> "_Chunks":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -259,7 +257,7 @@ def _compare_rewritten(
 
 
 def _suspects(was: _Chunks, is_: _Chunks, group: int) -> list[str]:
-    """Columns of which the bytes differ in one row group."""
+    """Return the columns of which the bytes differ in one row group."""
     names = [
         path.split(".")[0] if path not in was.parquet.schema_arrow.names else path
         for i, path in enumerate(was.leaves)
@@ -284,7 +282,7 @@ def _all_rows(was: _Chunks, is_: _Chunks, schema: TableSchema) -> pa.Table:
 
 
 def _positional(was: pa.Table, is_: pa.Table, schema: TableSchema) -> pa.Table:
-    """Compare rows that stand side by side: key columns, ``columns`` and the row."""
+    """Return which rows that stand side by side differ: key columns, ``columns`` and the row."""
     cells = [cell for cell in cells_of(was.schema) if cell not in schema.key]
     masks = differing_cells(was, is_, cells)
     changed = np.flatnonzero(np.logical_or.reduce([*masks.values(), np.zeros(len(was), bool)]))
@@ -344,7 +342,7 @@ def _compare_by_key(
             files = [found.files[i] for i in numbers] if found else []
             reader = keys_reader(found, schema, files, names) if found else _none(schema, names)
             engine.register("incoming", reader)
-            engine.execute(f"create temp table {side} as select * from incoming")  # noqa: S608 — fixed names
+            engine.execute(f"create temp table {side} as select * from incoming")  # noqa: S608 — quoted, declared names
             engine.unregister("incoming")
             _refuse_doubles(engine, side, schema)
         rows = engine.sql(sql).to_arrow_table()
@@ -401,7 +399,7 @@ def _changed_cells(cells: Sequence[str]) -> str:
 
 
 def _structs(rows: pa.Table, mask: np.ndarray) -> pa.Array:
-    """Rows as structs, spread to where ``mask`` is true."""
+    """Return rows as structs, spread to where ``mask`` is true."""
     fields = [pa.field(f.name, f.type) for f in rows.schema]
     arrays = [one_chunk(column) for column in rows.columns]
     structs = pa.StructArray.from_arrays(arrays, fields=fields)

@@ -20,8 +20,8 @@ from registry.tables.equality import changed_places
 from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
 from registry.tables.expressions import Statement
 from registry.tables.log import DataFile, Root, Snapshot, folder_of, snapshot
-from registry.tables.rows import ROW, fetch, locate, one_chunk, overlay
 from registry.tables.rewrite import FileEdit, Rewritten, drop_files, rewrite
+from registry.tables.rows import ROW, fetch, locate, one_chunk, overlay
 from registry.tables.schemas import TableSchema
 from registry.tables.store import LOG_ENTRIES, append, exists, schema_at
 
@@ -48,7 +48,7 @@ class EditSummary:
     """Data files that were replaced."""
 
 
-def update(root: Root, name: str, *, set: Mapping[str, str], where: str) -> EditSummary:  # noqa: A002 — SQL's own word
+def update(root: Root, name: str, *, set: Mapping[str, str], where: str) -> EditSummary:  # noqa: A002 — the domain's own word
     """Change values of the rows that fit a condition.
 
     Args:
@@ -65,6 +65,7 @@ def update(root: Root, name: str, *, set: Mapping[str, str], where: str) -> Edit
         ExpressionError: A fragment that is no expression, has the wrong type, or names a column
             that is not there.
         TableNotFoundError: There is no such table.
+        InvalidInputError: Nothing is set, or rows of this table never change.
 
     Examples:
         >>> import tempfile
@@ -95,7 +96,7 @@ def update(root: Root, name: str, *, set: Mapping[str, str], where: str) -> Edit
                 new = derive(_assigned(old, hits, statement), schema)
                 _keep_changes(edits, number, places, old, new)
     changed = sum(len(one.rows) for one in edits.values())
-    done = _run(root, before, schema, edits)
+    done = _run(before, schema, edits)
     return finish(root, before, done, EditSummary(updated=changed, unchanged=fitting - changed))
 
 
@@ -137,7 +138,7 @@ def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
     fresh = np.ones(rows.num_rows, dtype=bool)
     fresh[at] = False
     inserted = rows.filter(pa.array(fresh))
-    done = _run(root, before, target, edits, inserted)
+    done = _run(before, target, edits, inserted)
     summary = EditSummary(inserted=inserted.num_rows, updated=changed, unchanged=len(at) - changed)
     return finish(root, before, done, summary)
 
@@ -182,7 +183,7 @@ def delete(
                 if hits.num_rows:
                     edits[number] = FileEdit(dropped=hits.column(ROW).to_numpy())
     gone = sum(len(one.dropped) for one in edits.values())
-    done = _run(root, before, schema, edits)
+    done = _run(before, schema, edits)
     return finish(root, before, done, EditSummary(deleted=gone))
 
 
@@ -208,7 +209,7 @@ def finish(
     *,
     prove: bool = True,
 ) -> EditSummary:
-    """Prove an edit by the row diff, then let go of the files that it replaced.
+    """Return an edit's summary after the row diff has proved it; let go of what it replaced.
 
     Args:
         root: The dataset's folder.
@@ -223,10 +224,11 @@ def finish(
     if done is None:
         return summary
     after = snapshot(root, before.name)
-    seen = meant = (summary.inserted, summary.updated, summary.deleted)
+    meant = [summary.inserted, summary.updated, summary.deleted]
+    seen = meant
     if prove:
         found = compare(before, after, before.name)
-        seen = tuple(int(found.is_change(kind).sum()) for kind in (INSERTED, UPDATED, DELETED))
+        seen = [int(found.is_change(kind).sum()) for kind in (INSERTED, UPDATED, DELETED)]
     if seen != meant:
         retract_entry(after)
         drop_files(before, done.added)
@@ -247,7 +249,6 @@ def finish(
 
 
 def _run(
-    root: Root,
     before: Snapshot,
     schema: TableSchema,
     edits: dict[int, FileEdit],

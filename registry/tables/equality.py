@@ -75,7 +75,7 @@ def _differs_in_lists(was: pa.ListArray, is_: pa.ListArray, skip: np.ndarray) ->
     elements = _differs(sides[0].flatten(), sides[1].flatten())
     parents = np.asarray(pc.list_parent_indices(sides[0]))
     found[rows[parents[elements]]] = True
-    return found
+    return np.asarray(found)
 
 
 def _nulls(array: pa.Array) -> np.ndarray:

@@ -94,7 +94,7 @@ class Statement:
         schema: TableSchema,
         *,
         where: str,
-        set: Mapping[str, str] | None = None,  # noqa: A002 — SQL's own word
+        set: Mapping[str, str] | None = None,  # noqa: A002 — the domain's own word
     ) -> "Statement":
         """Parse and check fragments.
 
@@ -148,7 +148,7 @@ class Statement:
 
         Raises:
             ExpressionError: A value cannot be computed or converted.
-        """
+        """  # noqa: DOC501 — a function makes the error
         import duckdb
 
         engine.register("rows", _bare(rows))
@@ -168,7 +168,7 @@ class Statement:
             f", cast(({one.sql}\n) as {_sql_type(self.type_of(one.cell))}) as v{i}"
             for i, one in enumerate(self.assignments)
         )
-        return f"select {ROW}{values} from rows where ({self.where}\n) order by {ROW}"  # noqa: S608 — parsed as single expressions
+        return f"select {ROW}{values} from rows where ({self.where}\n) order by {ROW}"  # noqa: S608 — quoted, declared names
 
     def _bind(self, engine: "duckdb.DuckDBPyConnection") -> None:
         import duckdb
@@ -177,7 +177,7 @@ class Statement:
         engine.register("rows", pa.schema([*fields, (ROW, pa.int64())]).empty_table())
         fragment = self.where
         try:
-            (kind,) = engine.sql(f"select ({self.where}\n) from rows").types  # noqa: S608 — parsed as one expression
+            (kind,) = engine.sql(f"select ({self.where}\n) from rows").types  # noqa: S608 — quoted, declared names
             if str(kind) != "BOOLEAN":
                 raise ExpressionError(
                     f"the condition {self.where!r} is {kind}, not true or false",
@@ -185,7 +185,7 @@ class Statement:
                 )
             for one in self.assignments:
                 fragment = one.sql
-                (kind,) = engine.sql(f"select ({one.sql}\n) from rows").types  # noqa: S608 — parsed as one expression
+                (kind,) = engine.sql(f"select ({one.sql}\n) from rows").types  # noqa: S608 — quoted, declared names
                 _check_type(one, kind, self.type_of(one.cell))
         except duckdb.Error as error:
             raise _translated(error, fragment, self.schema) from error
@@ -225,7 +225,7 @@ def _is_bare_select(node: Mapping[str, Any]) -> bool:
     )
 
 
-def _walk(node: Any, fragment: str) -> Iterator[str]:  # noqa: ANN401 — a JSON value
+def _walk(node: Any, fragment: str) -> Iterator[str]:  # noqa: ANN401 — any value, checked by its kind
     if isinstance(node, list):
         for inner in node:
             yield from _walk(inner, fragment)
@@ -245,7 +245,7 @@ def _walk(node: Any, fragment: str) -> Iterator[str]:  # noqa: ANN401 — a JSON
 
 
 def _check_cell(cell: str, schema: TableSchema) -> None:
-    name = cell.split(".")[0]
+    name = cell.split(".", maxsplit=1)[0]
     _cell_type(cell, schema)
     if name in schema.key:
         raise ExpressionError(

@@ -158,12 +158,12 @@ def verify_log(root: Root, name: str) -> None:
 
 
 def snapshot(root: Root, name: str) -> Snapshot:
-    """Read and check a table's log; return what the table is made of.
+    """Return what a table is made of, after its log was read and checked.
 
     Raises:
         TableNotFoundError: There is no such table.
         UnsafeTableError: As for :func:`verify_log`.
-    """
+    """  # noqa: DOC501 — a function makes the error
     folder = table_folder(root, name)
     base = folder_of(root)
     for part in (folder, *folder.parents):
@@ -189,7 +189,7 @@ def _listing(log: Path) -> tuple[tuple[str, int, int, int], ...]:
         for entry in entries:
             facts = entry.stat(follow_symlinks=False)
             if entry.name in _EMPTY and stat.S_ISDIR(facts.st_mode):
-                if os.listdir(entry.path):
+                if any(Path(entry.path).iterdir()):
                     raise _unsafe(f"a table's log has commits waiting in {entry.name}")
                 continue
             known = any(p.fullmatch(entry.name) for p in (_ENTRY, _CHECKPOINT, _BESIDE))
@@ -290,7 +290,7 @@ def _check_sums(file: Path) -> None:
         _checked({"add": body})
 
 
-def _checked(action: Any) -> tuple[str, Any]:  # noqa: ANN401 — a JSON value, unchecked
+def _checked(action: Any) -> tuple[str, Any]:  # noqa: ANN401 — any value, checked by its kind
     if not isinstance(action, dict) or len(action) != 1:
         raise _unsafe("a log entry is not one action a line")
     ((kind, body),) = action.items()
@@ -307,7 +307,7 @@ def _checked(action: Any) -> tuple[str, Any]:  # noqa: ANN401 — a JSON value, 
     return kind, body
 
 
-def _check_path(path: Any) -> None:  # noqa: ANN401 — a JSON value, unchecked
+def _check_path(path: Any) -> None:  # noqa: ANN401 — any value, checked by its kind
     parts = path.split("/") if isinstance(path, str) else [""]
     plain = all(_SEGMENT.fullmatch(part) and ".." not in part for part in parts)
     if not plain or parts[0] == LOG:
@@ -362,7 +362,7 @@ def _check_present(folder: Path, path: str, size: int) -> None:
         raise _unsafe(f"a log says that {path!r:.120} has {size} bytes; it has {facts.st_size}")
 
 
-def _statistics(text: Any) -> dict[str, Any]:  # noqa: ANN401 — a JSON value, unchecked
+def _statistics(text: Any) -> dict[str, Any]:  # noqa: ANN401 — any value, checked by its kind
     if not isinstance(text, str) or not text:
         return {}
     try:

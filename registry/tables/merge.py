@@ -7,7 +7,7 @@ Columns that are coupled (``TableSchema.groups``) are never mixed from two sides
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,6 +81,7 @@ def merge_table(
         SchemaMismatchError: Both have a column of one name and different types.
         DuplicateKeyError: A side has two rows of one key.
         ConflictError: ``into`` is not what ours is.
+        InvalidInputError: ``prefer`` is no side.
     """
     if prefer not in {None, "ours", "theirs"}:
         raise InvalidInputError(f"{prefer!r} is no side", hint="prefer ours or theirs")
@@ -183,7 +184,7 @@ def _replay(
     into: Root,
     schema: TableSchema,
 ) -> TableMerge | None:
-    """Say theirs' log actions again, if ours left alone every file that they touch."""
+    """Return what saying theirs' log actions again did, if ours left their files alone."""
     was = {f.path: f for f in (base.files if base else ())}
     mine = {f.path: f for f in target.files}
     their = {f.path: f for f in (other.files if other else ())}
@@ -284,7 +285,7 @@ def _column_of(cell: str) -> str:
 def _where(
     target: Snapshot, schema: TableSchema, mine: Differences, their: Differences, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find in ours the rows that theirs changed: mostly where they stood in base."""
+    """Return where in ours the rows are that theirs changed: mostly as they stood in base."""
     old_file = np.asarray(their.rows.column("before_file").fill_null(-1))[mask].astype(np.int64)
     row = np.asarray(their.rows.column("before_row").fill_null(-1))[mask].astype(np.int64)
     moved = np.full(max(mine.moved, default=0) + 2, -1, np.int64)
@@ -301,7 +302,7 @@ def _where(
 
 
 def _whole_files(their: Differences, insert: np.ndarray) -> tuple[list[DataFile], np.ndarray]:
-    """Files of theirs of which every row is inserted, and the rows that stand elsewhere."""
+    """Return files of theirs of which every row is inserted, and the rows that stand elsewhere."""
     file = np.asarray(their.rows.column("after_file").fill_null(-1))
     whole: list[DataFile] = []
     rest = insert.copy()

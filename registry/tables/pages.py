@@ -31,6 +31,8 @@ _BOOLEAN_TRUE, _BOOLEAN_FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = (
     12,
 )
 _MAX_DEPTH = 8
+_MORE = 0x80  # set in every byte of a number but its last
+_BITS = 64
 
 
 def locate_values(
@@ -81,15 +83,19 @@ def _varint(data: mmap, at: int) -> tuple[int, int]:
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte < _MORE:
             return value, at
         shift += 7
-        if shift > 63:
+        if shift >= _BITS:
             raise ValueError
 
 
 def _struct(data: mmap, at: int, depth: int) -> tuple[dict[int, Any], int]:
-    """Read one struct of Thrift's compact protocol: its fields by their ids, and where it ends."""
+    """Return one struct of Thrift's compact protocol: its fields by id, and where it ends.
+
+    Raises:
+        ValueError: It is nested deeper than any page header.
+    """
     if depth > _MAX_DEPTH:
         raise ValueError
     fields: dict[int, Any] = {}

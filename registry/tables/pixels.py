@@ -100,7 +100,7 @@ def pixel_digest(array: np.ndarray) -> bytes:
 
 
 def encode(array: np.ndarray, codec: str = DEFAULT_CODEC) -> EncodedArray:
-    """Pack an array into a row of ``pixels``; other threads run meanwhile.
+    """Return an array packed as a row of ``pixels``; other threads run meanwhile.
 
     Args:
         array: ``(band, y, x)`` or ``(time, band, y, x)``; at most 256 MB.
@@ -112,7 +112,8 @@ def encode(array: np.ndarray, codec: str = DEFAULT_CODEC) -> EncodedArray:
     Examples:
         >>> chip = np.arange(12, dtype=np.uint16).reshape(3, 2, 2)
         >>> row = encode(chip)
-        >>> bool((decode(row.data, codec=row.codec, dtype=row.dtype, shape=row.shape) == chip).all())
+        >>> back = decode(row.data, codec=row.codec, dtype=row.dtype, shape=row.shape)
+        >>> bool((back == chip).all())
         True
     """
     if codec not in CODECS:
@@ -128,7 +129,7 @@ def encode(array: np.ndarray, codec: str = DEFAULT_CODEC) -> EncodedArray:
 
 
 def encode_jpeg(raw: bytes) -> EncodedArray:
-    """Keep a JPEG file's bytes as a row of ``pixels``; only its header is read.
+    """Return a JPEG file's bytes as a row of ``pixels``; only its header is read.
 
     Its digest is that of the encoded bytes, because decoders differ.
 

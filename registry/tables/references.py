@@ -1,7 +1,7 @@
 """What points from one table to another: every pointer has its row, or it is said which has not."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -126,9 +126,8 @@ def probable_duplicates(base: Root | None, ours: Root, theirs: Root) -> pa.Table
         for mine, other, iou in _overlapping(*sides)
         if mine["id"] != other["id"] and iou >= _LIKELY_ONE
     ]
-    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in _DUPLICATES]
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, _DUPLICATES, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=_DUPLICATES)
+    listed = [dict(zip(_DUPLICATES.names, row, strict=True)) for row in rows]
+    return pa.Table.from_pylist(listed, schema=_DUPLICATES)
 
 
 def _rows(index: ChipIndex, digests: Sequence[bytes]) -> Iterator[pa.RecordBatch]:
@@ -144,7 +143,7 @@ def _rows(index: ChipIndex, digests: Sequence[bytes]) -> Iterator[pa.RecordBatch
 
 def _load(engine: "duckdb.DuckDBPyConnection", table: str, rows: pa.RecordBatchReader) -> None:
     engine.register("incoming", rows)
-    engine.execute(f"create or replace temp table {table} as select * from incoming")  # noqa: S608 — fixed names
+    engine.execute(f"create or replace temp table {table} as select * from incoming")  # noqa: S608 — quoted, declared names
     engine.unregister("incoming")
 
 
@@ -159,7 +158,7 @@ def _dangling(rows: pa.Table, name: str) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=_DANGLING)
 
 
-def _drawn(base: Root | None, side: Root) -> list[dict[str, object]]:
+def _drawn(base: Root | None, side: Root) -> list[dict[str, Any]]:
     before, after = (snapshot_or_none(root, "annotations") for root in (base, side))
     if after is None:
         return []
@@ -170,9 +169,9 @@ def _drawn(base: Root | None, side: Root) -> list[dict[str, object]]:
 
 
 def _overlapping(
-    ours: list[dict[str, object]], theirs: list[dict[str, object]]
-) -> Iterator[tuple[dict[str, object], dict[str, object], float]]:
-    places: dict[tuple[object, object], list[dict[str, object]]] = {}
+    ours: list[dict[str, Any]], theirs: list[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], dict[str, Any], float]]:
+    places: dict[tuple[object, object], list[dict[str, Any]]] = {}
     for row in theirs:
         places.setdefault((row["sample"], row["category"]), []).append(row)
     for mine in ours:

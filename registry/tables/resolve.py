@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from registry.tables.diff import DELETED, INSERTED, UPDATED, Differences
+from registry.tables.diff import DELETED, INSERTED, Differences
 from registry.tables.engine import connection
 from registry.tables.equality import differing_cells
 from registry.tables.rows import cells_of, one_chunk, quoted
@@ -160,7 +160,7 @@ class _Clashes:
         changed: Mapping[str, np.ndarray],
         take: Mapping[str, np.ndarray],
     ) -> list[_Conflict]:
-        """Compare rows that both sides changed or inserted; fills ``take``."""
+        """Return clashes of rows that both sides changed or inserted; fills ``take``."""
         if not len(ours):
             return []
         there = set(self._mine.schema.arrow.names)
@@ -195,7 +195,7 @@ class _Clashes:
         ]
 
     def table(self, found: Sequence[_Conflict]) -> pa.Table:
-        """Lay conflicts out with the three sides' values as JSON text."""
+        """Return conflicts with the three sides' values as JSON text."""
         schema = no_conflicts(self._their.schema).schema
         if not found:
             return schema.empty_table()
@@ -223,7 +223,7 @@ class _Clashes:
     def _touched(
         self, side: Differences, rows: np.ndarray, cells: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Cells that a side changed; of an inserted row, those that it gave a value."""
+        """Return the cells that a side changed; of an inserted row, those that it gave a value."""
         touched = {cell: mask[rows] for cell, mask in _changed(side, cells).items()}
         fresh = side.is_change(INSERTED)[rows]
         if fresh.any():
@@ -258,7 +258,7 @@ class _Clashes:
 
 
 def _pairs(mine: Differences, their: Differences) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that both sides touched: positions among ours' and among theirs' changes."""
+    """Return the rows that both sides touched: places among ours' and theirs' changes."""
     keys = list(their.schema.key)
     names = ", ".join(quoted(key) for key in keys)
     with connection(locked=False) as engine:
@@ -271,7 +271,7 @@ def _pairs(mine: Differences, their: Differences) -> tuple[np.ndarray, np.ndarra
 
 
 def _changed(side: Differences, cells: Sequence[str]) -> dict[str, np.ndarray]:
-    """For each cell, which rows of a side's changes have it among their changed columns."""
+    """Return which rows of a side's changes have each cell among their columns."""
     lists = one_chunk(side.rows.column("columns"))
     masks = {cell: np.zeros(side.rows.num_rows, dtype=bool) for cell in cells}
     if side.rows.num_rows:
@@ -283,7 +283,7 @@ def _changed(side: Differences, cells: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _groups(schema: TableSchema, cells: Sequence[str]) -> list[list[str]]:
-    """Cells in the groups that never mix; derived ones go with the geometry."""
+    """Return cells in the groups that never mix; derived ones go with the geometry."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell in cells:
         source = "geometry" if cell in schema.derived else cell
@@ -305,7 +305,7 @@ def _column(cell: str) -> str:
 
 
 def _nullable(table: pa.Table) -> pa.Schema:
-    return pa.schema([field.with_nullable(True) for field in table.schema])
+    return pa.schema([field.with_nullable(nullable=True) for field in table.schema])
 
 
 def _json(row: Mapping[str, Any], cells: Sequence[str]) -> str:
@@ -319,7 +319,7 @@ def _json(row: Mapping[str, Any], cells: Sequence[str]) -> str:
     return json.dumps(said, ensure_ascii=False, sort_keys=True)
 
 
-def _plain(value: Any, name: str) -> Any:  # noqa: ANN401 — any cell, as JSON
+def _plain(value: Any, name: str) -> Any:  # noqa: ANN401 — any value, checked by its kind
     if isinstance(value, bytes):
         return shapely.from_wkb(value).wkt if name == "geometry" else value.hex()
     if isinstance(value, datetime | date):

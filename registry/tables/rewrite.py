@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from registry.tables.chips import index_path
 from registry.tables.commit import Change, append_entry
 from registry.tables.conform import conform
-from registry.tables.writing import write_files
 from registry.tables.log import DataFile, Snapshot
 from registry.tables.rows import splice
 from registry.tables.schemas import TableSchema
+from registry.tables.writing import write_files
 
 _WORKERS = min(4, os.cpu_count() or 1)  # each holds a row group
 

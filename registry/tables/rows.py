@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from registry.tables.conform import conform
 from registry.tables.engine import connection
 from registry.tables.errors import UnsafeTableError
-from registry.tables.writing import layout_of
 from registry.tables.keys import overlapping
 from registry.tables.log import DataFile, Snapshot
 from registry.tables.schemas import TableSchema
+from registry.tables.writing import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def cells_of(schema: pa.Schema) -> list[str]:
 def keys_reader(
     found: Snapshot, schema: TableSchema, files: Sequence[DataFile], columns: Sequence[str]
 ) -> pa.RecordBatchReader:
-    """Stream columns of some data files, with where each row stands."""
+    """Return a stream of columns of some data files, with where each row stands."""
     fields = [schema.arrow.field(name) for name in columns]
     plain = pa.schema([pa.field(f.name, f.type) for f in fields])
     out = pa.schema([*plain, (FILE, pa.int32()), (ROW, pa.int64())])

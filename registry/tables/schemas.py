@@ -96,7 +96,7 @@ class TableSchema:
         arrow = self.arrow
         for one in fields:
             if one.name not in arrow.names:
-                arrow = arrow.append(one.with_nullable(True))
+                arrow = arrow.append(one.with_nullable(nullable=True))
             elif arrow.field(one.name).type != one.type:
                 raise InvalidInputError(
                     f"table {self.name!r} has {one.name!r} as {arrow.field(one.name).type}, "
@@ -106,7 +106,7 @@ class TableSchema:
         return replace(self, arrow=arrow)
 
 
-def _f(  # noqa: PLR0913 — one line a column reads best
+def _f(
     name: str,
     kind: pa.DataType,
     meaning: str,
@@ -187,8 +187,8 @@ ASSETS = TableSchema(
         _f(
             "tags",
             pa.string(),
-            "what its file says besides, JSON text: driver; bands, scales, offsets, units, colours, "
-            "one a band each; tags by domain; absent where GDAL would say the same of any file",
+            "what its file says besides, JSON text: driver; bands, scales, offsets, units and "
+            "colours, one a band each; tags by domain; absent where any file would say the same",
         ),
     ]),
     key=("sample", "asset"),
@@ -202,7 +202,7 @@ ASSETS = TableSchema(
 PIXELS = TableSchema(
     name="pixels",
     arrow=pa.schema([
-        _f("sha256", pa.binary(), "digest of the array, 32 bytes", unit=None, required=True),
+        _f("sha256", pa.binary(), "digest of the array, 32 bytes", required=True),
         _f("codec", pa.string(), "how data are packed", required=True),
         _f("data", pa.binary(), "one array, self-describing", required=True),
     ]),
@@ -331,5 +331,5 @@ def declared(name: str) -> TableSchema | None:
     if name in whole:
         return whole[name]
     families = {"splits": SPLITS, "reports": FINDINGS, "features": FEATURES}
-    family = families.get(name.split("/")[0]) if "/" in name else None
+    family = families.get(name.split("/", maxsplit=1)[0]) if "/" in name else None
     return replace(family, name=name) if family else None

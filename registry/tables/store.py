@@ -19,10 +19,10 @@ from registry.tables.chips import write_index
 from registry.tables.commit import Change, append_entry, create_log, cut_log
 from registry.tables.conform import close_names, conform, union
 from registry.tables.errors import SchemaMismatchError, UnsafeTableError
-from registry.tables.writing import layout_of, write_files
 from registry.tables.keys import check_new_keys, only_new_pixels
 from registry.tables.log import LOG, DataFile, Root, Snapshot, folder_of, snapshot, table_folder
 from registry.tables.schemas import TableSchema, declared
+from registry.tables.writing import layout_of, write_files
 
 __all__ = [
     "LOG_ENTRIES",
@@ -121,9 +121,9 @@ def read(
     name: str,
     *,
     columns: Sequence[str] | None = None,
-    filter: pc.Expression | None = None,  # noqa: A002 — Arrow's own word for it
+    filter: pc.Expression | None = None,  # noqa: A002 — the domain's own word
 ) -> pa.Table:
-    """Read a table, or some of its columns and rows.
+    """Return a table, or some of its columns and rows.
 
     Args:
         root: The dataset's folder.
@@ -146,9 +146,9 @@ def read_files(
     files: Sequence[DataFile],
     *,
     columns: Sequence[str] | None = None,
-    filter: pc.Expression | None = None,  # noqa: A002 — Arrow's own word for it
+    filter: pc.Expression | None = None,  # noqa: A002 — the domain's own word
 ) -> pa.Table:
-    """Read some data files of a table, in their order; as :func:`read` does."""
+    """Return rows of some data files of a table, in their order; as :func:`read` does."""  # noqa: DOC501 — a function makes the error
     schema = schema_at(found).arrow
     wanted = _chosen(schema, columns, found.name)
     dataset = _dataset(found, files)
@@ -162,7 +162,7 @@ def read_files(
 def scan(
     root: Root, name: str, columns: Sequence[str] | None = None, *, rows: int | None = None
 ) -> pa.RecordBatchReader:
-    """Stream a table, holding about one row group.
+    """Return a table as a stream that holds about one row group.
 
     Args:
         root: The dataset's folder.
@@ -184,7 +184,7 @@ def scan(
 
 
 def stream_files(found: Snapshot, files: Sequence[DataFile]) -> pa.RecordBatchReader:
-    """Stream some data files of a table, as :func:`scan` does."""
+    """Return a stream of some data files of a table, as :func:`scan` does."""
     schema = schema_at(found)
     stream = _stream(found, files, schema.arrow, layout_of(schema).batch_rows)
     return pa.RecordBatchReader.from_batches(schema.arrow, stream)
@@ -235,7 +235,7 @@ def _write(before: Snapshot, schema: TableSchema, rows: Rows, removed: Sequence[
     current = schema_at(before)
     arrow = union(current.arrow, schema.arrow, table=schema.name)
     target = replace(current, arrow=arrow)
-    batches = (
+    batches: Iterator[pa.RecordBatch] = (
         batch
         for part in _batches(rows)
         for batch in conform(part, target).to_batches()
@@ -297,7 +297,7 @@ def schema_at(found: Snapshot) -> TableSchema:
 
 
 def _described(field: pa.Field, known: pa.Schema) -> pa.Field:
-    """What Delta does not keep of a declared field comes back from its declaration."""
+    """Return a field with what Delta does not keep of its declaration."""
     if field.name in known.names and known.field(field.name).type == field.type:
         return known.field(field.name).with_nullable(field.nullable)
     return field

@@ -55,7 +55,7 @@ def arrow_schema(text: str) -> pa.Schema:
 
     Raises:
         UnsafeTableError: It is no schema, or has types that the lab does not know.
-    """
+    """  # noqa: DOC501 — a function makes the error
     try:
         stated = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -72,7 +72,7 @@ def _field_out(field: pa.Field) -> dict[str, Any]:
     return {"name": field.name, "type": kind, "nullable": field.nullable, "metadata": kept}
 
 
-def _type_out(kind: pa.DataType, name: str) -> Any:  # noqa: ANN401 — a JSON value
+def _type_out(kind: pa.DataType, name: str) -> Any:  # noqa: ANN401 — any value, checked by its kind
     if kind in _NAMES:
         return _NAMES[kind]
     if pa.types.is_struct(kind):
@@ -86,7 +86,7 @@ def _type_out(kind: pa.DataType, name: str) -> Any:  # noqa: ANN401 — a JSON v
     )
 
 
-def _field_in(stated: Any, *, depth: int) -> pa.Field:  # noqa: ANN401 — a JSON value, unchecked
+def _field_in(stated: Any, *, depth: int) -> pa.Field:  # noqa: ANN401 — any value, checked by its kind
     if not isinstance(stated, dict) or not isinstance(stated.get("name"), str):
         raise _unknown("a field without a name")
     metadata = stated.get("metadata") or {}
@@ -99,7 +99,7 @@ def _field_in(stated: Any, *, depth: int) -> pa.Field:  # noqa: ANN401 — a JSO
     )
 
 
-def _type_in(stated: Any, *, depth: int) -> pa.DataType:  # noqa: ANN401 — a JSON value, unchecked
+def _type_in(stated: Any, *, depth: int) -> pa.DataType:  # noqa: ANN401 — any value, checked by its kind
     if depth > _MAX_DEPTH:
         raise _unknown("a schema that is nested too deeply")
     if isinstance(stated, str) and stated in _PRIMITIVES:
@@ -111,7 +111,7 @@ def _type_in(stated: Any, *, depth: int) -> pa.DataType:  # noqa: ANN401 — a J
     raise _unknown(f"a type {stated!r:.60}")
 
 
-def _list(stated: Any) -> list[Any]:  # noqa: ANN401 — a JSON value, unchecked
+def _list(stated: Any) -> list[Any]:  # noqa: ANN401 — any value, checked by its kind
     if not isinstance(stated, list):
         raise _unknown("a struct without fields")
     return stated

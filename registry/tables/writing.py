@@ -4,7 +4,6 @@ A file is named by the SHA-256 of its bytes, so equal files of two branches are 
 """
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,6 @@ __all__ = ["Layout", "layout_of", "write_files"]
 _MEBI = 2**20
 _CELL = 4096  # rows whose size is weighed at once, where rows are small
 _STAT_TEXT = 128  # bytes of the longest text kept as a bound
-_STAT_INTEGERS = 2**53  # larger ones do not survive readers that hold JSON numbers as doubles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +105,7 @@ def write_files(
 
 
 def _groups(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.Table]:
-    """Cut rows into row groups; where, depends on the rows alone."""
+    """Yield rows as row groups; where they are cut depends on the rows alone."""
     held: list[pa.Table] = []
     rows = size = 0
     for part, weight in _weighed(batches, layout):
@@ -156,7 +154,7 @@ def _joined(tables: list[pa.Table]) -> pa.Table:
 
 
 def _weight(array: pa.Array) -> int:
-    """Bytes of an array's values, the same however it came to be."""
+    """Return the bytes of an array's values, the same however it came to be."""
     kind = array.type
     if pa.types.is_struct(kind):
         return sum(_weight(array.field(i)) for i in range(kind.num_fields))
@@ -164,7 +162,7 @@ def _weight(array: pa.Array) -> int:
         return 4 * len(array) + _weight(array.flatten())
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return 4 * len(array) + (pc.sum(pc.binary_length(array)).as_py() or 0)
-    return len(array) * kind.bit_width // 8 + 1
+    return int(len(array) * kind.bit_width // 8 + 1)
 
 
 class _FileWriter:
@@ -300,12 +298,10 @@ def _bounded(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _exact(value: Any) -> bool:  # noqa: ANN401 — a scalar of any bounded type
+def _exact(value: Any) -> bool:  # noqa: ANN401 — any value, checked by its kind
     if isinstance(value, str):
         return len(value.encode()) <= _STAT_TEXT
-    if isinstance(value, float):
-        return bool(np.isfinite(value))
-    return abs(value) < _STAT_INTEGERS or json.loads(json.dumps(value)) == value
+    return not isinstance(value, float) or bool(np.isfinite(value))
 
 
 def _has_nan(column: pa.ChunkedArray) -> bool:

@@ -87,7 +87,7 @@ def cell(row, name):
 
 def merged_row(base, ours, theirs, winner=None):
     """The definition: None is no row; raises where the two sides disagree and nobody wins."""
-    if base == ours or ours == theirs:
+    if ours in (base, theirs):
         return theirs
     if base == theirs:
         return ours
