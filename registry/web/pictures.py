@@ -19,9 +19,14 @@ __all__ = ["chips_png", "data_uri", "map_png", "mask_picture", "png", "true_colo
 _LOW, _HIGH = 2, 98  # percentiles that become black and white
 _SMALLEST, _LARGEST = 192, 320  # pixels a picture is wide
 _ALPHA: Final = 150
-_TRUE_COLOUR: Final = (("red", "green", "blue"), ("b04", "b03", "b02"), ("r", "g", "b"))
+_TRUE_COLOUR: Final = (
+    ("red", "green", "blue"),
+    ("b04", "b03", "b02"),
+    ("r", "g", "b"),
+    ("tci_r", "tci_g", "tci_b"),
+    ("b4", "b3", "b2"),
+)
 _SENTINEL_2: Final = (12, 13)  # bands of its products, B01 first, where nobody names them
-_HLS: Final = ("b4", "b3", "b2")
 
 
 def true_colour(
@@ -51,7 +56,7 @@ def true_colour(
 
 def _visible(count: int, bands: Sequence[str]) -> tuple[int, int, int]:
     names = [name.strip().lower() for name in bands]
-    for wanted in (*_TRUE_COLOUR, _HLS):
+    for wanted in _TRUE_COLOUR:
         if set(wanted) <= set(names) and len(names) == count:
             red, green, blue = (names.index(name) for name in wanted)
             return red, green, blue

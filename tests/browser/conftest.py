@@ -1,0 +1,68 @@
+"""Debian's Chromium, and a page of a small version to look at in it."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+import registry
+from registry.catalog.spec import Spec
+from registry.lake import init
+from registry.web.page import render
+
+CHROMIUM = Path("/usr/bin/chromium")
+SMALL = Path(__file__).parents[1] / "unit" / "web" / "conftest.py"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Return a running browser; skips where there is none."""
+    if not CHROMIUM.exists():
+        pytest.skip("needs Debian's chromium: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory):
+    """Return the page of a version that has everything a page shows."""
+    folder = tmp_path_factory.mktemp("page")
+    init(str(folder / "lake"))
+    lab = registry.connect(str(folder / "lake"))
+    small = runpy.run_path(str(SMALL))
+    draft = lab.create(Spec.from_readme(small["CARD"]))
+    with draft.edit("bring chips") as root:
+        small["fill"](root, 8)
+    render(lab.resolve(f"toy@{draft.branch}"), folder / "page.html")
+    return folder / "page.html"
+
+
+@pytest.fixture
+def open_page(browser, page_file):
+    """Return a function that opens the page and fails the test if it asked for anything."""
+    contexts, wrong = [], []
+
+    def open_it(*, width=1280, scheme="light"):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda asked: (
+                wrong.append(asked.url) if not asked.url.startswith(("file:", "data:")) else None
+            ),
+        )
+        page.goto(page_file.as_uri())
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert wrong == []
