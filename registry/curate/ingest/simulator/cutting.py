@@ -18,7 +18,7 @@ __all__ = ["annotate", "cut", "scene_labels"]
 
 _A_RIVER = 0.07  # of a chip makes it a picture of a river
 _A_TOWN = 0.3  # of a chip makes it a picture of a town
-_VISIBLE = 0.5  # of a ship must be on the chip
+_VISIBLE = 0.2  # of a ship must be on the chip, or it is not labelled
 
 
 def cut(scene: npt.NDArray[Any], edge: int) -> npt.NDArray[Any]:
