@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Final, cast
@@ -152,10 +153,14 @@ def open_listing(source: Path | str) -> FileListing:
 
 
 def _only_archive(spans: Mapping[str, Span]) -> Path | None:
-    data = [path for path in spans if Path(path).suffix.lower() not in _PAPERS]
-    if len(data) == 1 and Path(data[0]).suffix.lower() in _ARCHIVES:
+    data = list(islice((path for path in spans if _suffix(path) not in _PAPERS), 2))
+    if len(data) == 1 and _suffix(data[0]) in _ARCHIVES:
         return Path(spans[data[0]].file)
     return None
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122 — a name, a million times
 
 
 def _is_packed_tar(root: Path, head: bytes) -> bool:

@@ -91,6 +91,8 @@ class PartWriter:
                 self._turn.take()
             data = read_span(where, limit=_LARGEST_FILE)
             decoded = self._decoder.decode(file, data)
+            if decoded.array is not None:
+                data = b""  # the file's bytes and the packed ones need not be held at once
             return {**row, **_described(decoded), **_stored(decoded, data, part, pixels)}
         except UnreadableError as error:
             return {**row, "check": error.check, "message": error.message, "fix": error.fix}

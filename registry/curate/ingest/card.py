@@ -27,7 +27,7 @@ def spec_of(name: str, plan: Plan, options: SourceOptions, rasters: pa.Table) ->
         rasters: Rows of ``RASTERS`` of the plan's files, for names of bands.
 
     Raises:
-        InvalidInputError: The task is none that there is.
+        InvalidInputError: The task is none that there is, or declared bands fit no asset.
     """
     card = plan.card
     providers = [options.provider] if options.provider else _texts(card.get("providers"))
@@ -96,7 +96,11 @@ def _task(name: str | None) -> Task | None:
 
 
 def _assets(plan: Plan, options: SourceOptions, rasters: pa.Table) -> Mapping[str, AssetSpec]:
-    """Return what is the same in all files of each asset; the source's own word counts first."""
+    """Return what is the same in all files of each asset; the source's own word counts first.
+
+    Raises:
+        InvalidInputError: Declared bands fit no asset.
+    """
     places = pc.index_in(plan.assets["file"], value_set=rasters["file"].combine_chunks())
     said = pa.table({
         "asset": plan.assets["asset"],
@@ -109,6 +113,13 @@ def _assets(plan: Plan, options: SourceOptions, rasters: pa.Table) -> Mapping[st
         own = [kind for kind in kinds if kind["asset"] == asset and kind["said"] is not None]
         spec = _read(own, options.bands)
         found[asset] = _filled(plan.specs[asset], spec) if asset in plan.specs else spec
+    if options.bands and kinds and all(spec.bands != options.bands for spec in found.values()):
+        counts = {kind["asset"]: kind["bands"] for kind in kinds if kind["bands"] is not None}
+        shown = ", ".join(f"{asset} has {count}" for asset, count in sorted(counts.items()))
+        raise InvalidInputError(
+            f"{len(options.bands)} bands are declared, but {shown}, or its files name their own",
+            hint="give one name a band, or leave --bands out",
+        )
     return found
 
 
