@@ -180,9 +180,7 @@ def _chips(course: _Course, land: Landscape, ground: int, visit: int) -> Iterato
     yield from _cut_up(course, land, happening, scenes, grid, ground)
 
 
-def _moments(
-    course: _Course, place: Place, visit: int, rng: np.random.Generator
-) -> list[datetime]:
+def _moments(course: _Course, place: Place, visit: int, rng: np.random.Generator) -> list[datetime]:
     year = int(rng.integers(2018, 2025))
     days = _sunny_days(place.lon, place.lat, *course.task.season)
     count = course.task.steps
