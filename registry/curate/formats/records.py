@@ -38,7 +38,7 @@ _BOXES: Final = ("bbox", "bounding-box", "bounding_box", "bounds")
 _LABELS: Final = ("label", "labels", "class", "class_name", "category")
 _SPOKEN: Final = frozenset({
     *_TIMES, *_BOXES, *_LABELS, "geometry", "start_datetime", "end_datetime", "time_end", "group",
-    "id", "target", "collection", "properties", "type", "stac_version",
+    "id", "target", "collection", "licence", "license", "provider", "properties", "type", "stac_version",
 })  # fmt: skip
 
 
@@ -64,6 +64,12 @@ class Record:
     collection: str | None = None
     """The product that it is of."""
 
+    licence: str | None = None
+    """Of the sample, where it states its own."""
+
+    provider: str | None = None
+    """Who made it."""
+
     properties: Mapping[str, object] = field(default_factory=dict)
     """Other single values, by name."""
 
@@ -78,6 +84,8 @@ class Record:
             "group": self.group,
             "target": self.target,
             "collection": self.collection,
+            "licence": self.licence,
+            "provider": self.provider,
             "properties": dict(self.properties) or None,
         }
         return {name: value for name, value in said.items() if value is not None}
@@ -155,6 +163,8 @@ def parse_record(said: Mapping[str, object]) -> Record:
         target=_number(said.get("target")),
         # EOTDL writes the product as the type; GeoJSON means its own kinds by it.
         collection=_text(said.get("collection")) or (_text(kind) if kind != "Feature" else None),
+        licence=_text(said.get("licence")) or _text(said.get("license")),
+        provider=_text(said.get("provider")),
         properties={
             name: value
             for name, value in said.items()

@@ -144,3 +144,14 @@ def test_files_that_are_no_part_of_it_are_noted(listed):
     plan = planned(listed({"a.tif": b"", "ais/positions.csv": "MMSI\n1\n"}))
     assert plan.findings[0].check == "ignored-files"
     assert plan.findings[0].evidence["files"] == ["ais/positions.csv"]
+
+
+def test_a_sidecar_may_state_licence_provider_label_and_further_facts(listed):
+    said = {"licence": "CC0-1.0", "provider": "ESA", "label": "harbour", "group": "kattegat",
+            "sea_state": 3, "note": "calm", "nested": {"x": 1}}  # fmt: skip
+    plan = planned(listed({"s.tif": b"", "s.json": said}))
+    (row,) = plan.samples.to_pylist()
+    assert (row["licence"], row["provider"], row["label"]) == ("CC0-1.0", "ESA", ["harbour"])
+    assert (row["group"], row["properties"]) == ("kattegat", {"sea_state": 3, "note": "calm"})
+    assert plan.task == "classification"
+    assert plan.classes == ("harbour",)
