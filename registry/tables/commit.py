@@ -160,16 +160,16 @@ def _check_writable(before: Snapshot) -> None:
 
 def _publish(folder: Path, version: int, actions: Iterable[Mapping[str, Any]]) -> None:
     text = "".join(json.dumps(a, separators=(",", ":"), ensure_ascii=False) + "\n" for a in actions)
-    log = folder / LOG
+    entry = folder / LOG / f"{version:020d}.json"
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".entry-", delete=False) as file:
             file.write(text.encode())
-        Path(file.name).chmod(0o644)
+        scratch = Path(file.name)
         try:
-            # A link fails where a rename would replace: one of two writers wins.
-            os.link(file.name, log / f"{version:020d}.json")
+            scratch.chmod(0o644)
+            _put_if_absent(scratch, entry)
         finally:
-            Path(file.name).unlink()
+            scratch.unlink()
     except FileExistsError as error:
         raise ConflictError(
             f"table {folder.name!r} was changed by somebody else meanwhile",
@@ -180,6 +180,17 @@ def _publish(folder: Path, version: int, actions: Iterable[Mapping[str, Any]]) -
             f"the log of {folder.name!r} cannot be written: {error.strerror or error}",
             hint="free some space or make the folder writable, then run it again",
         ) from error
+
+
+def _put_if_absent(source: Path, target: Path) -> None:
+    """Make ``target`` whole at once; of two writers one wins, where a rename would replace."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: not whole at once, but still only one
+        with target.open("xb") as out:
+            out.write(source.read_bytes())
 
 
 def retract_entry(after: Snapshot) -> None:

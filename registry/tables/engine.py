@@ -1,7 +1,12 @@
-"""A DuckDB of one's own: in memory, locked against files, network and settings."""
+"""A DuckDB of one's own, in memory; locked where a user's words run in it."""
 
+import os
+import shutil
+import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["connection"]
 
-_MEMORY = "1GB"
+_MEMORY = "512MB"
 
 
 @contextmanager
@@ -17,15 +22,19 @@ def connection(*, locked: bool = True) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open a private DuckDB that sees only what is registered with it.
 
     Args:
-        locked: Refuse files, network and settings. What is larger than its memory is spilled to
-            a temporary folder only where it is not locked.
+        locked: Refuse files, network and settings.
 
     Yields:
         The connection; closed afterwards.
     """
     import duckdb
 
-    settings: dict[str, str | bool | int | float | list[str]] = {"memory_limit": _MEMORY}
+    # What does not fit goes to a folder of its own, not beside the user's files.
+    spill = str(Path(tempfile.gettempdir()) / f"eolab-spill-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": _MEMORY,
+        "temp_directory": spill,
+    }
     if locked:
         settings |= {
             "enable_external_access": False,
@@ -37,7 +46,7 @@ def connection(*, locked: bool = True) -> Iterator["duckdb.DuckDBPyConnection"]:
         }
     opened = duckdb.connect(":memory:", config=settings)
     try:
-        opened.execute("set timezone = 'UTC'") if not locked else None
         yield opened
     finally:
         opened.close()
+        shutil.rmtree(spill, ignore_errors=True)
