@@ -1,6 +1,7 @@
 """A version becomes a folder: all of it appears at once, or nothing does."""
 
 import csv
+import math
 import shutil
 import tempfile
 from collections import defaultdict
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["checkout"]
 
 _LAYOUTS: Final = ("files", "coco")
-_BATCH: Final = 32
+_BATCH_ROWS: Final = 64
+_BATCH_BYTES: Final = 64 << 20
 _CARD: Final = "README.md"
 _INSTANCES: Final = "annotations/instances.json"
 _PLANES: Final = 3
@@ -154,7 +156,7 @@ class _Desk:
             return
         index = ChipIndex.open(self.version.root)
         with ThreadPoolExecutor() as threads:
-            for rows in _batched(wanted, _BATCH):
+            for rows in _batched(wanted):
                 chips = index.read(row["pixels"] for row in rows)
                 names = [self._place(row) for row in rows]
                 for paths, lost in threads.map(self._write, rows, chips, names):
@@ -322,8 +324,18 @@ def _by_sample(assets: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str
     return found
 
 
-def _batched(rows: Sequence[dict[str, Any]], size: int) -> Iterator[Sequence[dict[str, Any]]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))
+def _batched(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield rows in order, few enough at a time that their arrays fit in memory."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        size += math.prod(row["shape"] or ()) * np.dtype(row["dtype"] or "uint8").itemsize
+        batch.append(row)
+        if len(batch) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _stem(path: str) -> str:

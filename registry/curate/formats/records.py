@@ -38,7 +38,8 @@ _BOXES: Final = ("bbox", "bounding-box", "bounding_box", "bounds")
 _LABELS: Final = ("label", "labels", "class", "class_name", "category")
 _SPOKEN: Final = frozenset({
     *_TIMES, *_BOXES, *_LABELS, "geometry", "start_datetime", "end_datetime", "time_end", "group",
-    "id", "target", "collection", "licence", "license", "provider", "properties", "type", "stac_version",
+    "id", "target", "collection", "licence", "license", "provider", "properties", "type",
+    "stac_version",
 })  # fmt: skip
 
 
