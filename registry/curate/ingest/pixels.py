@@ -52,7 +52,10 @@ def stream_pixels(wanted: pa.Table, parts: Path) -> Iterator[pa.RecordBatch]:
                 .cast(schema.field(name).type)
                 for name in ("sha256", "codec")
             ]
-            yield pa.RecordBatch.from_arrays([*columns, data], schema=schema)
+            batch = pa.RecordBatch.from_arrays([*columns, data], schema=schema)
+            del buffer, columns, data  # whoever takes the batch decides how long it lives
+            yield batch
+            del batch
 
 
 def _windows(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
