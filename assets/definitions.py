@@ -25,7 +25,9 @@ def everything() -> list[dg.AssetsDefinition]:
 def defs() -> dg.Definitions:
     """Return every asset, check, sensor, job and resource of this code location."""
     dataset = dg.define_asset_job(
-        "dataset", selection="*", description="From a source to a published version."
+        "dataset",
+        selection=dg.AssetSelection.all(),
+        description="From a source to a published version.",
     )
     return dg.Definitions(
         assets=everything(),

@@ -12,8 +12,8 @@ from assets.home import at_home
 __all__ = ["main"]
 
 _SIMULATED = {
-    "demo-burn-scars": "segmentation",
-    "demo-land-cover": "classification",
+    "demo-burn-scars": "burn-scars",
+    "demo-land-use": "classification",
     "demo-ships": "detection",
 }
 _UNSTATED = "demo on a local folder: nobody stated a licence, so this version must not be shared"

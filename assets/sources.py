@@ -17,7 +17,7 @@ class SourceConfig(dg.Config):
     """A folder, archive or STAC file; empty means simulated scenes."""
 
     task: str = "segmentation"
-    """What is simulated: classification, segmentation or detection."""
+    """What is simulated: a task of the simulator, such as burn-scars or detection."""
 
     samples: int = 96
     """How many samples are simulated."""

@@ -135,12 +135,19 @@ def _checkout_text(folder: Path, report: "CheckoutReport") -> str:
 
 def simulate(
     task: Annotated[
-        str, typer.Argument(help="classification, segmentation or detection.", show_default=False)
+        str,
+        typer.Argument(
+            help="classification, segmentation, burn-scars, floods, detection, regression, "
+            "time-series.",
+            show_default=False,
+        ),
     ],
     folder: Annotated[Path, typer.Argument(help="New folder.", show_default=False)],
     samples: Annotated[int, typer.Option(help="How many.")] = 48,
     seed: Annotated[int, typer.Option(help="One seed, one set of scenes, byte for byte.")] = 1,
-    sensor: Annotated[str, typer.Option(help="hls or sentinel-2.")] = "hls",
+    sensor: Annotated[
+        str | None, typer.Option(help="hls or sentinel-2; by default what fits the task.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a folder of scenes with known truth, as a source to ingest."""
