@@ -31,11 +31,10 @@ def connection(*, locked: bool = True) -> Iterator["duckdb.DuckDBPyConnection"]:
 
     # What does not fit goes to a folder of its own, not beside the user's files.
     spill = str(Path(tempfile.gettempdir()) / f"eolab-spill-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": _MEMORY,
-        "temp_directory": spill,
-    }
-    if locked:
+    settings: dict[str, str | bool | int | float | list[str]] = {"memory_limit": _MEMORY}
+    if not locked:
+        settings |= {"temp_directory": spill}
+    else:  # DuckDB spills nothing where files are forbidden
         settings |= {
             "enable_external_access": False,
             "autoinstall_known_extensions": False,
