@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from os import walk
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, cast
+from urllib.parse import unquote
 
 import orjson
 
@@ -205,17 +206,18 @@ def _linked(top: dict[str, Any], path: Path, refuse: Refuse, limits: Limits) -> 
         catalog, folder = waiting.pop()
         below = []
         for href in _links(catalog):
-            file = root / folder / href
-            if "://" in href or PurePosixPath(href).is_absolute() or not _inside(file, root):
-                refuse(path.name, f"the link {href[:200]!r} leaves the catalog's folder")
+            try:
+                file = _target(href, folder, root)
+            except (ValueError, OSError) as error:
+                refuse(path.name, f"the link {href[:200]!r} {error}")
                 continue
-            if file.resolve() in seen:
+            if file in seen:
                 continue
-            seen.add(file.resolve())
-            if len(seen) > limits.files or not file.is_file():
-                refuse(path.name, f"the link {href[:200]!r} leads to no file")
-                continue
-            found = _whole(file.resolve(), root.resolve(), refuse, limits)
+            seen.add(file)
+            if len(seen) > limits.files:
+                refuse(path.name, f"more than {limits.files:,} files are linked")
+                return
+            found = _whole(file, root.resolve(), refuse, limits)
             if found is not None and found.kind == "Feature":
                 yield found.text, found.origin
             elif found is not None and found.kind in {"Catalog", "Collection"}:
@@ -229,9 +231,16 @@ def _links(catalog: dict[str, Any]) -> Iterator[str]:
     for link in links if isinstance(links, list) else []:
         if isinstance(link, dict) and link.get("rel") in {"item", "child"}:
             href = link.get("href")
-            if isinstance(href, str) and "\0" not in href:
+            if isinstance(href, str) and "\0" not in unquote(href):
                 yield href
 
 
-def _inside(file: Path, root: Path) -> bool:
-    return file.resolve().is_relative_to(root.resolve())
+def _target(href: str, folder: PurePosixPath, root: Path) -> Path:
+    # as it is written, else with its escapes undone
+    for said in (href, unquote(href)):
+        file = (root / folder / said).resolve()
+        if "://" in said or not file.is_relative_to(root.resolve()):
+            raise ValueError("leaves the catalog's folder")
+        if file.is_file():
+            return file
+    raise ValueError("leads to no file")

@@ -273,19 +273,20 @@ def test_a_catalog_is_followed_to_its_items_and_not_out_of_its_folder(tmp_path, 
 
     catalog = {"type": "Catalog", "stac_version": "1.1.0", "id": "c", "description": "d"}
     children = links("child", "one/collection.json", "two.json", "catalog.json")
-    out = links("item", "../secret.json", "/etc/passwd", "https://example.org/item.json")
+    out = links("item", "../secret.json", "%2e%2e/secret.json", "/etc/passwd", "https://a.b/c.json")
     put("catalog.json", **catalog, links=[*children, *out])
     put("one/collection.json", **catalog, links=links("item", "b.json", "./a.json"))
-    put("two.json", **catalog, links=links("item", "one/b.json", "missing.json"))
+    put("two.json", **catalog, links=links("item", "one/b.json", "missing.json", "c%20d.json"))
     put("one/a.json", **make_item("a"))
     put("one/b.json", **make_item("b"))
+    put("c d.json", **make_item("c"))
     (tmp_path / "secret.json").write_text(json.dumps(make_item("secret")), encoding="utf-8")
 
     ids, told = refused(tmp_path / "top" / "catalog.json")
 
-    assert ids == ["b", "a"]
+    assert ids == ["b", "a", "c"]
     problems = " ".join(problem for _, problem in told)
-    assert problems.count("leaves the catalog's folder") == 3
+    assert problems.count("leaves the catalog's folder") == 4
     assert "'missing.json' leads to no file" in problems
 
 
