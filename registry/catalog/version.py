@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from registry.catalog.ref import Ref
 from registry.catalog.spec import Spec
-from registry.errors import InvalidInputError, NotFoundError
+from registry.errors import CorruptError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,9 +41,18 @@ class Tombstone:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Tombstone":
-        """Return what :meth:`to_json` wrote."""
-        said = json.loads(data)
-        return cls(reason=str(said["reason"]), by=str(said["by"]), at=str(said["at"]))
+        """Return what :meth:`to_json` wrote.
+
+        Raises:
+            CorruptError: Something else wrote it.
+        """
+        try:
+            said = json.loads(data)
+            return cls(reason=str(said["reason"]), by=str(said["by"]), at=str(said["at"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptError(
+                "a tombstone cannot be read", hint="undo the last change of branch 'tombstones'"
+            ) from error
 
     def to_json(self) -> bytes:
         """Return it as a JSON document."""

@@ -3,6 +3,7 @@ import pytest
 from registry.catalog import Spec
 from registry.errors import (
     ConflictError,
+    CorruptError,
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
@@ -184,6 +185,17 @@ def test_only_versions_are_withdrawn_and_only_with_a_reason(ships, write, ref, r
 
     with pytest.raises(InvalidInputError):
         ships.withdraw(ref, reason)
+
+
+def test_a_tombstone_that_cannot_be_read_is_damage(ships, write):
+    publish(ships, write)
+    ships.withdraw("ships@v1", "x")
+    repository = ships.lake.repository("ships")
+    with repository.transaction("tombstones", message="spoil") as transaction:
+        transaction.put("v1.json", b"[]")
+
+    with pytest.raises(CorruptError, match="tombstone"):
+        ships.resolve("ships@v1")
 
 
 @pytest.mark.parametrize("name", ["main", "draft", "v1", "derived/v1", "deadbeef", "../x", "a b"])
