@@ -10,7 +10,7 @@ References:
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -186,6 +186,7 @@ def read_pixels(data: bytes, layout: Layout) -> npt.NDArray[np.generic] | None:
     Returns:
         Array of shape ``(band, y, x)``, native byte order, C order.
     """
+    layout = _as_one_strip(layout)
     rows, columns = layout.block
     planes = layout.count if layout.planar else 1
     samples = 1 if layout.planar else layout.count
@@ -207,6 +208,25 @@ def read_pixels(data: bytes, layout: Layout) -> npt.NDArray[np.generic] | None:
     if layout.planar:
         return out[..., 0]
     return np.ascontiguousarray(out[0].transpose(2, 0, 1))
+
+
+def _as_one_strip(layout: Layout) -> Layout:
+    """Take plain strips that follow each other as one, which is how most writers lay them.
+
+    Returns:
+        The same pixels in fewer blocks, or the layout as it was.
+    """
+    if layout.tiled or layout.deflated or layout.planar or len(layout.offsets) < 2:  # noqa: PLR2004 — strips
+        return layout
+    ends = [offset + size for offset, size in zip(layout.offsets, layout.sizes, strict=True)]
+    if tuple(ends[:-1]) != layout.offsets[1:]:
+        return layout
+    return replace(
+        layout,
+        block=(layout.height, layout.width),
+        offsets=layout.offsets[:1],
+        sizes=(sum(layout.sizes),),
+    )
 
 
 def _block(

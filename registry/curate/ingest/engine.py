@@ -100,7 +100,8 @@ class IngestResult:
             for row in kinds.sort_by([("check_count", "descending")]).to_pylist():
                 first = findings.filter(pc.equal(findings["check"], row["check"]))["message"][0]
                 count = row["check_count"]
-                lines.append(f"  {name}: {count:,} {row['check']}, such as {first}")
+                times = f"{count:,} times {row['check']}, first" if count > 1 else row["check"]
+                lines.append(f"  {name}: {times}: {first}")
         return "\n".join(lines)
 
 
@@ -259,7 +260,9 @@ def _refuse(failures: list[SourceFinding], *, all_of_them: bool = False) -> None
     what = "nothing of the source can be taken" if all_of_them else "nothing was taken"
     hint = "mend them" if all_of_them else "mend them, or leave them out with --on-error skip"
     raise IngestFailedError(
-        f"{what}: {len(failures):,} problems: {shown}{more}",
+        f"{what}: {shown}{more}"
+        if len(failures) == 1
+        else f"{what}: {len(failures):,} problems: {shown}{more}",
         hint=hint,
         failures=findings_table(failures),
     )
