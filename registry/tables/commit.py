@@ -39,6 +39,9 @@ class Change:
     arrow: pa.Schema | None = None
     """The table's columns from now on, if they change."""
 
+    data: bool = True
+    """Whether rows change for a reader; False where they only lie elsewhere."""
+
 
 def create_log(folder: Path, schema: TableSchema) -> None:
     """Write the first entry of a new table's log.
@@ -68,9 +71,12 @@ def append_entry(before: Snapshot, change: Change) -> None:
     if change.arrow is not None and not change.arrow.equals(before.arrow, check_metadata=True):
         stated = {**before.metadata, "schemaString": delta_schema(change.arrow)}
         actions.append({"metaData": stated})
-    actions += [{"remove": _remove(one)} for one in change.removed]
+    actions += [{"remove": _remove(one) | {"dataChange": change.data}} for one in change.removed]
     first = 1 + max((int(one.order[:10]) for one in before.files if _placed(one)), default=-1)
-    actions += [{"add": _add(one, first + i)} for i, one in enumerate(change.added)]
+    actions += [
+        {"add": _add(one, first + i) | {"dataChange": change.data}}
+        for i, one in enumerate(change.added)
+    ]
     if actions:
         _publish(before.folder, before.version + 1, actions)
 
@@ -183,7 +189,11 @@ def _publish(folder: Path, version: int, actions: Iterable[Mapping[str, Any]]) -
 
 
 def _put_if_absent(source: Path, target: Path) -> None:
-    """Make ``target`` whole at once; of two writers one wins, where a rename would replace."""
+    """Make ``target`` whole at once; of two writers one wins, where a rename would replace.
+
+    Raises:
+        FileExistsError: The other won.
+    """
     try:
         os.link(source, target)
     except FileExistsError:

@@ -55,6 +55,7 @@ def rewrite(
     inserted: pa.Table | None = None,
     replayed: Sequence[DataFile] = (),
     dropped: Sequence[DataFile] = (),
+    data: bool = True,
 ) -> Rewritten:
     """Apply changes to a table as one log entry.
 
@@ -67,6 +68,7 @@ def rewrite(
         inserted: Rows that come new.
         replayed: Files to add as they are; on disk already.
         dropped: Files that go whole.
+        data: Whether rows change for a reader.
 
     Returns:
         What was written.
@@ -90,6 +92,7 @@ def rewrite(
             added=[one for one in added if one.path not in same],
             removed=[one for one in removed if one.path not in same],
             arrow=schema.arrow,
+            data=data,
         )
         append_entry(before, change)
     except BaseException:

@@ -13,8 +13,10 @@ import shapely
 from deltalake import DeltaTable
 
 from registry import tables
-from registry.errors import ConflictError, InvalidInputError
+from registry.errors import ConflictError, InvalidInputError, RejectedError
 from registry.tables import edit, keys, merge, references
+from registry.tables.commit import Change, append_entry
+from registry.tables.compact import compact
 from registry.tables.diff import diff
 from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
 from registry.tables.log import snapshot
@@ -397,3 +399,43 @@ def test_one_object_that_both_sides_drew_is_told(sides):
     (row,) = references.probable_duplicates(*sides).to_pylist()
     assert (row["ours"], row["theirs"]) == ("ship1", "ship2")
     assert row["iou"] == pytest.approx(90 / 110)
+
+
+def test_compacting_drops_what_nothing_points_to_and_nothing_else(sides, chips):
+    ours = sides[1]
+    tables.append(ours, PIXELS, pixel_rows(some_chips(1, 2)))
+    edit.delete(ours, "assets", where="sample = 'Forest_2'")
+    done = compact(ours)
+    assert done.rows == 3
+    assert done.size > 0
+    assert compact(ours).rows == 0
+    assert references.check_pointers(ours).num_rows == 0
+    assert chips[2].sha256 not in tables.ChipIndex.open(ours)
+    np.testing.assert_array_equal(
+        tables.load(ours, "Forest_4", "s2"), np.full((2, 4, 4), 4, np.uint16)
+    )
+    assert tables.count(sides[0], "pixels") == 6
+
+
+def test_what_a_compaction_dropped_is_brought_back_by_the_merge_that_needs_it(sides, chips):
+    edit.delete(sides[1], "assets", where="sample = 'Forest_2'")
+    compact(sides[1])
+    point = f"unhex('{chips[2].sha256.hex()}')"
+    edit.update(sides[2], "assets", set={"pixels": point}, where="sample = 'Forest_3'")
+    merged(sides, "assets")
+    merged(sides, "pixels")
+    assert references.check_pointers(sides[1]).num_rows == 0
+
+
+def test_compacting_with_a_broken_pointer_is_refused(sides):
+    tables.overwrite(sides[1], PIXELS, tables.read(sides[1], "pixels").slice(1))
+    with pytest.raises(RejectedError, match="1 assets"):
+        compact(sides[1])
+
+
+def test_of_two_writers_of_one_log_entry_one_wins(sides):
+    before = snapshot(sides[1], "samples")
+    schema = tables.schema_of(sides[1], "samples")
+    tables.append(sides[1], schema, pa.table({"id": ["new"]}))
+    with pytest.raises(ConflictError, match="somebody else"):
+        append_entry(before, Change(removed=before.files))
