@@ -239,12 +239,20 @@ class Transaction(Protocol):
         """Stage a file's bytes at ``path``; with ``move`` the file may be taken over."""
         ...
 
+    def put_files(self, files: Mapping[str, Path], *, move: bool = False) -> list[Entry]:
+        """Stage many files by path, several at once; the entries come in the given order."""
+        ...
+
     def link(self, entry: Entry, *, path: str | None = None) -> None:
         """Stage an object that the repository already holds, without reading it."""
         ...
 
     def remove(self, path: str) -> None:
-        """Stage the removal of one object, or of every object below ``path``."""
+        """Stage the removal of one object, or of every object below ``path``.
+
+        Raises:
+            NotFoundError: There is nothing at or below ``path``.
+        """
         ...
 
 
@@ -446,7 +454,9 @@ class Repository(Protocol):
             message: Why.
             author: As in :meth:`transaction`.
             metadata: As in :meth:`transaction`.
-            resolve: ``"ours"``, ``"theirs"`` or ``"base"`` for single conflicting paths.
+            resolve: ``"ours"``, ``"theirs"`` or ``"base"`` by conflicting path, or by a folder
+                above some. A Delta table that both sides wrote is one conflict over all its files
+                and is resolved as a whole.
             side: The same for every other conflicting path.
 
         Returns:

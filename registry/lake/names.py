@@ -34,13 +34,20 @@ LONGEST_COMPONENT = 255
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 _REF_COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _METADATA_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
-_AUTHOR = re.compile(r"(?P<name>[^<>\x00-\x1f\x7f]*[^<>\x00-\x1f\x7f ]) <(?P<address>[^<>\s\x00]*)>")
-_HFS_IGNORES = dict.fromkeys(
-    [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
+_AUTHOR = re.compile(
+    r"(?P<name>[^<>\x00-\x1f\x7f]*[^<>\x00-\x1f\x7f ]) <(?P<address>[^<>\s\x00]*)>"
 )
+_HFS_IGNORES = dict.fromkeys([
+    *range(0x200C, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x206A, 0x2070),
+    0xFEFF,
+])
 _GIT_FOLDER = re.compile(r"(\.git|git~1)[ .]*(:.*)?")
 _GIT_MODULES = re.compile(r"(\.gitmodules|gitmod~[1-4]|gi7eba~[1-9])[ .]*(:.*)?")
-_SAFE_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.=-]{0,99}){0,7}")
+_SAFE_KEY = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.=-]{0,99}){0,7}"
+)
 
 
 def check_key(key: str) -> str:
@@ -78,7 +85,8 @@ def _check_whole(key: str) -> None:
         raise InvalidInputError(f"the key {key!r} is not UTF-8", hint="rename the file") from error
     if len(key) > LONGEST_KEY:
         raise InvalidInputError(
-            f"the key '{key[:40]}…' has {len(key):,} characters", hint=f"use at most {LONGEST_KEY:,}"
+            f"the key '{key[:40]}…' has {len(key):,} characters",
+            hint=f"use at most {LONGEST_KEY:,}",
         )
     if len(encoded) > LONGEST_KEY_BYTES:
         raise InvalidInputError(
@@ -107,8 +115,9 @@ def _check_component(key: str, component: str) -> None:
             f"the key {key!r} has '{component}' in it", hint="name the object without '.' and '..'"
         )
     if len(component.encode()) > LONGEST_COMPONENT:
+        length = len(component.encode())
         raise InvalidInputError(
-            f"the key '{key[:40]}…' has a part of {len(component.encode())} bytes, '{component[:20]}…'",
+            f"the key '{key[:40]}…' has a part of {length} bytes, '{component[:20]}…'",
             hint=f"file systems hold at most {LONGEST_COMPONENT} bytes between two slashes",
         )
     folded = component.translate(_HFS_IGNORES).lower()
@@ -185,7 +194,7 @@ def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
                 f"{key!r} is no key for a commit's metadata",
                 hint="use letters, digits, '-', '.', '_' and '/'",
             )
-        if not isinstance(value, str) or not value.isprintable():
+        if not value.isprintable():
             raise InvalidInputError(
                 f"metadata '{key}' is not one printable line: {value!r}",
                 hint="keep longer things in a file of the dataset",

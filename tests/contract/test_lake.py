@@ -100,7 +100,7 @@ def test_an_entry_says_hash_and_size(repo, put):
 
 
 def test_entries_come_sorted_and_by_prefix(repo, put):
-    put({name: b"x" for name in ["b/c", "b.c", "b/a", "a", "b0", "bb/x", "ü"]})
+    put(dict.fromkeys(["b/c", "b.c", "b/a", "a", "b0", "bb/x", "ü"], b"x"))
     paths = [entry.path for entry in repo.entries("main")]
     assert paths == sorted(paths, key=str.encode)
     assert [entry.path for entry in repo.entries("main", "b")] == ["b/a", "b/c"]
@@ -321,7 +321,7 @@ def test_transactions_on_one_path_conflict(repo, put, content, outer, inner):
 
     with pytest.raises(ConflictError):
         both()
-    assert [commit.message for commit in repo.log("main")][0] == "change"
+    assert next(commit.message for commit in repo.log("main")) == "change"
 
 
 def test_the_same_change_twice_is_no_conflict(repo, put, content):
@@ -497,9 +497,10 @@ def test_the_reflog_tells_every_movement_newest_first(repo, put):
 
 # --------------------------------------------------------------------------- history
 def test_history_does_not_change_when_the_branch_moves_on(repo, put, content):
-    seen = []
-    for number in range(5):
-        seen.append((put({"a": str(number).encode(), f"f{number}": b"x"}), content("main")))
+    seen = [
+        (put({"a": str(number).encode(), f"f{number}": b"x"}), content("main"))
+        for number in range(5)
+    ]
     for commit, before in seen:
         assert content(commit) == before
 

@@ -81,7 +81,7 @@ def test_a_kill_before_each_step_of_a_commit_leaves_the_old_state(repo, monkeypa
     assert list(repo.fsck()) == []
     with repo.transaction("main", message="next") as transaction:
         transaction.put("b", b"3")
-    assert [update.after for update in repo.reflog("branch/main")][0] == repo.resolve("main")
+    assert next(update.after for update in repo.reflog("branch/main")) == repo.resolve("main")
     assert list(repo._layout.sessions.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """Many writers at once: nothing is lost, doubled or failed."""
 
+import itertools
 import os
 import threading
 from datetime import timedelta
@@ -44,7 +45,7 @@ def check_history(repo, branch, expected):
     """Each commit follows one that it names, and all are there once."""
     commits = list(repo.log(branch))
     assert len(commits) == expected
-    for newer, older in zip(commits, commits[1:], strict=False):
+    for newer, older in itertools.pairwise(commits):
         assert newer.parents == (older.id,)
 
 

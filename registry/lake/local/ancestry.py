@@ -39,12 +39,12 @@ class _Paint:
         return self._load(oid).commit.at.timestamp()
 
     def flow(self) -> Iterator[str]:
-        """Yield commits, newest first; after each, its marks flow to its parents."""
+        """Yield commits, newest first, when their marks have flowed to their parents."""
         while self._queue:
             _, oid = heapq.heappop(self._queue)
-            yield oid
             for parent in self._load(oid).commit.parents:
                 self.add(parent, self.marks[oid])
+            yield oid
 
     def ends(self, open_marks: Callable[[int], bool], oldest: float) -> bool:
         """Say whether nothing that waits can change the answer any more.
@@ -52,6 +52,9 @@ class _Paint:
         Args:
             open_marks: Whether a waiting commit's marks leave it open.
             oldest: Second of the oldest commit in the answer so far.
+
+        Returns:
+            True if the answer stands.
         """
         if self._queue and -self._queue[0][0] >= oldest:
             return False

@@ -58,7 +58,7 @@ def translated(doing: str) -> Iterator[None]:
         ForbiddenError: The folder may not be written or read.
         CorruptError: The disk reports damage.
         InvalidInputError: A name is too long for the file system.
-    """
+    """  # noqa: DOC501 — the function that translates knows them
     try:
         yield
     except RegistryError:
@@ -158,6 +158,9 @@ def share(source: Path, target: Path) -> bool:
 
     Returns:
         Whether the two names are one file.
+
+    Raises:
+        OSError: Neither works.
     """
     if not is_network(str(target.parent)):
         try:

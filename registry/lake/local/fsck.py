@@ -123,7 +123,11 @@ def _tail(index: Path) -> bytes:
 
 # -------------------------------------------------------------------------- history
 def _history(git: Git, needed: dict[Pointer, str], progress: Progress) -> Iterator[Damage]:
-    """Walk all commits and trees; fill in which objects are needed, and where."""
+    """Walk all commits and trees; fill in which objects are needed, and where.
+
+    Yields:
+        What cannot be read.
+    """
     progress.stage("checking the history", total=None, unit="commits")
     seen: set[str | bytes] = set()
     for ref in _names(git.layout):
@@ -190,7 +194,9 @@ def _objects(layout: Layout, needed: dict[Pointer, str], progress: Progress) -> 
         file_or_none = files.get(pointer.sha256)
         if file_or_none is None:
             yield Damage(
-                what=f"object {pointer.sha256}", problem=f"it is missing; {path} needs it", fix=RESTORE
+                what=f"object {pointer.sha256}",
+                problem=f"it is missing; {path} needs it",
+                fix=RESTORE,
             )
         elif file_or_none.stat().st_size != pointer.size:
             yield Damage(

@@ -28,6 +28,9 @@ def collect(git: Git, *, grace: timedelta, dry_run: bool, keep: Iterable[str]) -
         dry_run: Only count.
         keep: Further commits that are roots.
 
+    Returns:
+        What was removed, or would be.
+
     Raises:
         InvalidInputError: ``grace`` is negative.
     """

@@ -23,8 +23,8 @@ __all__ = ["Batch", "Git"]
 FEW = 24
 """Up to this many objects of one commit are written as files of their own."""
 
-LOOSE_SAMPLE = 6
-"""Loose objects whose id begins with one given byte; this many mean some 1,500 in all."""
+LOOSE_SAMPLE = 8
+"""Loose objects whose id begins with one given byte; this many mean some 2,000 in all."""
 
 MANY_PACKS = 24
 """More packs than this are made one."""
@@ -85,7 +85,7 @@ class Git:
 
         Raises:
             CorruptError: It is missing or damaged.
-        """
+        """  # noqa: DOC501 — made by the function below
         name = oid if isinstance(oid, str) else oid.hex()
         try:
             stored = (self.layout.git_objects / name[:2] / name[2:]).read_bytes()
@@ -121,7 +121,11 @@ class Git:
             return False
 
     def commit(self, oid: str) -> RawCommit:
-        """Return a commit by its full id."""
+        """Return a commit by its full id.
+
+        Raises:
+            CorruptError: It is missing, or no commit.
+        """
         known = self._commits.get(oid)
         if known is None:
             kind, data = self.read(oid)
@@ -181,7 +185,7 @@ class Git:
             yield
 
     def walk(self, head: str) -> Iterator[RawCommit]:
-        """Yield a commit and all behind it, children before parents."""
+        """Return a commit and all behind it, children before parents."""
         return commits.walk(self.commit, head)
 
     def catch_up(self) -> None:
@@ -199,9 +203,16 @@ class Git:
             self._swept = last
 
     def tidy(self) -> None:
-        """Pack loose objects, or packs, when they have become many; else do next to nothing."""
-        if not any(self._untidy()):
-            return
+        """Pack loose objects, or packs, when they have become many; else do next to nothing.
+
+        It comes after a commit that stands already, so a failure here is nobody's: what is not
+        packed now is packed later.
+        """
+        if any(self._untidy()):
+            with suppress(OSError, pygit2.GitError, CorruptError):
+                self._tidy()
+
+    def _tidy(self) -> None:
         with locks.try_exclusive(self.layout.packing) as had, self.adding():
             many_loose, many_packs = self._untidy()
             if not had or not (many_loose or many_packs):
@@ -219,8 +230,8 @@ class Git:
         objects = self.layout.git_objects
         loose = 0
         with suppress(FileNotFoundError):
-            loose = len(os.listdir(objects / "17"))
-        packed = sum(name.endswith(".idx") for name in os.listdir(objects / "pack"))
+            loose = sum(1 for _ in (objects / "17").iterdir())
+        packed = sum(1 for _ in (objects / "pack").glob("*.idx"))
         return loose >= LOOSE_SAMPLE, packed > MANY_PACKS
 
     def repack(
@@ -237,6 +248,8 @@ class Git:
         """
         loose = list(loose)
         files = [*(file for _, file in loose), *old]
+        if not files:
+            return
         youngest = max(file.stat().st_mtime for file in files)
         self._reopen()
         builder = pygit2.PackBuilder(self.repository)
@@ -311,7 +324,11 @@ class Batch:
         self._objects: dict[bytes, tuple[str, bytes]] = {}
 
     def add(self, kind: str, data: bytes) -> bytes:
-        """Take an object; return its id."""
+        """Take an object; return its id.
+
+        Returns:
+            Its id, 20 bytes.
+        """
         oid = packs.git_id(kind, data)
         self._objects[oid] = (kind, data)
         return oid

@@ -57,7 +57,13 @@ def _could_be_a_name(ref: str) -> bool:
 def annotated_tag(name: str, target: str, message: str, author: str) -> bytes:
     """Return the Git object of a tag that says why it was made."""
     lines = [f"object {target}", "type commit", f"tag {name}"]
-    return "\n".join([*lines, f"tagger {author} {int(time.time())} +0000", "", message, ""]).encode()
+    return "\n".join([
+        *lines,
+        f"tagger {author} {int(time.time())} +0000",
+        "",
+        message,
+        "",
+    ]).encode()
 
 
 def log(git: Git, head: str, path: str | None) -> Iterator[Commit]:
@@ -99,6 +105,9 @@ def movements(git: Git, ref: str | None) -> Iterator[RefUpdate]:
 
 def undo(git: Git, branch: str) -> RefUpdate:
     """Take back the last movement of a branch.
+
+    Returns:
+        The movement that took the last one back.
 
     Raises:
         NotFoundError: It never moved, or where it was is swept already.

@@ -1,7 +1,6 @@
 """The embedded lake: a folder with one bare Git repository for each dataset."""
 
 import json
-import os
 import shutil
 import uuid
 from pathlib import Path
@@ -35,6 +34,9 @@ _CONFIG = {
 def initialise(folder: Path) -> "LocalLake":
     """Make a folder a lake, or return the lake that it is.
 
+    Returns:
+        The lake.
+
     Raises:
         InvalidInputError: The folder holds something else.
     """
@@ -59,6 +61,9 @@ def _holds_something_else(folder: Path) -> bool:
 def open_lake(folder: Path) -> "LocalLake":
     """Open the lake that a folder is.
 
+    Returns:
+        The lake.
+
     Raises:
         NotFoundError: It is none.
         InvalidInputError: It was made by a newer version.
@@ -67,7 +72,9 @@ def open_lake(folder: Path) -> "LocalLake":
         try:
             mark = json.loads((folder / MARK).read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-            raise NotFoundError(f"there is no lake at {folder}", hint="make one: eolab init") from error
+            raise NotFoundError(
+                f"there is no lake at {folder}", hint="make one: eolab init"
+            ) from error
     if not isinstance(mark, dict) or mark.get("format") != FORMAT["format"]:
         raise NotFoundError(f"there is no lake at {folder}", hint="make one: eolab init")
     if mark.get("version") != FORMAT["version"]:
@@ -90,7 +97,14 @@ class LocalLake:
         return f"LocalLake({self.address!r})"
 
     def create(self, name: str) -> LocalRepository:
-        """Make a repository with an empty first commit on ``main``; ConflictError if it exists."""
+        """Make a repository with an empty first commit on ``main``; ConflictError if it exists.
+
+        Returns:
+            The repository.
+
+        Raises:
+            ConflictError: There is one of that name.
+        """  # noqa: DOC501 — what else the disk says is translated
         home = self.folder / "repositories" / check_repository(name)
         if home.exists():
             raise _exists(name)
@@ -108,7 +122,11 @@ class LocalLake:
         return LocalRepository(home)
 
     def repository(self, name: str) -> LocalRepository:
-        """Return a repository; NotFoundError if there is none of that name."""
+        """Return a repository; NotFoundError if there is none of that name.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
         home = self.folder / "repositories" / check_repository(name)
         if not home.is_dir():
             raise NotFoundError(f"there is no dataset '{name}'", hint="list them: eolab list")
@@ -117,7 +135,7 @@ class LocalLake:
     def repositories(self) -> list[str]:
         """Return the names of the repositories, sorted."""
         with translated("list the lake"):
-            return sorted(os.listdir(self.folder / "repositories"))
+            return sorted(home.name for home in (self.folder / "repositories").iterdir())
 
     def delete(self, name: str) -> None:
         """Remove a repository with its history."""
@@ -129,7 +147,9 @@ class LocalLake:
 
 
 def _exists(name: str) -> ConflictError:
-    return ConflictError(f"there is a dataset '{name}' already", hint="choose another name, or use it")
+    return ConflictError(
+        f"there is a dataset '{name}' already", hint="choose another name, or use it"
+    )
 
 
 def _make_repository(root: Path) -> None:

@@ -33,7 +33,11 @@ def shared(file: Path) -> Iterator[None]:
 
 @contextmanager
 def try_exclusive(file: Path) -> Iterator[bool]:
-    """Hold a lock alone if nobody has it; yield whether it was had."""
+    """Hold a lock alone if nobody has it; yield whether it was had.
+
+    Yields:
+        Whether it was had.
+    """
     handle = _open(file)
     try:
         try:
@@ -51,6 +55,9 @@ def hold(file: Path) -> int:
 
     A sweeper may take a file that was just made for one that was left behind; so the lock counts
     only if the name still belongs to the locked file.
+
+    Returns:
+        The handle; closing it, or the end of the process, lets the lock go.
     """
     while True:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

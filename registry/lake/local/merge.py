@@ -48,6 +48,9 @@ def plan(git: Git, *, base: str | None, ours: str, theirs: str) -> MergePlan:
 
     A Delta table whose log both sides wrote is one conflict over all its files that differ: taken
     file by file, the longer log would silently win and rows be lost.
+
+    Returns:
+        What a merge would do.
     """
     root = None if base is None else git.commit(base).tree
     our_tree, their_tree = git.commit(ours).tree, git.commit(theirs).tree
@@ -61,14 +64,14 @@ def plan(git: Git, *, base: str | None, ours: str, theirs: str) -> MergePlan:
         left, right = mine.get(path), other.get(path)
         if folders.inside(path, diverged) is not None:
             if left is None or right is None or left.after != right.after:
-                conflicts.append(_conflict(git, path, left, right))
+                conflicts.append(_conflict(path, left, right))
         elif right is not None and left is None:
             if not _nested(right, mine, made):
                 settled.append(right)
             else:
-                conflicts.append(_conflict(git, path, left, right))
+                conflicts.append(_conflict(path, left, right))
         elif left is not None and right is not None and left.after != right.after:
-            conflicts.append(_conflict(git, path, left, right))
+            conflicts.append(_conflict(path, left, right))
     return MergePlan(
         base=base, ours=ours, theirs=theirs, changes=tuple(settled), conflicts=tuple(conflicts)
     )
@@ -87,14 +90,14 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _nested(change: Change, mine: Mapping[str, Change], folders_made: frozenset[str]) -> bool:
-    """Say whether one side made an object where the other made a folder."""
+    """Return whether one side made an object where the other made a folder."""
     return change.after is not None and (
         change.path in folders_made
         or any(above in mine and mine[above].after for above in _above(change.path))
     )
 
 
-def _conflict(git: Git, path: str, left: Change | None, right: Change | None) -> Conflict:
+def _conflict(path: str, left: Change | None, right: Change | None) -> Conflict:
     known = left or right
     base = known.before if known is not None else None
     return Conflict(
@@ -119,7 +122,7 @@ def decide(
         MergeConflictError: Conflicts are left.
         InvalidInputError: A side is unknown, a path does not conflict, or one Delta table would be
             mixed from two sides.
-    """
+    """  # noqa: DOC501 — made by the function that lists them
     _check_sides(merge, resolve, side)
     writes = [(change.path, change.after) for change in merge.changes]
     left, sides = [], {}

@@ -46,6 +46,9 @@ def stage_stream(stream: BinaryIO, folder: Path, *, name: str) -> Pointer:
         stream: What is read to its end.
         folder: The session's folder.
         name: A name in that folder that nobody else uses.
+
+    Returns:
+        Their hash and size.
     """
     digest, size = hashlib.sha256(), 0
     half = folder / f"{name}.half"
@@ -71,6 +74,9 @@ def stage_file(file: Path, folder: Path, *, name: str, take: str = "copy") -> Po
         name: A name in that folder that nobody else uses.
         take: ``"copy"`` leaves the file alone; ``"move"`` takes it over; ``"link"`` makes it and
             the stored object one file, which must not be written to from then on.
+
+    Returns:
+        Its hash and size.
     """
     if take == "copy":
         with file.open("rb") as stream:
@@ -142,7 +148,7 @@ def place(layout: Layout, folder: Path, pointers: Iterable[Pointer]) -> None:
 
 
 def _has(target: Path, size: int) -> bool:
-    """Say whether an object lies there whole; one that was cut short is replaced."""
+    """Return whether an object lies there whole; one that was cut short is replaced."""
     try:
         return target.stat().st_size == size
     except FileNotFoundError:

@@ -13,8 +13,16 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["deflate_stored", "git_id", "index", "indexed_ids", "loose_file", "loose_problem", "pack",
-           "read_loose"]
+__all__ = [
+    "deflate_stored",
+    "git_id",
+    "index",
+    "indexed_ids",
+    "loose_file",
+    "loose_problem",
+    "pack",
+    "read_loose",
+]
 
 KINDS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 LONGEST_BLOCK = 65535
@@ -27,7 +35,9 @@ def git_id(kind: str, data: bytes) -> bytes:
         >>> git_id("blob", b"").hex()
         'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391'
     """
-    return hashlib.sha1(b"%b %d\x00" % (kind.encode(), len(data)) + data, usedforsecurity=False).digest()
+    return hashlib.sha1(
+        b"%b %d\x00" % (kind.encode(), len(data)) + data, usedforsecurity=False
+    ).digest()
 
 
 def deflate_stored(data: bytes) -> bytes:

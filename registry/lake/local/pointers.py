@@ -42,9 +42,9 @@ def encode(pointer: Pointer) -> bytes:
     """
     if pointer.size == 0:
         return b""
-    return (
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize %d\n"
-        % (pointer.sha256.encode(), pointer.size)
+    return b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize %d\n" % (
+        pointer.sha256.encode(),
+        pointer.size,
     )
 
 

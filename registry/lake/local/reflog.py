@@ -19,7 +19,11 @@ BLOCK = 1 << 16
 def append(
     layout: Layout, *, ref: str, before: str | None, after: str | None, operation: str, author: str
 ) -> None:
-    """Write down a movement that is about to be made; the caller holds the refs."""
+    """Write down a movement that is about to be made; the caller holds the refs.
+
+    Raises:
+        OSError: It cannot be written whole; then nothing is.
+    """
     line = json.dumps({
         "ref": ref, "before": before, "after": after, "operation": operation, "author": author,
         "at": datetime.now(tz=UTC).isoformat(timespec="milliseconds"),
@@ -31,7 +35,8 @@ def append(
         data = (b"" if whole else b"\n") + line.encode() + b"\n"
         try:
             if os.write(handle, data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(layout.reflog))
+                code = errno.ENOSPC
+                raise OSError(code, os.strerror(code), str(layout.reflog))  # noqa: TRY301 — undone below
         except OSError:
             os.ftruncate(handle, size)
             raise

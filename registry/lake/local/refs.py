@@ -96,7 +96,11 @@ def in_folder(layout: Layout, folder: str) -> dict[str, str]:
 
 
 def protected(layout: Layout) -> frozenset[str]:
-    """Return the names of protected branches."""
+    """Return the names of protected branches.
+
+    Raises:
+        CorruptError: The file that lists them cannot be read.
+    """
     try:
         return frozenset(json.loads(layout.protected.read_bytes()))
     except FileNotFoundError:
@@ -148,7 +152,7 @@ class Locked:
         Raises:
             ConflictError: It does not stand where it is expected.
             NotFoundError: It does not exist and should.
-        """
+        """  # noqa: DOC501 — made by the function below
         current = self.get(ref)
         if current != expected:
             raise _moved(ref, expected, current)
@@ -209,7 +213,11 @@ def _remove_empty(folder: Path) -> None:
 
 @contextmanager
 def locked(layout: Layout) -> Iterator[Locked]:
-    """Hold the refs alone, waiting for whoever moves one."""
+    """Hold the refs alone, waiting for whoever moves one.
+
+    Yields:
+        The refs, which only the holder may move.
+    """
     with locks.exclusive(layout.refs_lock):
         held = Locked(layout)
         reflog.strike_unfinished(layout, held.get)

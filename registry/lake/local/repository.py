@@ -88,9 +88,7 @@ class LocalRepository:
                 target = batch.add("tag", tag).hex()
                 batch.write()
             with refs.locked(self._layout) as held:
-                held.move(
-                    refs.tag(name), expected=None, to=target, operation="tag", author=author
-                )
+                held.move(refs.tag(name), expected=None, to=target, operation="tag", author=author)
 
     def _make_ref(self, ref: str, target: str, operation: str) -> None:
         with (
@@ -126,7 +124,11 @@ class LocalRepository:
         return refs.protected(self._layout)
 
     def advance(self, branch: str, *, to: str, expected: str, operation: str = "advance") -> None:
-        """Move a branch, protected or not, forward to a commit that descends from it."""
+        """Move a branch, protected or not, forward to a commit that descends from it.
+
+        Raises:
+            ConflictError: The branch stands elsewhere, or ``to`` does not descend from there.
+        """
         target, stands = self.resolve(to), self.resolve(expected)
         refs.existing(self._layout, branch)
         if not self._git.descends(target, stands):
@@ -162,11 +164,15 @@ class LocalRepository:
             )  # fmt: skip
 
     def reflog(self, ref: str | None = None) -> Iterator[RefUpdate]:
-        """Yield movements of refs, newest first."""
+        """Return movements of refs, newest first."""
         return history.movements(self._git, ref)
 
     def undo(self, branch: str) -> RefUpdate:
-        """Take back the last movement of a branch; an undo can be undone."""
+        """Take back the last movement of a branch; an undo can be undone.
+
+        Returns:
+            The movement that took it back.
+        """
         with translated(f"undo on '{branch}'"), self._git.adding():
             return history.undo(self._git, check_branch(branch))
 
@@ -176,7 +182,7 @@ class LocalRepository:
         return self._git.commit(self.resolve(ref)).commit
 
     def log(self, at: str, *, path: str | None = None) -> Iterator[Commit]:
-        """Yield commits behind a ref, newest first, children before their parents."""
+        """Return commits behind a ref, newest first, children before their parents."""
         return history.log(self._git, self.resolve(at), path)
 
     def entries(self, at: str, prefix: str = "") -> Iterator[Entry]:
@@ -186,7 +192,11 @@ class LocalRepository:
             yield Entry(path=path, sha256=pointer.sha256, size=pointer.size)
 
     def entry(self, path: str, *, at: str) -> Entry:
-        """Return one object's entry; NotFoundError if it is not there."""
+        """Return one object's entry; NotFoundError if it is not there.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
         node = trees.find(self._git.tree, self._tree(at), path) if path else None
         if node is None or node.folder:
             what = "a folder" if node is not None else "not there"
@@ -202,7 +212,11 @@ class LocalRepository:
             return stream.read()
 
     def open(self, path: str, *, at: str) -> BinaryIO:
-        """Open one object for reading; seekable."""
+        """Open one object for reading; seekable.
+
+        Returns:
+            A stream of its bytes.
+        """
         entry = self.entry(path, at=at)
         if not entry.size:
             return io.BytesIO()
@@ -222,7 +236,11 @@ class LocalRepository:
         return digest.hexdigest()
 
     def diff(self, before: str, after: str, *, prefix: str = "") -> Iterator[Change]:
-        """Yield the paths that differ between two refs, sorted by path."""
+        """Yield the paths that differ between two refs, sorted by path.
+
+        Returns:
+            The changes.
+        """
         return merge.changes(self._git, self._tree(before), self._tree(after), prefix)
 
     def _tree(self, at: str) -> bytes:
@@ -230,7 +248,7 @@ class LocalRepository:
 
     # --------------------------------------------------------------- writing
     @contextmanager
-    def transaction(  # noqa: PLR0913 — the contract's
+    def transaction(
         self,
         branch: str,
         *,
@@ -242,7 +260,11 @@ class LocalRepository:
         allow_empty: bool = False,
         operation: str = "commit",
     ) -> Iterator[LocalTransaction]:
-        """Open a transaction that commits on exit and leaves no trace on error."""
+        """Open a transaction that commits on exit and leaves no trace on error.
+
+        Yields:
+            The transaction; its ``commit`` is set when the block has ended.
+        """
         intent = Intent(
             branch=branch,
             message=check_message(message),
@@ -263,13 +285,17 @@ class LocalRepository:
         return self._git.merge_base(self.resolve(ours), self.resolve(theirs))
 
     def plan_merge(self, theirs: str, *, into: str) -> MergePlan:
-        """Compare two refs with their common ancestor; writes nothing."""
+        """Compare two refs with their common ancestor; writes nothing.
+
+        Returns:
+            What a merge would do.
+        """
         left, right = self.resolve(into), self.resolve(theirs)
         return merge.plan(
             self._git, base=self._git.merge_base(left, right), ours=left, theirs=right
         )
 
-    def merge(  # noqa: PLR0913 — the contract's
+    def merge(
         self,
         theirs: str,
         *,
@@ -280,7 +306,12 @@ class LocalRepository:
         resolve: Mapping[str, str] | None = None,
         side: str | None = None,
     ) -> Commit:
-        """Merge a ref into a branch, object by object, as one commit with two parents."""
+        """Merge a ref into a branch, object by object, as one commit with two parents.
+
+        Returns:
+            The merge commit; ``theirs`` itself where the branch could move forward to it; the
+            branch's head where there is nothing to merge.
+        """
         head, source = refs.existing(self._layout, into), self.resolve(theirs)
         self._refuse_protected(into, "merge into")
         base = self._git.merge_base(head, source)
@@ -299,7 +330,15 @@ class LocalRepository:
         return self.commit(into) if transaction.commit is None else transaction.commit
 
     def revert(self, commit: str, *, branch: str, message: str | None = None) -> Commit:
-        """Commit the inverse of a commit's change; ConflictError if it was built upon."""
+        """Commit the inverse of a commit's change; ConflictError if it was built upon.
+
+        Returns:
+            The new commit.
+
+        Raises:
+            ConflictError: What it changed has been changed again, or it is not behind the branch.
+            InvalidInputError: It has no parent, or two.
+        """
         undone, head = self.commit(commit), refs.existing(self._layout, branch)
         if len(undone.parents) != 1:
             raise InvalidInputError(
@@ -338,7 +377,11 @@ class LocalRepository:
 
     @contextmanager
     def workspace(self, branch: str) -> Iterator[LocalWorkspace]:
-        """Open a private writable view of a branch; what is not committed goes with it."""
+        """Open a private writable view of a branch; what is not committed goes with it.
+
+        Yields:
+            The workspace.
+        """
 
         def transact(
             *, message: str, metadata: Mapping[str, str] | None, expected: str
@@ -352,7 +395,11 @@ class LocalRepository:
 
     # ------------------------------------------------------------ maintenance
     def fsck(self, *, progress: Progress = SILENT) -> Iterator[Damage]:
-        """Yield everything that is not as it was stored; nothing if all is well."""
+        """Yield everything that is not as it was stored; nothing if all is well.
+
+        Returns:
+            What is wrong.
+        """
         return fsck.damages(self._git, progress)
 
     def gc(
@@ -362,7 +409,11 @@ class LocalRepository:
         dry_run: bool = False,
         keep: Iterable[str] = (),
     ) -> Sweep:
-        """Remove objects that no branch, tag or young reflog entry reaches."""
+        """Remove objects that no branch, tag or young reflog entry reaches.
+
+        Returns:
+            What was removed, or would be.
+        """
         roots = [self.resolve(ref) for ref in keep]
         with translated("collect garbage"):
             return gc.collect(self._git, grace=grace, dry_run=dry_run, keep=roots)

@@ -45,7 +45,11 @@ class Session:
 
 @contextmanager
 def opened(layout: Layout) -> Iterator[Session]:
-    """Open a session, first sweeping those whose processes were killed."""
+    """Open a session, first sweeping those whose processes were killed.
+
+    Yields:
+        The session.
+    """
     with translated("open a session in the lake"):
         sweep(layout)
         session = Session(layout)
@@ -56,7 +60,11 @@ def opened(layout: Layout) -> Iterator[Session]:
 
 
 def sweep(layout: Layout) -> int:
-    """Remove what killed processes left; return how many sessions that were."""
+    """Remove what killed processes left; return how many sessions that were.
+
+    Returns:
+        How many.
+    """
     swept = 0
     for lock in _locks(layout):
         try:
@@ -80,4 +88,4 @@ def pinned(layout: Layout) -> set[str]:
 
 
 def _locks(layout: Layout) -> list[Path]:
-    return [layout.sessions / name for name in os.listdir(layout.sessions) if name.endswith(".lock")]
+    return list(layout.sessions.glob("*.lock"))

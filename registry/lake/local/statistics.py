@@ -1,6 +1,7 @@
 """How large a repository is."""
 
 import os
+from pathlib import Path
 
 from registry.lake.contract import Statistics
 from registry.lake.local import refs
@@ -10,7 +11,11 @@ __all__ = ["measure"]
 
 
 def measure(git: Git) -> Statistics:
-    """Count commits behind any branch or tag, and stored objects with their bytes."""
+    """Count commits behind any branch or tag, and stored objects with their bytes.
+
+    Returns:
+        The counts.
+    """
     branches = refs.in_folder(git.layout, "refs/heads/")
     tags = refs.in_folder(git.layout, "refs/tags/")
     seen: set[str] = set()
@@ -23,7 +28,7 @@ def measure(git: Git) -> Statistics:
     objects = size = 0
     for folder, _, names in os.walk(git.layout.objects):
         objects += len(names)
-        size += sum(os.stat(f"{folder}/{name}").st_size for name in names)
+        size += sum(Path(folder, name).stat().st_size for name in names)
     return Statistics(
         commits=len(seen), branches=len(branches), tags=len(tags), objects=objects, size=size
     )

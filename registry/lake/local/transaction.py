@@ -73,7 +73,11 @@ class LocalTransaction:
 
     # ------------------------------------------------------------------ staging
     def put(self, path: str, data: bytes | BinaryIO) -> Entry:
-        """Stage ``data`` at ``path``, replacing what is there."""
+        """Stage ``data`` at ``path``, replacing what is there.
+
+        Returns:
+            Path, hash and size.
+        """
         check_key(path)
         with translated(f"store {path}"):
             if isinstance(data, bytes | bytearray | memoryview):
@@ -83,21 +87,37 @@ class LocalTransaction:
         return self._put(path, pointer)
 
     def put_file(self, path: str, file: Path, *, move: bool = False) -> Entry:
-        """Stage a file's bytes at ``path``; with ``move`` the file may be taken over."""
+        """Stage a file's bytes at ``path``; with ``move`` the file may be taken over.
+
+        Returns:
+            Path, hash and size.
+        """
         return self.take_file(path, file, take="move" if move else "copy")
 
     def put_files(self, files: Mapping[str, Path], *, move: bool = False) -> list[Entry]:
-        """Stage many files, hashing several at once; the entries come in the given order."""
+        """Stage many files, hashing several at once; the entries come in the given order.
+
+        Returns:
+            Path, hash and size of each.
+        """
         take = "move" if move else "copy"
         return self.take_files((path, file, take) for path, file in files.items())
 
     def take_files(self, files: Iterable[tuple[str, Path, str]]) -> list[Entry]:
-        """Stage many files, each in its own way as :func:`objects.stage_file` says."""
+        """Stage many files, each in its own way as :func:`objects.stage_file` says.
+
+        Returns:
+            Path, hash and size of each, in the given order.
+        """
         with ThreadPoolExecutor(HASHERS) as pool:
             return list(pool.map(lambda one: self.take_file(one[0], one[1], take=one[2]), files))
 
     def take_file(self, path: str, file: Path, *, take: str) -> Entry:
-        """Stage a file as :func:`objects.stage_file` says."""
+        """Stage a file as :func:`objects.stage_file` says.
+
+        Returns:
+            Path, hash and size.
+        """
         check_key(path)
         _check_file(file)
         with translated(f"store {file} as {path}"):
@@ -177,7 +197,12 @@ class LocalTransaction:
         return self.commit
 
     def _standing(self, head: str | None) -> str:
-        """Return where the branch stands, if that can be built upon."""
+        """Return where the branch stands, if that can be built upon.
+
+        Raises:
+            ConflictError: It stands where it is not expected.
+            NotFoundError: It is gone.
+        """
         branch, expected = self._intent.branch, self._intent.expected
         if head is None:
             raise NotFoundError(
@@ -212,7 +237,11 @@ class LocalTransaction:
                 )
 
     def _write_onto(self, head: str) -> str:
-        """Write the trees and the commit that follow ``head``; return what the branch becomes."""
+        """Write the trees and the commit that follow ``head``; return what the branch becomes.
+
+        Returns:
+            Id of the new commit; ``head`` itself where nothing differs.
+        """
         batch = Batch(self._git)
         before = self._git.commit(head).tree
         tree = trees.apply(batch.tree, batch.add, before, self._edits)
@@ -227,7 +256,7 @@ class LocalTransaction:
         )  # fmt: skip
 
 
-def write_commit(  # noqa: PLR0913 — a commit has that many parts
+def write_commit(
     git: Git,
     batch: Batch,
     *,
@@ -240,6 +269,9 @@ def write_commit(  # noqa: PLR0913 — a commit has that many parts
     """Write a commit and the objects it needs; return its id.
 
     It is never older than its parents, so a clock that goes backwards does not turn history over.
+
+    Returns:
+        Its id in hex.
     """
     parent_times = (int(git.commit(parent).commit.at.timestamp()) for parent in parents)
     at = max([int(time.time()), *parent_times])

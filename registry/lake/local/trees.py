@@ -99,7 +99,7 @@ def _walk(load: Load, root: bytes, before: bytes) -> Iterator[tuple[str, bytes]]
 
 
 def _in_order(tree: Tree) -> list[tuple[bytes, Node]]:
-    """Sort a folder so that whole paths come out in the order of their bytes."""
+    """Return a folder sorted so that whole paths come out in the order of their bytes."""
     return sorted(tree.items(), key=lambda item: item[0] + b"/" if item[1].folder else item[0])
 
 
@@ -185,7 +185,7 @@ def apply(load: Load, store: Store, root: bytes | None, edits: Edits, at: str = 
 
     Raises:
         InvalidInputError: A path would be a file and a folder at once.
-    """
+    """  # noqa: DOC501 — made by the function below
     tree = {} if root is None or edits.cleared else dict(load(root))
     for name, content in edits.files.items():
         if content is None and name in tree and not tree[name].folder:

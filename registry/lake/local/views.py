@@ -20,7 +20,6 @@ from registry.lake.local.trees import walk
 __all__ = ["lay", "leased", "locate", "mount"]
 
 
-
 class _Lease(NamedTuple):
     """What one process reads of one repository."""
 
@@ -72,7 +71,11 @@ def _make(git: Git, tree: bytes, view: Path, temporary: Path, *, share: bool) ->
 
 
 def _outside(git: Git, tree: bytes) -> Path:
-    """Make a private view in the user's cache, for a lake that may only be read."""
+    """Make a private view in the user's cache, for a lake that may only be read.
+
+    Returns:
+        The folder.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = hashlib.sha256(str(git.layout.root).encode()).hexdigest()[:16]
     home = cache / "eolab" / "views" / name
@@ -93,6 +96,9 @@ def lay(
         tree: Its id.
         folder: An empty folder.
         share: Says of a path whether its file may be the stored object itself.
+
+    Yields:
+        Path, file and pointer of each object.
     """
     made: set[Path] = {folder}
     for path, oid in walk(git.tree, tree):

@@ -114,7 +114,7 @@ class LocalWorkspace:
         known = self._known.get(path)
         if known is None:
             return True
-        status = os.stat(file)
+        status = Path(file).stat()
         same = (status.st_ino, status.st_size, status.st_mtime_ns)
         if same == (known.inode, known.size, known.changed):
             return False
@@ -123,7 +123,11 @@ class LocalWorkspace:
         return True
 
     def _refuse_damage(self, path: str, file: str, known: _Known) -> None:
-        """A stored object's age changes when it is stored again; its bytes never may."""
+        """A stored object's age changes when it is stored again; its bytes never may.
+
+        Raises:
+            CorruptError: They did.
+        """
         if objects.digest(Path(file)) != known.pointer:
             raise CorruptError(
                 f"'{path}' was written in place, and with it stored object {known.pointer.sha256}",

@@ -1,0 +1,135 @@
+"""What the embedded lake does beyond the contract."""
+
+import os
+import subprocess
+
+import pytest
+
+from registry import lake
+from registry.lake.local import disk, folders
+
+
+@pytest.fixture
+def repo(tmp_path):
+    return lake.init(str(tmp_path / "lake")).create("ships")
+
+
+def fill(repo, files, branch="main", message="change", **options):
+    with repo.transaction(branch, message=message, **options) as transaction:
+        for path, data in files.items():
+            transaction.put(path, data)
+    return transaction.commit.id
+
+
+def git(repo, *arguments):
+    result = subprocess.run(
+        ["git", "-C", str(repo._layout.root), *arguments],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert result.stderr == ""
+    return result.stdout
+
+
+def test_git_reads_the_history_and_finds_no_fault(repo):
+    fill(repo, {"b.txt": b"1", "b/x": b"2"})
+    repo.create_branch("anna/fix", at="main")
+    fill(repo, {f"many/{number}": b"%d" % number for number in range(100)}, branch="anna/fix")
+    fill(repo, {"b0": b"3"}, message="why\n\nbecause", metadata={"content-id": "abc"})
+    merged = repo.merge("anna/fix", into="main", message="merge").id
+    repo.create_tag("v1", at="main", message="first release")
+    assert git(repo, "fsck", "--full", "--strict") == ""
+    assert git(repo, "rev-parse", "main").strip() == merged
+    assert git(repo, "log", "-1", "--format=%s", "main").strip() == "merge"
+    assert git(repo, "tag", "-n").split() == ["v1", "first", "release"]
+    said = git(repo, "log", "-1", "--format=%(trailers:key=content-id,valueonly)", "main^1")
+    assert said.strip() == "abc"
+    assert git(repo, "ls-tree", "-r", "--name-only", "main").count("\n") == 103
+    assert "oid sha256:" in git(repo, "show", "main:b.txt")
+
+
+def test_objects_lie_as_git_lfs_lays_them(repo):
+    fill(repo, {"a": b"hello"})
+    sha256 = repo.entry("a", at="main").sha256
+    file = repo._layout.root / "lfs" / "objects" / sha256[:2] / sha256[2:4] / sha256
+    assert file.read_bytes() == b"hello"
+    assert not os.access(file, os.W_OK) or os.getuid() == 0
+    assert file.stat().st_mode & 0o222 == 0
+
+
+def test_many_commits_are_packed_now_and_then(repo):
+    for number in range(700):
+        fill(repo, {f"d{number % 7}/f": b"%d" % number})
+    objects = repo._layout.git_objects
+    assert list((objects / "pack").glob("*.pack"))
+    assert git(repo, "fsck", "--full", "--strict", "--no-dangling") == ""
+    assert len(list(repo.log("main"))) == 701
+
+
+def test_refs_that_git_packed_are_understood(repo):
+    first = fill(repo, {"a": b"1"})
+    repo.create_branch("b", at="main")
+    repo.create_tag("v1", at="main", message="annotated")
+    git(repo, "pack-refs", "--all")
+    assert repo.branches() == {"b": first, "main": first}
+    assert repo.tags() == {"v1": first}
+    fill(repo, {"a": b"2"})
+    repo.delete_branch("b")
+    assert list(repo.branches()) == ["main"]
+    assert repo.resolve("main") != first
+    assert git(repo, "for-each-ref", "--format=%(refname)").split() == [
+        "refs/heads/main", "refs/tags/v1",
+    ]  # fmt: skip
+    assert list(repo.fsck()) == []
+
+
+def test_equal_bytes_are_stored_once(repo):
+    fill(repo, {"a": b"same", "b/c": b"same"})
+    fill(repo, {"d": b"same"})
+    assert repo.statistics().objects == 1
+
+
+def test_table_files_of_a_workspace_are_the_stored_ones(repo):
+    files = {"README.md": b"r", "t/_delta_log/0.json": b"{}", "t/_delta_log/_last_checkpoint": b"c",
+             "t/p.parquet": b"p"}  # fmt: skip
+    fill(repo, files)
+    with repo.workspace("main") as workspace:
+        links = {path: (workspace.path / path).stat().st_nlink > 1 for path in files}
+        (workspace.path / "t/new.parquet").write_bytes(b"new")
+        (workspace.path / "t/.new.parquet.crc").write_bytes(b"hadoop's")
+        (workspace.path / "t/_delta_log/.tmp").mkdir()
+        workspace.commit("more")
+        assert (workspace.path / "t/new.parquet").stat().st_nlink == 2
+    assert links == {
+        "README.md": False, "t/_delta_log/0.json": True, "t/_delta_log/_last_checkpoint": False,
+        "t/p.parquet": True,
+    }  # fmt: skip
+    assert {entry.path for entry in repo.entries("main")} == {*files, "t/new.parquet"}
+
+
+def test_a_table_is_the_folder_above_its_log():
+    assert folders.table_of("_delta_log/0.json") == ""
+    assert folders.table_of("a/b/_delta_log/x/0.json") == "a/b"
+    assert folders.table_of("a/_delta_logs/0.json") is None
+    assert folders.inside("a/b/c", frozenset({"a"})) == "a"
+    assert folders.inside("ab/c", frozenset({"a"})) is None
+
+
+def test_views_are_shared_by_commits_of_equal_trees(repo):
+    first = fill(repo, {"a": b"1"})
+    fill(repo, {"a": b"2"})
+    third = fill(repo, {"a": b"1"})
+    assert repo.locate(first) == repo.locate(third)
+
+
+def test_mount_points_tell_network_file_systems_apart(tmp_path, monkeypatch):
+    lines = "\n".join([
+        "1 0 8:1 / / rw - ext4 /dev/vda rw",
+        f"2 1 0:1 / {tmp_path}/nfs rw shared:1 - nfs4 server:/x rw",
+        f"3 2 0:2 / {tmp_path}/nfs/local rw - xfs /dev/vdb rw",
+    ])
+    monkeypatch.setattr("pathlib.Path.read_text", lambda _: lines)
+    disk.is_network.cache_clear()
+    told = {name: disk.is_network(f"{tmp_path}/{name}") for name in ("x", "nfs", "nfs/a", "nfsx",
+                                                                      "nfs/local/a")}  # fmt: skip
+    disk.is_network.cache_clear()
+    assert told == {"x": False, "nfs": True, "nfs/a": True, "nfsx": False, "nfs/local/a": False}
