@@ -1,5 +1,7 @@
 """What is missing for Spark is said in one line before anything starts."""
 
+import subprocess
+
 import pytest
 
 from registry.errors import UnavailableError
@@ -15,12 +17,14 @@ def test_a_closed_network_names_its_folder_of_jars(tmp_path, monkeypatch):
     assert [jar.parent for jar in sessions.delta_jars()] == [tmp_path, tmp_path]
 
 
-def test_without_maven_the_way_out_is_said(tmp_path, monkeypatch):
+def test_jars_that_cannot_be_fetched_leave_no_half_of_one(tmp_path, monkeypatch):
     monkeypatch.delenv("EOLAB_SPARK_JARS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(sessions.shutil, "which", lambda *_, **__: None)
-    with pytest.raises(UnavailableError, match="EOLAB_SPARK_JARS"):
+    gone = subprocess.CompletedProcess([], 1, "", "delta-spark: not found")
+    monkeypatch.setattr(sessions.subprocess, "run", lambda *_, **__: gone)
+    with pytest.raises(UnavailableError, match="not found[^$]*EOLAB_SPARK_JARS"):
         sessions.delta_jars()
+    assert not list(tmp_path.rglob("*.jar"))
 
 
 @pytest.mark.parametrize("java", [None, 'openjdk version "11.0.2" 2019-01-15'])
