@@ -22,7 +22,7 @@ def test_jars_that_cannot_be_fetched_leave_no_half_of_one(tmp_path, monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     gone = subprocess.CompletedProcess([], 1, "", "delta-spark: not found")
     monkeypatch.setattr(sessions.subprocess, "run", lambda *_, **__: gone)
-    with pytest.raises(UnavailableError, match="not found[^$]*EOLAB_SPARK_JARS"):
+    with pytest.raises(UnavailableError, match=r"not found[^$]*EOLAB_SPARK_JARS"):
         sessions.delta_jars()
     assert not list(tmp_path.rglob("*.jar"))
 
