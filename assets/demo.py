@@ -62,9 +62,15 @@ def _dataset_name(data: str) -> str:
 
 
 def _simulated(task: str, samples: int) -> dict[str, dict[str, object]]:
+    from registry.curate.ingest.simulator import TASKS
+
     return {
         "source": {"task": task, "samples": samples},
-        "samples": {"task": task, "licence": "CC0-1.0", "provider": "EO Training Data Lab"},
+        "samples": {
+            "task": TASKS[task].kind,
+            "licence": "CC0-1.0",
+            "provider": "EO Training Data Lab",
+        },
         "version": {"message": "simulated scenes with known truth"},
     }
 
@@ -124,6 +130,9 @@ def _summary(name: str, made: bool) -> int:  # noqa: FBT001 — what materialisi
 
     lake = LakeResource()
     registry = lake.open()
+    if name not in registry.names():
+        print(f"{name}: nothing was made")
+        return RejectedError.exit_status
     if made:
         version = registry.resolve(registry.versions(name)[-1].ref)
         page = lake.folder("pages") / f"{version.ref}.html"
