@@ -23,6 +23,7 @@ __all__ = [
     "copy",
     "is_network",
     "make_durable",
+    "make_folder",
     "share",
     "sync_folder",
     "translated",
@@ -108,6 +109,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(folder: Path) -> set[Path]:
+    """Make a folder with those above it; return the folders that got a new name by that."""
+    if folder.is_dir():
+        return set()
+    changed = make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    return {*changed, folder.parent}
 
 
 def make_durable(files: Iterable[Path], folders: Iterable[Path]) -> None:

@@ -349,15 +349,16 @@ class Batch:
     def _write_loose(self) -> None:
         layout = self._git.layout
         written: list[Path] = []
+        folders: set[Path] = set()
         for oid, (kind, data) in self._objects.items():
             name = oid.hex()
             target = layout.git_objects / name[:2] / name[2:]
             half = layout.temporary / f"{uuid.uuid4().hex}.object"
             half.write_bytes(packs.loose_file(kind, data))
-            target.parent.mkdir(exist_ok=True)
+            folders |= {target.parent, *disk.make_folder(target.parent)}
             half.replace(target)
             written.append(target)
-        disk.make_durable(written, {file.parent for file in written} | {layout.git_objects})
+        disk.make_durable(written, folders)
 
     def _write_pack(self) -> None:
         layout = self._git.layout

@@ -139,8 +139,7 @@ def place(layout: Layout, folder: Path, pointers: Iterable[Pointer]) -> None:
                 os.utime(target)
             continue
         if target.parent not in folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folders |= {target.parent, target.parent.parent, layout.objects}
+            folders |= {target.parent, *disk.make_folder(target.parent)}
         staged.chmod(READ_ONLY)
         os.utime(staged)
         staged.replace(target)
