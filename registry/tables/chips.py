@@ -189,7 +189,7 @@ def write_index(folder: Path, file: DataFile) -> None:
         return
     entries = _build(folder / file.path)
     target.parent.mkdir(exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with unfinished.open("wb") as out:
         np.save(out, entries, allow_pickle=False)
     unfinished.replace(target)

@@ -154,12 +154,12 @@ def _remove(one: DataFile) -> dict[str, Any]:
 
 
 def _check_writable(before: Snapshot) -> None:
-    features = set(before.protocol.get("writerFeatures") or ())
+    features = before.protocol.get("writerFeatures") or []
     version = before.protocol.get("minWriterVersion")
-    if version not in {1, 2, 7} or not features <= _WRITABLE:
+    known = all(isinstance(feature, str) and feature in _WRITABLE for feature in features)
+    if type(version) is not int or version not in {1, 2, 7} or not known:
         raise UnsafeTableError(
-            f"table {before.name!r} asks for writer version {version} with "
-            f"{sorted(map(str, features))}",
+            f"table {before.name!r} asks for writer version {version} with {features!r:.200}",
             hint="write it with the program that made it, or copy it into a new table",
         )
 
@@ -168,7 +168,9 @@ def _publish(folder: Path, version: int, actions: Iterable[Mapping[str, Any]]) -
     text = "".join(json.dumps(a, separators=(",", ":"), ensure_ascii=False) + "\n" for a in actions)
     entry = folder / LOG / f"{version:020d}.json"
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".entry-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=folder, prefix=".entry-", suffix=".tmp", delete=False
+        ) as file:
             file.write(text.encode())
         scratch = Path(file.name)
         try:

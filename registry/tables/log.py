@@ -316,20 +316,22 @@ def _check_path(path: Any) -> None:  # noqa: ANN401 — any value, checked by it
 
 def _check_protocol(body: Mapping[str, Any]) -> None:
     reader = body.get("minReaderVersion")
-    features = set(body.get("readerFeatures") or ())
-    if reader not in {1, 3} or not features <= _READER_FEATURES:
-        raise _unsafe(
-            f"a table needs reader version {reader!r:.20} with {sorted(map(str, features))}"
-        )
+    features, writing = body.get("readerFeatures") or [], body.get("writerFeatures") or []
+    lists = isinstance(features, list) and isinstance(writing, list)
+    known = lists and all(isinstance(f, str) and f in _READER_FEATURES for f in features)
+    if type(reader) is not int or reader not in {1, 3} or not known:
+        raise _unsafe(f"a table needs reader version {reader!r:.20} with {features!r:.200}")
 
 
 def _check_metadata(body: Mapping[str, Any]) -> None:
     if not isinstance(body.get("schemaString"), str) or body.get("partitionColumns"):
         raise _unsafe("a table is partitioned or states no schema")
-    stated = body.get("format") or {"provider": "parquet"}
+    stated = _mapping(body.get("format") or {"provider": "parquet"})
     if stated.get("provider") != "parquet":
         raise _unsafe(f"a table's files are {stated.get('provider')!r:.40}, not Parquet")
-    configuration = body.get("configuration") or {}
+    configuration = _mapping(body.get("configuration"))
+    if not all(isinstance(value, str) for value in configuration.values()):
+        raise _unsafe("a table's configuration is not text")
     if configuration.get("delta.columnMapping.mode", "none") != "none":
         raise _unsafe("a table maps its columns to other names")
     arrow_schema(body["schemaString"])
@@ -337,13 +339,13 @@ def _check_metadata(body: Mapping[str, Any]) -> None:
 
 def _data_file(body: Mapping[str, Any]) -> DataFile:
     path, size = body["path"], body.get("size")
-    if not isinstance(size, int) or not 0 < size <= _MAX_DATA_FILE:
+    if type(size) is not int or not 0 < size <= _MAX_DATA_FILE:
         raise _unsafe(f"a log says that {path!r:.120} has {size!r:.40} bytes")
     stats = _statistics(body.get("stats"))
     rows = stats.get("numRecords")
-    if rows is not None and (not isinstance(rows, int) or not 0 <= rows <= _MAX_ROWS):
+    if rows is not None and (type(rows) is not int or not 0 <= rows <= _MAX_ROWS):
         raise _unsafe(f"a log says that {path!r:.120} has {rows!r:.40} rows")
-    order = (body.get("tags") or {}).get("order")
+    order = _mapping(body.get("tags")).get("order")
     made = DataFile(path=path, size=size, rows=rows, stats=stats, added=body)
     return replace(made, order=order) if isinstance(order, str) else made
 
@@ -362,6 +364,12 @@ def _check_present(folder: Path, path: str, size: int) -> None:
         raise _unsafe(f"a log says that {path!r:.120} has {size} bytes; it has {facts.st_size}")
 
 
+def _mapping(stated: Any) -> Mapping[str, Any]:  # noqa: ANN401 — any value, checked by its kind
+    if stated is not None and not isinstance(stated, dict):
+        raise _unsafe(f"a log says {stated!r:.60} where names and values belong")
+    return stated or {}
+
+
 def _statistics(text: Any) -> dict[str, Any]:  # noqa: ANN401 — any value, checked by its kind
     if not isinstance(text, str) or not text:
         return {}
@@ -369,7 +377,10 @@ def _statistics(text: Any) -> dict[str, Any]:  # noqa: ANN401 — any value, che
         stats = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise _unsafe("a log's statistics are not JSON") from error
-    return stats if isinstance(stats, dict) else {}
+    if not isinstance(stats, dict):
+        return {}
+    maps = ("minValues", "maxValues", "nullCount")
+    return stats | {name: stats[name] if isinstance(stats.get(name), dict) else {} for name in maps}
 
 
 def _unsafe(problem: str) -> UnsafeTableError:
