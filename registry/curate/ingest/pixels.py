@@ -17,6 +17,7 @@ __all__ = ["stream_pixels"]
 
 _BATCH_BYTES: Final = 16 << 20
 _OPEN_PARTS: Final = 256
+_CUT: Final = "the part {part!r} is cut short at byte {offset:,}"
 
 
 def stream_pixels(wanted: pa.Table, parts: Path) -> Iterator[pa.RecordBatch]:
@@ -36,14 +37,16 @@ def stream_pixels(wanted: pa.Table, parts: Path) -> Iterator[pa.RecordBatch]:
     with _Parts(parts) as opened:
         for start, end in _windows(lengths):
             ends = np.concatenate([[0], np.cumsum(lengths[start:end])])
-            buffer = np.empty(int(ends[-1]), np.uint8)
-            for row in range(start, end):
-                first, last = ends[row - start], ends[row - start + 1]
-                opened.read_into(names[row], int(offsets[row]), buffer[first:last])
+            if end - start == 1:
+                buffer = opened.mapped(names[start], int(offsets[start]), int(ends[-1]))
+            else:
+                packed = np.empty(int(ends[-1]), np.uint8)
+                for row in range(start, end):
+                    first, last = ends[row - start], ends[row - start + 1]
+                    opened.read_into(names[row], int(offsets[row]), packed[first:last])
+                buffer = pa.py_buffer(packed)
             data = pa.BinaryArray.from_buffers(
-                pa.binary(),
-                end - start,
-                [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(buffer)],
+                pa.binary(), end - start, [None, pa.py_buffer(ends.astype(np.int32)), buffer]
             )
             columns = [
                 wanted[name]
@@ -83,6 +86,19 @@ class _Parts:
         for descriptor in self._open.values():
             os.close(descriptor)
 
+    def mapped(self, part: str, offset: int, length: int) -> pa.Buffer:
+        """Return bytes of a part without a copy, because they may be many.
+
+        Raises:
+            CorruptError: It has fewer.
+        """
+        with pa.memory_map(str(self._folder / f"{part}.bin")) as file:
+            file.seek(offset)
+            buffer = file.read_buffer(length)
+        if buffer.size != length:
+            raise CorruptError(_CUT.format(part=part, offset=offset), hint="ingest again")
+        return buffer
+
     def read_into(self, part: str, offset: int, out: npt.NDArray[np.uint8]) -> None:
         """Fill ``out`` with the part's bytes from ``offset`` on.
 
@@ -96,6 +112,4 @@ class _Parts:
             if len(self._open) > _OPEN_PARTS:
                 os.close(self._open.popitem(last=False)[1])
         if os.preadv(descriptor, [out.data], offset) != len(out):
-            raise CorruptError(
-                f"the part {part!r} is cut short at byte {offset:,}", hint="ingest again"
-            )
+            raise CorruptError(_CUT.format(part=part, offset=offset), hint="ingest again")
