@@ -36,7 +36,7 @@ def described(version: Version, *, table: str | None = None) -> dict[str, Any]:
         "dagster/column_schema": columns(version, table or "samples"),
         "dagster/row_count": version.count(table or "samples"),
     }
-    content = version.content_id_of(table) if table else version.content_id
+    content = version.data_id_of(table) if table else version.content_id
     return {"metadata": shown, "data_version": dg.DataVersion(content)}
 
 

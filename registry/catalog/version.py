@@ -102,6 +102,25 @@ class Version:
             at = self.derived_at
         return self.repository.content_id(at, *tables)
 
+    def data_id_of(self, table: str) -> str:
+        """Return the content id of the files that hold a table's rows now, in hex.
+
+        It stays when publishing cuts the table's log, so what was made of the rows is not stale.
+
+        Args:
+            table: Such as ``samples``.
+
+        Raises:
+            NotFoundError: It has no such table.
+        """
+        from registry.tables import store
+
+        home = self.home_of(table)
+        folder = home.path.resolve()
+        paths = [path.resolve().relative_to(folder).as_posix() for path in store.files(home, table)]
+        at = self.commit.id if home == self.root else self.derived_at or self.commit.id
+        return self.repository.content_id(at, *paths or [f"{table}/no-rows"])
+
     @cached_property
     def spec(self) -> Spec:
         """What its README promises; nothing but its name if there is none.
