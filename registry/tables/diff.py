@@ -4,22 +4,18 @@ A data file that both have is skipped. A file that was rewritten in place shares
 of its columns with the one it came from: those are compared as bytes, not decoded.
 """
 
-import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from registry.errors import NotFoundError
-from registry.tables.conform import conform, union
+from registry.tables.conform import union
 from registry.tables.engine import connection
-from registry.tables.equality import differing_cells
 from registry.tables.errors import DuplicateKeyError, TableNotFoundError
-from registry.tables.log import DataFile, Root, Snapshot, snapshot
+from registry.tables.log import Root, Snapshot, snapshot
+from registry.tables.rewritten import compare_rewritten, match_files
 from registry.tables.rows import FILE, ROW, cells_of, fetch, keys_reader, one_chunk, quoted
 from registry.tables.schemas import TableSchema
 from registry.tables.store import schema_at
@@ -134,10 +130,11 @@ def compare(before: Snapshot | None, after: Snapshot | None, name: str) -> Diffe
     parts: list[pa.Table] = []
     moved = _shared(before, after)
     if before is not None and after is not None:
-        pairs, gone, come = _pairs(before, after, gone, come, schema)
+        pairs, gone, come = match_files(before, after, gone, come, schema)
         moved |= dict(pairs)
         for old, new in pairs:
-            parts += _compare_rewritten(before, after, old, new, schema)
+            files = (before.folder / before.files[old].path, after.folder / after.files[new].path)
+            parts += [_placed(rows, old, new) for rows in compare_rewritten(*files, schema)]
     if gone or come:
         parts.append(_compare_by_key(before, after, gone, come, schema))
     fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
@@ -180,124 +177,9 @@ def _unshared(one: Snapshot | None, other: Snapshot | None) -> list[int]:
     return [i for i, file in enumerate(one.files) if (file.path, file.size) not in theirs]
 
 
-def _pairs(
-    before: Snapshot, after: Snapshot, gone: list[int], come: list[int], schema: TableSchema
-) -> tuple[list[tuple[int, int]], list[int], list[int]]:
-    """Return files with the same keys in the same order, by the bytes of their key columns."""
-    if schema.append_only:
-        return [], gone, come
-    known = {_fingerprint(before, before.files[i], schema): i for i in gone}
-    pairs = []
-    for j in come:
-        print_ = _fingerprint(after, after.files[j], schema)
-        if print_ in known:
-            pairs.append((known.pop(print_), j))
-    used_before, used_after = {i for i, _ in pairs}, {j for _, j in pairs}
-    return (
-        pairs,
-        [i for i in gone if i not in used_before],
-        [j for j in come if j not in used_after],
-    )
-
-
-def _fingerprint(found: Snapshot, file: DataFile, schema: TableSchema) -> object:
-    with _Chunks(found.folder / file.path) as chunks:
-        keys = [chunks.leaves.index(key) for key in schema.key]
-        groups = range(chunks.metadata.num_row_groups)
-        return tuple(bytes(chunks.bytes_of(g, k)) for g in groups for k in keys)
-
-
-class _Chunks:
-    """A Parquet file's column chunks as bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self.parquet = pq.ParquetFile(path, memory_map=True)
-        self.metadata = self.parquet.metadata
-        schema = self.parquet.schema
-        self.leaves = [schema.column(i).path for i in range(len(schema.names))]
-        with path.open("rb") as file:
-            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.parquet.close()
-        self._data.close()
-
-    def bytes_of(self, group: int, leaf: int) -> bytes:
-        chunk = self.metadata.row_group(group).column(leaf)
-        start = chunk.data_page_offset
-        if chunk.has_dictionary_page:
-            start = min(start, chunk.dictionary_page_offset)
-        return self._data[start : start + chunk.total_compressed_size]
-
-
-def _compare_rewritten(
-    before: Snapshot, after: Snapshot, old: int, new: int, schema: TableSchema
-) -> list[pa.Table]:
-    with (
-        _Chunks(before.folder / before.files[old].path) as was,
-        _Chunks(after.folder / after.files[new].path) as is_,
-    ):
-        if was.leaves != is_.leaves or was.metadata.num_row_groups != is_.metadata.num_row_groups:
-            whole = _all_rows(was, is_, schema)
-            return [_placed(whole, old, new, 0)] if whole.num_rows else []
-        parts = []
-        start = 0
-        for group in range(was.metadata.num_row_groups):
-            suspects = _suspects(was, is_, group)
-            if suspects:
-                names = [*schema.key, *(n for n in suspects if n in schema.arrow.names)]
-                sides = [_group(side, group, names, schema) for side in (was, is_)]
-                changed = _positional(sides[0], sides[1], schema)
-                parts.append(_placed(changed, old, new, start))
-            start += was.metadata.row_group(group).num_rows
-        return [part for part in parts if part.num_rows]
-
-
-def _suspects(was: _Chunks, is_: _Chunks, group: int) -> list[str]:
-    """Return the columns of which the bytes differ in one row group."""
-    names = [
-        path.split(".")[0] if path not in was.parquet.schema_arrow.names else path
-        for i, path in enumerate(was.leaves)
-        if was.bytes_of(group, i) != is_.bytes_of(group, i)
-    ]
-    return list(dict.fromkeys(names))
-
-
-def _group(side: _Chunks, group: int, names: list[str], schema: TableSchema) -> pa.Table:
-    target = TableSchema(
-        name=schema.name, arrow=pa.schema([schema.arrow.field(n) for n in names]), key=()
-    )
-    return conform(side.parquet.read_row_group(group, columns=names), target)
-
-
-def _all_rows(was: _Chunks, is_: _Chunks, schema: TableSchema) -> pa.Table:
-    sides = []
-    for side in (was, is_):
-        there = [n for n in schema.arrow.names if n in side.parquet.schema_arrow.names]
-        sides.append(conform(side.parquet.read(columns=there), schema))
-    return _positional(sides[0], sides[1], schema)
-
-
-def _positional(was: pa.Table, is_: pa.Table, schema: TableSchema) -> pa.Table:
-    """Return which rows that stand side by side differ: key columns, ``columns`` and the row."""
-    cells = [cell for cell in cells_of(was.schema) if cell not in schema.key]
-    masks = differing_cells(was, is_, cells)
-    changed = np.flatnonzero(np.logical_or.reduce([*masks.values(), np.zeros(len(was), bool)]))
-    said = np.array(cells, dtype=object)
-    inside = np.stack([masks[cell][changed] for cell in cells], axis=1) if cells else None
-    columns = [said[row].tolist() for row in inside] if inside is not None else []
-    fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
-    keys = was.select(list(schema.key)).take(pa.array(changed)).cast(pa.schema(fields))
-    keys = keys.append_column("columns", pa.array(columns, pa.list_(pa.string())))
-    return keys.append_column("place", pa.array(changed))
-
-
-def _placed(changed: pa.Table, old: int, new: int, start: int) -> pa.Table:
+def _placed(changed: pa.Table, old: int, new: int) -> pa.Table:
     rows = changed.num_rows
-    place = pa.array(changed.column("place").to_numpy() + start, pa.int64())
+    place = one_chunk(changed.column("place"))
     keys = changed.drop_columns(["columns", "place"])
     columns = changed.column("columns").cast(pa.list_(pa.string()))
     added = {
