@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from registry.catalog import Ref, Registry, Spec, Version
+    from registry.catalog import Ref, Registry, Spec, Version, connect
     from registry.curate.checkout import checkout
     from registry.curate.ingest import ingest
     from registry.curate.publishing import publish
