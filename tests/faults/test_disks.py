@@ -344,7 +344,7 @@ def test_more_views_than_one_file_can_have_names_are_copies(repo, monkeypatch):
 
 def test_a_network_file_system_gets_copies(repo, monkeypatch):
     fill(repo, {"a": b"1"})
-    monkeypatch.setattr("registry.lake.local.disk.is_network", lambda _: True)
+    monkeypatch.setattr("registry.lake.local.disk._on_network", lambda _: True)
     view = repo.locate("main").path
     assert (view / "a").stat().st_nlink == 1
 

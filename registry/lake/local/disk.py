@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 
 from registry.errors import (
@@ -112,7 +111,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> set[Path]:
-    """Make a folder with those above it; return the folders that got a new name by that."""
+    """Make a folder with those above it.
+
+    Returns:
+        The folders that got a new name by that.
+    """
     if folder.is_dir():
         return set()
     changed = make_folder(folder.parent)
@@ -172,7 +175,7 @@ def share(source: Path, target: Path) -> bool:
     Raises:
         OSError: Neither works.
     """
-    if not is_network(str(target.parent)):
+    if not _on_network(target.parent):
         try:
             os.link(source, target)
         except OSError as error:
@@ -195,7 +198,17 @@ def copy(source: Path, target: Path, *, mode: int = 0o644) -> None:
                 shutil.copyfileobj(read, write, 1 << 20)
 
 
-@lru_cache(maxsize=64)
+_network_devices: dict[int, bool] = {}
+"""What is known of mounted file systems, by device number."""
+
+
+def _on_network(folder: Path) -> bool:
+    device = folder.stat().st_dev
+    if device not in _network_devices:
+        _network_devices[device] = is_network(str(folder))
+    return _network_devices[device]
+
+
 def is_network(folder: str) -> bool:
     """Return whether a folder lies on a network file system, where links are not relied on."""
     best, kind = "", ""

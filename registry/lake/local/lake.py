@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 import uuid
 from pathlib import Path
 
@@ -21,6 +22,8 @@ __all__ = ["LocalLake", "initialise", "open_lake"]
 MARK = "lake.json"
 FORMAT = {"format": "eolab-lake", "version": 1}
 FIRST_MESSAGE = "Begin"
+STALE = 24 * 3600
+"""Seconds after which a half-made repository was certainly left behind."""
 
 _CONFIG = {
     "gc.auto": "0",
@@ -110,6 +113,7 @@ class LocalLake:
             raise _exists(name)
         half = self.folder / "tmp" / f"{uuid.uuid4().hex}.git"
         with translated(f"make repository '{name}'"):
+            self._sweep()
             try:
                 _make_repository(half)
                 half.rename(home)
@@ -120,6 +124,12 @@ class LocalLake:
                 raise
             disk.sync_folder(home.parent)
         return LocalRepository(home)
+
+    def _sweep(self) -> None:
+        """Remove what processes left that were killed while they made or deleted a repository."""
+        for left in (self.folder / "tmp").iterdir():
+            if left.stat().st_mtime < time.time() - STALE:
+                shutil.rmtree(left, ignore_errors=True)
 
     def repository(self, name: str) -> LocalRepository:
         """Return a repository; NotFoundError if there is none of that name.
