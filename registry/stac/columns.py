@@ -57,6 +57,7 @@ class Extractor:
                 "autoload_known_extensions": "false",
             }
         )
+        self._duckdb.execute("set enable_progress_bar = false")
         self._duckdb.execute("set lock_configuration = true")
 
     def __enter__(self) -> Self:

@@ -19,9 +19,9 @@ from registry.catalog.spec import AssetSpec, Spec
 from registry.errors import NotFoundError
 from registry.geo import bounds_of
 from registry.stac.selection import IS_ITEM, TABLE_TYPE, asset_roles, bands_of
+from registry.stac.streaming import item_batches
 from registry.stac.survey import Dataset, opened
 from registry.stac.validation import EXTENSIONS, STAC_VERSION
-from registry.stac.writing import item_batches
 
 if TYPE_CHECKING:
     from registry.catalog.version import Version

@@ -90,13 +90,13 @@ def bands_of(key: str, said: AssetSpec) -> list[dict[str, str]]:
     return bands
 
 
-def select_items(dataset: Dataset, found: Survey, *, only: str | None = None) -> str:
+def select_items(dataset: Dataset, found: Survey, *, where: str) -> str:
     """Return the query whose rows are items as stac-geoparquet lays them out.
 
     Args:
         dataset: What the items are of.
         found: What occurs in it.
-        only: The id of the one item wanted; all if None.
+        where: SQL condition on samples: which of them are wanted.
     """
     assets = {
         key: _asset(key, dataset.spec.assets.get(key, AssetSpec()), facts, found)
@@ -104,37 +104,37 @@ def select_items(dataset: Dataset, found: Survey, *, only: str | None = None) ->
     }
     names = {name for fields in assets.values() for name in fields}
     columns = _core(dataset, found, names, assets) | _properties(dataset, found)
-    where = IS_ITEM + ("" if only is None else f" and samples.id = {quoted(only)}")
     listed = ",\n    ".join(f"{value} as {named(name)}" for name, value in columns.items())
     return (
-        f"with packed as ({_pivot(assets, only)}),\n"  # noqa: S608 — all is quoted
+        f"with chosen as (select * from samples where {IS_ITEM} and {where}),\n"  # noqa: S608 — all is quoted
+        f"packed as ({_pivot(assets)}),\n"
         f"counted as ({_COUNTED}),\n"
-        f"parted as (select sample, {_SUBSET} as part from split)\n"
-        f"select\n    {listed}\nfrom samples\n"
+        f"parted as (select sample, {_SUBSET} as part from split where sample in {_CHOSEN})\n"
+        f"select\n    {listed}\nfrom chosen samples\n"
         "left join packed on packed.sample = samples.id\n"
         "left join counted on counted.sample = samples.id\n"
         "left join parted on parted.sample = samples.id\n"
-        f"where {where}\norder by samples.hilbert, samples.id"
+        "order by samples.hilbert, samples.id"
     )
 
 
-_COUNTED: Final = """
+_CHOSEN: Final = "(select id from chosen)"
+_COUNTED: Final = f"""
     select sample, list(struct_pack(name := category, count := n) order by category) as counts
     from (
         select sample, category, count(*) as n from annotations
-        where category is not null and status is distinct from 'rejected'
+        where category is not null and status is distinct from 'rejected' and sample in {_CHOSEN}
         group by sample, category
     ) group by sample
-"""
+"""  # noqa: S608 — a constant
 
 
-def _pivot(assets: Mapping[str, Mapping[str, str]], only: str | None) -> str:
-    where = "" if only is None else f" where sample = {quoted(only)}"
+def _pivot(assets: Mapping[str, Mapping[str, str]]) -> str:
     picked = "".join(
         f",\n    any_value({_struct(fields)}) filter (where asset = {quoted(key)}) as asset_{at}"
         for at, (key, fields) in enumerate(assets.items())
     )
-    return f"select sample{picked}\n    from assets{where} group by sample"  # noqa: S608 — all is quoted
+    return f"select sample{picked}\n    from assets where sample in {_CHOSEN} group by sample"  # noqa: S608 — all is quoted
 
 
 def _struct(fields: Mapping[str, str]) -> str:

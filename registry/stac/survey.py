@@ -19,7 +19,7 @@ __all__ = ["CODE", "Dataset", "Survey", "opened", "quoted", "survey"]
 CODE: Final = "regexp_full_match(crs, '[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+')"
 """SQL condition: the column ``crs`` is a code such as ``EPSG:32632``, not WKT2."""
 
-_MEMORY: Final = "1GB"
+_MEMORY: Final = "400MB"
 _SPLIT: Final = "splits/default"
 _MOST_CLASSES: Final = 1000
 _CLASSES: Final = """
@@ -104,6 +104,7 @@ def opened(dataset: Dataset) -> Iterator[duckdb.DuckDBPyConnection]:
             }
         )
         try:
+            connection.execute("set enable_progress_bar = false")  # that is the door's business
             for view in ("samples", "assets", "annotations"):
                 _view(connection, view, dataset.root, view)
             split = _split_of(dataset)

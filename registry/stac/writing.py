@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +14,11 @@ import pyarrow.parquet as pq
 
 from registry.catalog.spec import Spec
 from registry.lake.contract import Location
-from registry.stac.schema import BBOX, TIME
-from registry.stac.selection import select_items
-from registry.stac.survey import Dataset, opened, survey
+from registry.stac.streaming import item_batches
+from registry.stac.survey import Dataset, opened
 
-__all__ = ["ItemsWritten", "item_batches", "write_items"]
+__all__ = ["ItemsWritten", "write_items"]
 
-_GROUP_ROWS: Final = 122_880
 _CARD: Final = "README.md"
 _KINDS: Final = {
     1: "Point",
@@ -77,47 +75,12 @@ def write_items(
             with pq.ParquetWriter(partial, schema, compression="zstd", version="2.6") as writer:
                 for batch in batches:
                     facts.see(batch)
-                    writer.write_batch(batch, row_group_size=_GROUP_ROWS)
+                    writer.write_batch(batch)
                 writer.add_key_value_metadata(_metadata(facts))
         partial.replace(dest)
     finally:
         partial.unlink(missing_ok=True)
     return ItemsWritten(rows=facts.rows, left_out=(total or (0,))[0] - facts.rows)
-
-
-def item_batches(
-    connection: Any,  # noqa: ANN401 — DuckDB's connection is untyped here
-    dataset: Dataset,
-    *,
-    only: str | None = None,
-) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Return the items of a dataset as stac-geoparquet lays them out, as a stream.
-
-    Args:
-        connection: From :func:`registry.stac.survey.opened`.
-        dataset: The same.
-        only: The id of the one item wanted; all if None.
-    """
-    query = select_items(dataset, survey(connection, dataset), only=only)
-    reader = connection.execute(query).to_arrow_reader(_GROUP_ROWS)
-    schema = pa.schema([_field(field) for field in reader.schema])
-    return schema, (_as(batch, schema) for batch in reader)
-
-
-def _field(field: pa.Field) -> pa.Field:
-    if field.name == "geometry":
-        return pa.field("geometry", pa.binary(), nullable=False)
-    if field.name == "bbox":
-        return pa.field("bbox", BBOX, nullable=False)
-    return pa.field(field.name, TIME if pa.types.is_timestamp(field.type) else field.type)
-
-
-def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    columns = [
-        column if column.type == field.type else column.cast(field.type)
-        for column, field in zip(batch.columns, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _card(root: str | Path | Location, name: str | None) -> Spec:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry import geo
 from registry.errors import NotFoundError
-from registry.stac import ItemsWritten, documents, validate, writing
+from registry.stac import ItemsWritten, documents, streaming, validate, writing
 from registry.stac.reader import read
 
 
@@ -64,7 +64,7 @@ def test_the_metadata_are_geoparquet_and_stac_geoparquet(make_root, rows, tmp_pa
 def test_rows_lie_along_the_hilbert_curve_in_groups_that_can_be_skipped(
     make_root, rows, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(writing, "_GROUP_ROWS", 2048)  # one of DuckDB's vectors
+    monkeypatch.setattr(streaming, "_ROWS", 2048)
     squares = [(i % 70, i // 70) for i in range(4900)]
     samples = [
         rows.sample(f"s{x}-{y}", geometry=shapely.box(x, y, x + 1, y + 1)) for x, y in squares
