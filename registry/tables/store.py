@@ -153,10 +153,9 @@ def read_files(
     wanted = _chosen(schema, columns, found.name)
     dataset = _dataset(found, files)
     try:
-        table = dataset.to_table(columns=wanted.names, filter=filter)
-    except pa.ArrowException as error:
+        return dataset.to_table(columns=wanted.names, filter=filter).cast(wanted)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _translated(error, found, filter, schema) from error
-    return table.cast(wanted)
 
 
 def scan(

@@ -1,5 +1,6 @@
 """Edits change what was meant, in the files that hold it, or nothing at all."""
 
+import time
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -222,3 +223,16 @@ def test_many_edits_leave_a_short_log_and_no_old_files(root):
     assert len(list((root / "samples").glob("part-*"))) == 1
     assert len(list((root / "samples" / "_delta_log").iterdir())) <= 40
     assert diff(root, root, "samples").num_rows == 0
+
+
+def test_a_date_means_the_same_on_every_machine(root, monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        edit.update(root, "samples", set={"datetime": "'2020-01-02'"}, where="id = 'Forest_3'")
+        where = "datetime >= '2020-01-02' and datetime < '2020-01-02T00:00:01Z'"
+        assert edit.update(root, "samples", set={"target": "1"}, where=where).updated == 1
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert row(root, "Forest_3")["datetime"] == datetime(2020, 1, 2, tzinfo=UTC)
