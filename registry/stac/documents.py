@@ -19,7 +19,7 @@ from registry.catalog.spec import AssetSpec, Spec
 from registry.errors import NotFoundError
 from registry.geo import bounds_of
 from registry.stac.selection import IS_ITEM, TABLE_TYPE, asset_roles, bands_of
-from registry.stac.streaming import item_batches
+from registry.stac.streaming import item_tables
 from registry.stac.survey import Dataset, opened
 from registry.stac.validation import EXTENSIONS, STAC_VERSION
 
@@ -68,9 +68,10 @@ def item(version: "Version", sample: str) -> dict[str, Any]:
 def _items(version: "Version", only: str | None = None) -> Iterator[dict[str, Any]]:
     dataset = dataset_of(version)
     with opened(dataset) as connection:
-        _, batches = item_batches(connection, dataset, only=only)
-        for batch in batches:
-            yield from items_of(batch)
+        _, tables = item_tables(connection, dataset, only=only)
+        for table in tables:
+            for batch in table.to_batches(max_chunksize=_ROWS):
+                yield from items_of(batch)
 
 
 def dataset_of(version: "Version") -> Dataset:

@@ -13,18 +13,18 @@ from registry.stac.survey import Dataset, quoted, survey
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["item_batches"]
+__all__ = ["item_tables"]
 
 _ROWS: Final = 122_880
 _ASSETS: Final = 491_520
 
 
-def item_batches(
+def item_tables(
     connection: "duckdb.DuckDBPyConnection", dataset: Dataset, *, only: str | None = None
-) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+) -> tuple[pa.Schema, Iterator[pa.Table]]:
     """Return the items of a dataset as stac-geoparquet lays them out, as a stream.
 
-    Each batch is a query of its own over one stretch of the Hilbert curve, because DuckDB cannot
+    Each table is a query of its own over one stretch of the Hilbert curve, because DuckDB cannot
     spill what it gathers of each sample's assets.
 
     Args:
@@ -33,7 +33,7 @@ def item_batches(
         only: The id of the one item wanted; all if None.
 
     Returns:
-        The schema, and batches of at most 122,880 rows and about half a million assets.
+        The schema, and tables of at most 122,880 rows and about half a million assets.
     """
     found = survey(connection, dataset)
     nothing = connection.execute(select_items(dataset, found, where="false")).to_arrow_table()
@@ -41,13 +41,12 @@ def item_batches(
     rows = max(1, min(_ROWS, _ASSETS // max(1, len(found.assets))))
     wheres = _stretches(connection, rows) if only is None else [f"id = {quoted(only)}"]
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def tables() -> Iterator[pa.Table]:
         for where in wheres:
             query = select_items(dataset, found, where=where)
-            table = connection.execute(query).to_arrow_table().combine_chunks()
-            yield from (_as(batch, schema) for batch in table.to_batches())
+            yield connection.execute(query).to_arrow_table().cast(schema)
 
-    return schema, batches()
+    return schema, tables()
 
 
 def _stretches(connection: "duckdb.DuckDBPyConnection", rows: int) -> list[str]:
@@ -75,11 +74,3 @@ def _field(field: pa.Field) -> pa.Field:
     if field.name == "bbox":
         return pa.field("bbox", BBOX, nullable=False)
     return pa.field(field.name, TIME if pa.types.is_timestamp(field.type) else field.type)
-
-
-def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    columns = [
-        column if column.type == field.type else column.cast(field.type)
-        for column, field in zip(batch.columns, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)

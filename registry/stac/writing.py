@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from registry.catalog.spec import Spec
 from registry.lake.contract import Location
-from registry.stac.streaming import item_batches
+from registry.stac.streaming import item_tables
 from registry.stac.survey import Dataset, opened
 
 __all__ = ["ItemsWritten", "write_items"]
@@ -71,11 +71,12 @@ def write_items(
     try:
         with opened(dataset) as connection:
             total = connection.execute("select count(*) from samples").fetchone()
-            schema, batches = item_batches(connection, dataset)
+            schema, tables = item_tables(connection, dataset)
             with pq.ParquetWriter(partial, schema, compression="zstd", version="2.6") as writer:
-                for batch in batches:
-                    facts.see(batch)
-                    writer.write_batch(batch)
+                for table in tables:
+                    facts.see(table)
+                    writer.write_table(table, row_group_size=max(1, len(table)))
+                    del table  # before the next is made
                 writer.add_key_value_metadata(_metadata(facts))
         partial.replace(dest)
     finally:
@@ -98,13 +99,13 @@ class _Facts:
         self.kinds: set[int] = set()
         self.edges = [np.inf, np.inf, -np.inf, -np.inf]
 
-    def see(self, batch: pa.RecordBatch) -> None:
-        if not batch.num_rows:
+    def see(self, table: pa.Table) -> None:
+        if not table.num_rows:
             return
-        self.rows += batch.num_rows
-        heads = pc.unique(pc.binary_slice(batch["geometry"], 0, 5)).to_pylist()
+        self.rows += table.num_rows
+        heads = pc.unique(pc.binary_slice(table["geometry"], 0, 5)).to_pylist()
         self.kinds |= {struct.unpack("<I" if head[0] else ">I", head[1:])[0] for head in heads}
-        box = batch["bbox"]
+        box = table["bbox"]
         west, east = pc.struct_field(box, "xmin"), pc.struct_field(box, "xmax")
         if pc.any(pc.greater(west, east)).as_py():  # across the antimeridian: the whole turn
             self.edges[0], self.edges[2] = -180.0, 180.0
