@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from registry.cli.completion import complete_datasets, complete_refs
 from registry.cli.output import json_wanted
 from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from registry.catalog import Registry
 
-__all__ = ["Allow", "Dataset", "Json", "Message", "RefArgument", "allowed", "connected"]
+__all__ = ["Allow", "Dataset", "Json", "Message", "RefArgument", "Why", "allowed", "connected"]
 
 
 def _want_json(value: bool) -> bool:
@@ -20,23 +21,42 @@ def _want_json(value: bool) -> bool:
 
 
 Json = Annotated[
-    bool, typer.Option("--json", help="One JSON document for machines.", callback=_want_json)
+    bool,
+    typer.Option("--json", help="Print one JSON document, errors too.", callback=_want_json),
 ]
-Dataset = Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)]
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        help="Name of the dataset.", show_default=False, autocompletion=complete_datasets
+    ),
+]
 RefArgument = Annotated[
     str,
     typer.Argument(
-        help="What is meant: ships, ships@v3, ships@draft, ships@branch, ships@<commit>.",
+        help="Dataset and where in its history: ships (newest version), ships@v3, ships@draft "
+        "(yours), ships@branch, ships@<commit>.",
+        show_default=False,
+        autocompletion=complete_refs,
+    ),
+]
+Message = Annotated[
+    str, typer.Option("--message", "-m", help="Why, for the history.", show_default=False)
+]
+Why = Annotated[
+    str | None,
+    typer.Option(
+        "--message",
+        "-m",
+        help="Why, for the history; by default what was done.",
         show_default=False,
     ),
 ]
-Message = Annotated[str, typer.Option("--message", "-m", help="Why.", show_default=False)]
 Allow = Annotated[
     list[str] | None,
     typer.Option(
         "--allow",
         metavar="CHECK=REASON",
-        help="Let one check's findings pass, and record why. Repeatable.",
+        help="Let a check's findings, or one finding by its id, pass, and record why. Repeatable.",
         show_default=False,
     ),
 ]

@@ -56,10 +56,20 @@ def fail(error: RegistryError) -> int:
         for name in ("conflicts", "failures"):
             if getattr(error, name, None) is not None:
                 document["error"][name] = jsonable(getattr(error, name))
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        if (report := getattr(error, "report", None)) is not None:
+            document["error"]["report"] = {
+                **json.loads(report.to_json()),
+                "findings": jsonable(report.findings),
+            }
+        with listener() as stdout:
+            stdout.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
     else:
-        sys.stderr.write(f"error: {error.problem}\n  hint: {error.hint}\n")
+        sys.stderr.write(f"error: {_line(error.problem)}\n  hint: {_line(error.hint)}\n")
     return error.exit_status
+
+
+def _line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def jsonable(value: object) -> Any:  # noqa: ANN401, PLR0911 — JSON has no narrower type

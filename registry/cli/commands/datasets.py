@@ -1,17 +1,21 @@
 """Datasets: which there are, what one is, how it is cited and found."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from registry.cli.extent import extent
 from registry.cli.options import Json, RefArgument, connected
-from registry.cli.output import emit, size_text, table_text
+from registry.cli.output import emit, jsonable, size_text, table_text
+from registry.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from registry.catalog import Version
+    from registry.catalog import Registry, Version
 
-__all__ = ["register"]
+__all__ = ["CitationStyle", "register"]
+
+CitationStyle = Literal["bibtex", "datacite", "cff"]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,20 +29,28 @@ def register(app: typer.Typer) -> None:
 
 
 def list_datasets(as_json: Json = False) -> None:
-    """Name the datasets of the lake."""
+    """List the datasets of the lake with their newest version."""
     registry = connected()
     rows: list[dict[str, object]] = []
     for name in registry.names():
-        versions = registry.versions(name)
-        newest = versions[-1] if versions else registry.resolve(f"{name}@main")
+        newest = _newest(registry, name)
         rows.append({
             "name": name,
             "version": newest.tag,
+            "level": newest.commit.metadata.get("level") if newest.tag else None,
             "task": newest.spec.task,
             "samples": newest.count("samples"),
             "licence": newest.spec.licence,
         })
     emit(rows, lambda: _list_text(rows))
+
+
+def _newest(registry: "Registry", name: str) -> "Version":
+    """Return the newest version that stands; what ``main`` holds if there is none."""
+    try:
+        return registry.resolve(name)
+    except NotFoundError:
+        return registry.resolve(f"{name}@main")
 
 
 def _list_text(rows: list[dict[str, object]]) -> str:
@@ -48,7 +60,7 @@ def _list_text(rows: list[dict[str, object]]) -> str:
 
 
 def show(ref: RefArgument, as_json: Json = False) -> None:
-    """Say what a version is and holds."""
+    """Say what a version, draft or branch is and holds."""
     version = connected().resolve(ref)
     shown = _shown(version)
     emit(shown, lambda: _show_text(shown))
@@ -66,9 +78,10 @@ def _shown(version: "Version") -> dict[str, object]:
         "licence": spec.licence,
         "providers": [provider.name for provider in spec.providers],
         "classes": list(spec.classes),
+        **extent(version),
         "content_id": version.content_id,
         "commit": version.commit.id,
-        "at": version.commit.at,
+        "at": jsonable(version.commit.at),
         "author": version.commit.author,
         "message": version.commit.message.splitlines()[0],
         "level": version.commit.metadata.get("level"),
@@ -82,9 +95,11 @@ def _show_text(shown: dict[str, object]) -> str:
     def said(value: object) -> str:
         if isinstance(value, dict):
             return ", ".join(f"{name} {count:,}" for name, count in value.items())
+        if value is shown["time"] and isinstance(value, list):
+            return " to ".join(value)
         if isinstance(value, list):
             return ", ".join(map(str, value))
-        return str(value)
+        return f"{value:,}" if isinstance(value, int) else str(value)
 
     lines = {name: value for name, value in shown.items() if value not in (None, [], {})}
     lines["size"] = size_text(int(str(shown["size"])))
@@ -93,7 +108,10 @@ def _show_text(shown: dict[str, object]) -> str:
 
 def cite(
     ref: RefArgument,
-    style: Annotated[str, typer.Option("--format", help="bibtex, datacite or cff.")] = "bibtex",
+    style: Annotated[
+        CitationStyle,
+        typer.Option("--format", help="BibTeX, DataCite's JSON, or a CITATION.cff."),
+    ] = "bibtex",
     as_json: Json = False,
 ) -> None:
     """Say how to cite a version."""
@@ -106,11 +124,18 @@ def cite(
 def stac(
     ref: RefArgument,
     folder: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it there, one file an item.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="New or empty folder for the collection and one file an item; by default the "
+            "collection is printed.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Give a version as a STAC collection, with its items where a folder is named."""
+    """Give a version as a STAC collection, with its items if a folder is named."""
     import json
 
     from registry.stac import collection, write_catalog
@@ -121,12 +146,14 @@ def stac(
         emit(document, lambda: json.dumps(document, indent=2, ensure_ascii=False))
         return
     written = write_catalog(version, folder)
-    emit({"folder": folder, "items": written}, f"{written} items and their collection in {folder}")
+    emit(
+        {"folder": folder, "items": written}, f"{written:,} items and their collection in {folder}"
+    )
 
 
 def page(
     ref: RefArgument,
-    out: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
     as_json: Json = False,
 ) -> None:
     """Draw a version as one HTML file: chips, map, classes, findings, history."""
@@ -135,12 +162,12 @@ def page(
     registry = connected()
     version = registry.resolve(ref)
     render(version, out, history=registry.log(version.ref))
-    emit({"page": out}, f"{out}")
+    emit({"page": out}, str(out))
 
 
 def withdraw(
     ref: RefArgument,
-    reason: Annotated[str, typer.Option(help="Why, for whoever pinned it.", show_default=False)],
+    reason: Annotated[str, typer.Option(help="Why, for those who use it.", show_default=False)],
     as_json: Json = False,
 ) -> None:
     """Leave a tombstone on a version: readable, but not to be used any more."""

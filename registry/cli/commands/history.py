@@ -1,11 +1,14 @@
 """History: branches, what was done, what differs, and taking it back."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from registry.cli.options import Dataset, Json, RefArgument, connected
 from registry.cli.output import emit, table_text
+
+if TYPE_CHECKING:
+    from registry.lake import RefUpdate
 
 __all__ = ["register"]
 
@@ -23,10 +26,17 @@ def register(app: typer.Typer) -> None:
 def branch(
     dataset: Dataset,
     name: Annotated[
-        str | None, typer.Argument(help="New branch; without it they are listed.")
+        str | None,
+        typer.Argument(help="The branch; without it branches are listed.", show_default=False),
     ] = None,
-    at: Annotated[str | None, typer.Option(help="Where it starts; main by default.")] = None,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete it instead.")] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Where it starts: a version, branch or commit; main by default.",
+            show_default=False,
+        ),
+    ] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the branch instead.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make, list or delete branches."""
@@ -45,11 +55,16 @@ def branch(
 
 def log(
     ref: RefArgument,
-    path: Annotated[str | None, typer.Option(help="Only what changed this table or file.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.")] = 50,
+    path: Annotated[
+        str | None,
+        typer.Option(help="Only commits that changed this table or file.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="How many commits at most.")
+    ] = 50,
     as_json: Json = False,
 ) -> None:
-    """Say what was done, newest first."""
+    """List the commits behind a ref, newest first."""
     from itertools import islice
 
     from registry.catalog import Ref
@@ -90,9 +105,14 @@ def diff(
 
 def undo(
     dataset: Dataset,
-    branch: Annotated[str, typer.Option(help="Which branch; your draft by default.")] = "draft",
+    branch: Annotated[str, typer.Option(help="Which branch; draft is yours.")] = "draft",
     as_json: Json = False,
 ) -> None:
     """Take back the last movement of a branch; an undo can be undone."""
     taken = connected().undo(dataset, branch)
-    emit(taken, f"{dataset}@{branch} stands again where it stood before: {taken.operation}")
+    emit(taken, lambda: f"{dataset}@{branch} went {_step(taken)}")
+
+
+def _step(update: "RefUpdate") -> str:
+    before, after = (commit and commit[:_SHORT] for commit in (update.before, update.after))
+    return f"from {before or 'nothing'} back to {after or 'nothing'}"

@@ -1,11 +1,20 @@
 """From a draft to a version: check, merge, publish."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from registry.cli.options import Allow, Dataset, Json, Message, RefArgument, allowed, connected
+from registry.cli.options import (
+    Allow,
+    Dataset,
+    Json,
+    Message,
+    RefArgument,
+    Why,
+    allowed,
+    connected,
+)
 from registry.cli.output import emit
 from registry.cli.watch import watching
 from registry.errors import RejectedError
@@ -21,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(ref: RefArgument, allow: Allow = None, as_json: Json = False) -> None:
-    """Judge a draft or version; exit 5 if an error is left."""
+    """Judge a draft, branch or version; exit with 5 if an error is left."""
     from registry.curate.quality import check as judge
 
     with watching() as progress:
@@ -33,18 +42,24 @@ def check(ref: RefArgument, allow: Allow = None, as_json: Json = False) -> None:
 
 def merge(
     dataset: Dataset,
-    branch: Annotated[str, typer.Argument(help="What is merged.", show_default=False)],
+    branch: Annotated[
+        str, typer.Argument(help="What is merged: a branch, tag or commit.", show_default=False)
+    ],
     into: Annotated[
-        str, typer.Option(help="Where to; main is judged first, as publishing does.")
+        str, typer.Option(help="Branch to merge into; what main would become is checked first.")
     ] = "main",
     prefer: Annotated[
-        str | None, typer.Option(help="ours or theirs, where both changed the same.")
+        Literal["ours", "theirs"] | None,
+        typer.Option(
+            help="Where both sides changed the same: keep that of --into, or of the branch; "
+            "by default conflicts are listed and nothing is merged."
+        ),
     ] = None,
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Why.")] = None,
+    message: Why = None,
     allow: Allow = None,
     as_json: Json = False,
 ) -> None:
-    """Merge a branch row by row."""
+    """Merge a branch into another, tables row by row."""
     from registry.curate.publishing import merge as join
 
     with watching() as progress:
@@ -65,12 +80,16 @@ def publish(
     dataset: Dataset,
     message: Message,
     branch: Annotated[
-        str | None, typer.Option(help="Which branch; by default your draft, else main.")
+        str | None,
+        typer.Option(
+            help="Which branch is published; by default your draft, else what main holds.",
+            show_default=False,
+        ),
     ] = None,
     allow: Allow = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version of what passes its checks."""
+    """Make the next version of what passes its checks."""
     from registry.curate.publishing import publish as release
 
     with watching() as progress:

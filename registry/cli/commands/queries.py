@@ -1,15 +1,18 @@
 """Questions: SQL over any ref, slices that can be cited."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from registry.cli.completion import complete_refs
 from registry.cli.options import Json, connected
 from registry.cli.output import emit, json_wanted, listener
 from registry.errors import InvalidInputError
 
-__all__ = ["register"]
+__all__ = ["ResultFormat", "register"]
+
+ResultFormat = Literal["table", "csv", "json", "geojson", "parquet", "arrow"]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,21 +27,32 @@ def sql(
     ] = None,
     attach: Annotated[
         str | None,
-        typer.Option(metavar="REF", help="Print what your own DuckDB needs to see this ref."),
+        typer.Option(
+            metavar="REF",
+            help="Instead of asking, print the SQL that lets your own DuckDB see this ref.",
+            show_default=False,
+            autocompletion=complete_refs,
+        ),
     ] = None,
     layout: Annotated[
-        str | None,
-        typer.Option("--format", help="table, csv, json, geojson, parquet or arrow."),
+        ResultFormat | None,
+        typer.Option("--format", help="How rows are written; a table for people by default."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--output", "-o", help="Write it there.")] = None,
-    seconds: Annotated[float, typer.Option(help="How long it may take.")] = 60.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write; printed by default.", show_default=False
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long it may take, in seconds.")] = 60.0,
     memory: Annotated[int, typer.Option(help="How much memory it may use, in MiB.")] = 2048,
     as_json: Json = False,
 ) -> None:
-    """Ask a question of one or several refs."""
+    """Ask in SQL, of one or several refs."""
     if (query is None) == (attach is None):
         raise InvalidInputError(
-            "one thing is asked at a time", hint="give a query, or --attach REF"
+            "there is no query" if query is None else "a query and --attach exclude each other",
+            hint="give a query, such as 'from \"ships@v1\".samples', or --attach REF",
         )
     registry = connected()
     if attach is not None:
@@ -53,7 +67,8 @@ def sql(
     wanted = layout or ("json" if json_wanted.get() else "table")
     rows = ask(registry, query or "", limits=Limits(seconds=seconds, memory_mb=memory))
     if out is not None:
-        write(rows, wanted, out)
+        count = write(rows, wanted, out)
+        emit({"output": out, "format": wanted, "rows": count}, f"{count:,} rows in {out}")
         return
     with listener() as stdout:
         write(rows, wanted, stdout)
@@ -62,7 +77,7 @@ def sql(
 def cut(
     query: Annotated[
         str,
-        typer.Argument(help="One SELECT of sample ids of one ref.", show_default=False),
+        typer.Argument(help="One SELECT of the ids of samples of one ref.", show_default=False),
     ],
     as_json: Json = False,
 ) -> None:

@@ -1,18 +1,33 @@
 """Samples: bring them in, change them, give them back."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from registry.cli.options import Json, RefArgument, connected
+from registry.cli.completion import complete_datasets
+from registry.cli.options import Json, RefArgument, Why, connected
 from registry.cli.output import emit, table_text
 from registry.cli.watch import watching
 
 if TYPE_CHECKING:
     from registry.curate.checkout import CheckoutReport
 
-__all__ = ["register"]
+__all__ = ["Layout", "SimulatedTask", "SpecTask", "register"]
+
+SpecTask = Literal[
+    "classification", "detection", "segmentation", "regression", "change", "3d", "self-supervised"
+]
+SimulatedTask = Literal[
+    "classification",
+    "segmentation",
+    "burn-scars",
+    "floods",
+    "detection",
+    "regression",
+    "time-series",
+]
+Layout = Literal["files", "coco"]
 
 _SHOWN = 20
 
@@ -26,31 +41,80 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    source: Annotated[str, typer.Argument(help="Folder, archive or file.", show_default=False)],
-    into: Annotated[str, typer.Option(help="Dataset; made if there is none.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(help="Folder, zip or tar archive, or file of items.", show_default=False),
+    ],
+    into: Annotated[
+        str,
+        typer.Option(
+            help="Name of the dataset; it is made if there is none.",
+            show_default=False,
+            autocompletion=complete_datasets,
+        ),
+    ],
     task: Annotated[
-        str | None, typer.Option(help="classification, detection, segmentation, …")
+        SpecTask | None,
+        typer.Option(help="What the labels are for; by default as the source shows."),
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--licence", "--license", help="Of the data, as SPDX writes it.")
+        str | None,
+        typer.Option(
+            "--licence",
+            "--license",
+            help="Of the data, as SPDX writes it: CC-BY-4.0.",
+            show_default=False,
+        ),
     ] = None,
-    provider: Annotated[str | None, typer.Option(help="Who made the data.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Who made the data.", show_default=False)
+    ] = None,
     time: Annotated[
-        str | None, typer.Option(help="START/END, where the data do not say: 2015/2017.")
+        str | None,
+        typer.Option(
+            metavar="START/END",
+            help="When it was acquired, for samples that do not say: 2015/2017.",
+            show_default=False,
+        ),
     ] = None,
-    crs: Annotated[str | None, typer.Option(help="EPSG:n, where the data do not say.")] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(metavar="EPSG:N", help="CRS of rasters that carry none.", show_default=False),
+    ] = None,
     bands: Annotated[
-        str | None, typer.Option(help="Names in order, where the data do not say: B2,B3,B4.")
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="Names, in order, of bands that carry none: BLUE,GREEN,RED.",
+            show_default=False,
+        ),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option("--format", help="Which reader; else found by looking.")
+        str | None,
+        typer.Option(
+            "--format",
+            help="Reader: image-folder, geotiff-sidecar, image-mask, coco or stac-items; "
+            "by default found by looking.",
+            show_default=False,
+        ),
     ] = None,
     name_pattern: Annotated[
         str | None,
-        typer.Option(help="Regular expression with the groups id, time, group over file names."),
+        typer.Option(
+            help="How files are named, where names say more: '{group}_%Y%m%d'.",
+            show_default=False,
+        ),
     ] = None,
-    on_error: Annotated[str, typer.Option(help="stop, or skip what cannot be read.")] = "stop",
-    workers: Annotated[int | None, typer.Option(help="Processes that read.")] = None,
+    on_error: Annotated[
+        Literal["stop", "skip"],
+        typer.Option(help="At a file that cannot be read: take nothing, or leave its sample out."),
+    ] = "stop",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that read; by default one a processor.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring a folder, an archive or a STAC file into a draft."""
@@ -84,12 +148,26 @@ def edit(
     ref: RefArgument,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="COLUMN=SQL", help="New value. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="COLUMN=SQL",
+            help="New value of a column: \"label=['Forest']\". Repeatable.",
+            show_default=False,
+        ),
     ] = None,
-    where: Annotated[str, typer.Option(help="Which rows, as SQL.", show_default=False)] = "",
-    delete: Annotated[bool, typer.Option("--delete", help="Delete the rows instead.")] = False,
+    where: Annotated[
+        str,
+        typer.Option(
+            metavar="SQL",
+            help="Which rows: \"id = 'Forest_12'\"; true for all.",
+            show_default=False,
+        ),
+    ] = "",
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete the rows instead of setting columns.")
+    ] = False,
     table: Annotated[str, typer.Option(help="Which table.")] = "samples",
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Why.")] = None,
+    message: Why = None,
     as_json: Json = False,
 ) -> None:
     """Change rows of a draft or branch, as one commit."""
@@ -109,8 +187,12 @@ def edit(
 
 def checkout(
     ref: RefArgument,
-    folder: Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)],
-    as_: Annotated[str, typer.Option("--as", help="files or coco.")] = "files",
+    folder: Annotated[
+        Path, typer.Argument(help="New or empty folder to write to.", show_default=False)
+    ],
+    as_: Annotated[
+        Layout, typer.Option("--as", help="Images with sidecars, or images with one COCO file.")
+    ] = "files",
     as_json: Json = False,
 ) -> None:
     """Give a version back as files that other tools read."""
@@ -135,18 +217,18 @@ def _checkout_text(folder: Path, report: "CheckoutReport") -> str:
 
 def simulate(
     task: Annotated[
-        str,
-        typer.Argument(
-            help="classification, segmentation, burn-scars, floods, detection, regression, "
-            "time-series.",
-            show_default=False,
-        ),
+        SimulatedTask, typer.Argument(help="What is true of the scenes.", show_default=False)
     ],
-    folder: Annotated[Path, typer.Argument(help="New folder.", show_default=False)],
-    samples: Annotated[int, typer.Option(help="How many.")] = 48,
-    seed: Annotated[int, typer.Option(help="One seed, one set of scenes, byte for byte.")] = 1,
+    folder: Annotated[
+        Path, typer.Argument(help="New or empty folder to write to.", show_default=False)
+    ],
+    samples: Annotated[int, typer.Option(min=1, help="How many.")] = 48,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed makes the same scenes, byte for byte.")
+    ] = 1,
     sensor: Annotated[
-        str | None, typer.Option(help="hls or sentinel-2; by default what fits the task.")
+        Literal["hls", "sentinel-2"] | None,
+        typer.Option(help="Whose bands; by default what fits the task."),
     ] = None,
     as_json: Json = False,
 ) -> None:
