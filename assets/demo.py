@@ -5,9 +5,14 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from assets.home import at_home
+
+if TYPE_CHECKING:
+    from registry.catalog import Registry, Version
 
 __all__ = ["main"]
 
@@ -36,7 +41,10 @@ def main() -> int:
     began = time.monotonic()
     outcomes = [_materialise(name, config) for name, config in wanted.items()]
     print(f"\n{time.monotonic() - began:.0f} s for {len(wanted)} datasets\n")
-    return max(_summary(name, made) for name, made in zip(wanted, outcomes, strict=True))
+    return max(
+        _summary(name, made, config.get("report", {}).get("allow", {}))
+        for (name, config), made in zip(wanted.items(), outcomes, strict=True)
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,7 +69,7 @@ def _dataset_name(data: str) -> str:
     return (stem.strip("-") or "data")[:63].rjust(3, "x")
 
 
-def _simulated(task: str, samples: int) -> dict[str, dict[str, object]]:
+def _simulated(task: str, samples: int) -> dict[str, dict[str, Any]]:
     from registry.curate.ingest.simulator import TASKS
 
     return {
@@ -75,7 +83,7 @@ def _simulated(task: str, samples: int) -> dict[str, dict[str, object]]:
     }
 
 
-def _own(asked: argparse.Namespace) -> dict[str, dict[str, object]]:
+def _own(asked: argparse.Namespace) -> dict[str, dict[str, Any]]:
     allowed = {} if asked.licence else {"licence": _UNSTATED}
     return {
         "source": {"path": str(Path(asked.data).resolve())},
@@ -89,7 +97,7 @@ def _own(asked: argparse.Namespace) -> dict[str, dict[str, object]]:
     }
 
 
-def _materialise(name: str, config: dict[str, dict[str, object]]) -> bool:
+def _materialise(name: str, config: dict[str, dict[str, Any]]) -> bool:
     import dagster as dg
 
     from assets.definitions import everything
@@ -122,11 +130,9 @@ def _reason(failure: object) -> str:
     return str(getattr(cause, "message", cause)).strip().replace("\n", "\n  ")
 
 
-def _summary(name: str, made: bool) -> int:  # noqa: FBT001 — what materialising came to
+def _summary(name: str, made: bool, allowed: Mapping[str, str]) -> int:  # noqa: FBT001 — what materialising came to
     from assets.resources import LakeResource
-    from registry.curate.quality import check
     from registry.errors import RejectedError
-    from registry.web.page import render
 
     lake = LakeResource()
     registry = lake.open()
@@ -134,27 +140,43 @@ def _summary(name: str, made: bool) -> int:  # noqa: FBT001 — what materialisi
         print(f"{name}: nothing was made")
         return RejectedError.exit_status
     if made:
-        version = registry.resolve(registry.versions(name)[-1].ref)
+        version = registry.versions(name)[-1]
         page = lake.folder("pages") / f"{version.ref}.html"
     else:
-        runs = {b: c for b, c in registry.branches(name).items() if b.startswith("run/")}
-        newest = max(runs, key=lambda b: registry.lake.repository(name).commit(runs[b]).at)
-        version = registry.resolve(f"{name}@{newest}")
-        report = check(version)
-        print(f"{name}: no version was published\n{report.to_text()}")
+        version = _unpublished(registry, name)
         page = lake.folder("pages") / f"{name}-draft.html"
-        render(version, page, report=report)
-    query = f'select * from "{version.ref}".samples limit 5'  # noqa: S608 — to copy, not to run
+        _explain(version, page, allowed)
+    _where_to_look(version, page)
+    return 0 if made else RejectedError.exit_status
+
+
+def _unpublished(registry: "Registry", name: str) -> "Version":
+    repository = registry.lake.repository(name)
+    runs = {branch: repository.commit(at).at for branch, at in repository.branches("run/").items()}
+    return registry.resolve(f"{name}@{max(runs, key=runs.__getitem__)}")
+
+
+def _explain(version: "Version", page: Path, allowed: Mapping[str, str]) -> None:
+    from registry.curate.quality import check
+    from registry.web.page import render
+
+    report = check(version, allow=allowed)
+    print(f"{version.dataset}: no version was published\n{report.to_text()}")
+    render(version, page, report=report)
+
+
+def _where_to_look(version: "Version", page: Path) -> None:
+    eolab = Path(os.path.relpath(Path(sys.executable).parent / "eolab"))
+    name, query = version.dataset, f'select * from "{version.ref}".samples limit 5'  # noqa: S608 — to copy, not to run
     print(
         f"{version.ref}: {version.count('samples'):,} samples, "
         f"{version.count('annotations'):,} annotations, content id {version.content_id[:16]}…\n"
         f"  look      {page.as_uri()}\n"
-        f"  history   eolab log {name}\n"
-        f"  ask       eolab sql '{query}'\n"
-        f"  change    eolab branch {name} fixes && eolab edit {name}@fixes --help\n"
+        f"  history   {eolab} log {version.ref}\n"
+        f"  ask       {eolab} sql '{query}'\n"
+        f"  change    {eolab} branch {name} fixes && {eolab} edit {name}@fixes --help\n"
         f"  Dagster   make ui\n"
     )
-    return 0 if made else RejectedError.exit_status
 
 
 if __name__ == "__main__":
