@@ -234,7 +234,7 @@ def _mask(
     values = dict(said.values) if said is not None else {}
     classes = version.spec.classes
     array = version.chip(sample, asset["asset"])
-    layer, numbers = mask_picture(array, values=values, classes=classes)
+    layer, numbers = mask_picture(array, values=values, classes=classes, nodata=asset["nodata"])
     named = tuple(
         (values.get(value, f"value {value}"), class_colour(number))
         for value, number in numbers.items()

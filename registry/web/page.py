@@ -27,6 +27,7 @@ __all__ = ["render"]
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _CHIPS: Final = 12
 _COMMITS: Final = 25
+_LABEL: Final = 60  # width of a meridian's label on the paper
 
 
 def render(
@@ -138,7 +139,11 @@ def _graticule(place: Any) -> dict[str, list[tuple[float, str]]]:  # noqa: ANN40
 
     frame = place.frame
     return {
-        "meridians": [(float(frame.x(lon)), degrees(lon, "EW")) for lon in frame.meridians()],
+        "meridians": [
+            (across, degrees(lon, "EW") if across < frame.width - _LABEL else "")
+            for lon in frame.meridians()
+            for across in [float(frame.x(lon))]
+        ],
         "parallels": [(float(frame.y(lat)), degrees(lat, "NS")) for lat in frame.parallels()],
     }
 

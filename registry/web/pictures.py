@@ -18,7 +18,8 @@ __all__ = ["chips_png", "data_uri", "map_png", "mask_picture", "png", "true_colo
 
 _LOW, _HIGH = 2, 98  # percentiles that become black and white
 _SMALLEST, _LARGEST = 192, 320  # pixels a picture is wide
-_ALPHA: Final = 150
+_LEAST = 0.25  # of the brightest, the least that is stretched from black to white
+_ALPHA: Final = 115
 _TRUE_COLOUR: Final = (
     ("red", "green", "blue"),
     ("b04", "b03", "b02"),
@@ -50,7 +51,8 @@ def true_colour(
     if nodata is not None:
         known &= (chosen != nodata).any(axis=0)
     alpha = np.where(known, 255, 0).astype(np.uint8)
-    grey = _stretched(chosen, known)
+    photograph = array.dtype == np.uint8 and image.shape[0] >= 3  # noqa: PLR2004 — colours
+    grey = list(chosen.astype(np.uint8)) if photograph else _stretched(chosen, known)
     return _sized(Image.fromarray(np.dstack([*grey, alpha]), "RGBA"))
 
 
@@ -70,18 +72,27 @@ def _visible(count: int, bands: Sequence[str]) -> tuple[int, int, int]:
 def _stretched(
     bands: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
 ) -> list[npt.NDArray[np.uint8]]:
+    """Return bands between their percentiles, but noise over even ground not blown up."""
+    ends = [
+        np.percentile(band[known], (_LOW, _HIGH)) if known.any() else np.array([0.0, 1.0])
+        for band in bands
+    ]
+    least = _LEAST * max(float(np.abs(end).max()) for end in ends)
     shown = []
-    for band in bands:
-        values = band[known]
-        low, high = np.percentile(values, (_LOW, _HIGH)) if values.size else (0.0, 1.0)
-        span = high - low if high > low else 1.0
-        scaled = np.clip(np.nan_to_num((band - low) / span), 0, 1)
+    for band, (low, high) in zip(bands, ends, strict=True):
+        span = max(high - low, least) or 1.0
+        start = (low + high - span) / 2 if high - low < least else low
+        scaled = np.clip(np.nan_to_num((band - start) / span), 0, 1)
         shown.append((255 * scaled**0.9).astype(np.uint8))
     return shown
 
 
 def mask_picture(
-    mask: npt.NDArray[np.generic], *, values: Mapping[int, str], classes: Sequence[str] = ()
+    mask: npt.NDArray[np.generic],
+    *,
+    values: Mapping[int, str],
+    classes: Sequence[str] = (),
+    nodata: float | None = None,
 ) -> tuple[Image.Image, dict[int, int]]:
     """Return a mask as a transparent layer of colours, and which colour each value has.
 
@@ -89,6 +100,7 @@ def mask_picture(
         mask: Class values, shape ``(band, y, x)`` or ``(y, x)``; the first band is shown.
         values: Which class each value is, if the card says so.
         classes: The dataset's classes, whose order gives the colours.
+        nodata: Value that is no class; None if there is none.
 
     Returns:
         An RGBA picture of the size that :func:`true_colour` gives; value to the number of its
@@ -98,6 +110,7 @@ def mask_picture(
     whole = np.nan_to_num(plane.astype(np.float64)).astype(np.int64)
     found = [int(value) for value in np.unique(whole)[:64]]
     listed = [value for value in sorted({*values, *found}) if not _background(value, values)]
+    listed = [value for value in listed if value != nodata]
     order = {name: at for at, name in enumerate(classes)}
     numbers = {
         value: order.get(values.get(value, ""), at)

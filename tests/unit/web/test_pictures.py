@@ -76,6 +76,31 @@ def test_masks_have_a_colour_a_class_and_leave_the_background_clear():
     assert drawn[6 * 12, 0, 3] == 0
 
 
+def test_photographs_are_shown_as_they_are():
+    array = np.stack([np.full((200, 200), value, np.uint8) for value in (10, 20, 30)])
+
+    drawn = np.asarray(pictures.true_colour(array, bands=(), nodata=None))
+
+    assert tuple(drawn[0, 0]) == (10, 20, 30, 255)
+
+
+def test_noise_over_even_ground_stays_faint():
+    noise = np.random.default_rng(1).normal(400, 5, (3, 200, 200))
+
+    drawn = np.asarray(pictures.true_colour(noise, bands=(), nodata=None))
+
+    assert drawn[:, :, :3].std() < 20
+
+
+def test_a_mask_is_clear_where_it_says_nothing():
+    mask = np.array([[1, 255], [255, 1]], np.uint8)
+
+    layer, numbers = pictures.mask_picture(mask, values={}, nodata=255)
+
+    assert numbers == {1: 0}
+    assert np.asarray(layer)[0, -1, 3] == 0
+
+
 def test_a_class_has_one_colour_in_masks_and_elsewhere():
     mask = np.full((1, 8, 8), 4, np.uint8)
 
