@@ -6,7 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from bench.pairs import RESULTS, record
+from bench.ground import scale
+from bench.pairs import record, results
 
 ROOM = Path(__file__).parent
 
@@ -16,28 +17,34 @@ def rows() -> list[str]:
 
 
 def table() -> str:
+    """Return what the results say, as Markdown."""
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(results().glob("row_*.json"))]
     lines = [
-        "| row | peer | ours | theirs | ratio (95 %) | target | reached |",
-        "|---|---|---|---|---|---|---|",
+        "| row | peer | ours, s | theirs, s | times as fast (95 %) | target | reached |",
+        "|---|---|--:|--:|--:|--:|---|",
     ]
-    for path in sorted(RESULTS.glob("*.json")):
-        for c in json.loads(path.read_text("utf-8"))["comparisons"]:
-            mine, other = (sorted(c[k])[len(c[k]) // 2] for k in ("ours", "theirs"))
-            low, high = c["interval"]
-            lines.append(
-                f"| {c['row']} | {c['peer']} | {mine:.4g} s | {other:.4g} s |"
-                f" {c['ratio']:.3g} ({low:.3g}-{high:.3g}) | {c['target']:g} |"
-                f" {'yes' if c['reached'] else 'no'} |"
-            )
+    for c in (one for body in found for one in body["comparisons"]):
+        mine, other = (sorted(c[k])[len(c[k]) // 2] for k in ("ours", "theirs"))
+        low, high = c["interval"]
+        lines.append(
+            f"| {c['row']} | {c['peer']} | {mine:.3g} | {other:.3g} |"
+            f" {c['ratio']:.3g} ({low:.3g}–{high:.3g}) | {c['target']:g} |"  # noqa: RUF001 — a range
+            f" {'yes' if c['reached'] else 'no'} |"
+        )
+    lines += ["", "| row | value | limit | reached |", "|---|--:|--:|---|"]
+    for f in (one for body in found for one in body["figures"]):
+        limit = "" if f["limit"] is None else f"{f['limit']:g} {f['unit']}"
+        reached = {True: "yes", False: "no", None: ""}[f["reached"]]
+        lines.append(f"| {f['row']} | {f['value']:.3g} {f['unit']} | {limit} | {reached} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     for name in sys.argv[1:] or rows():
-        print(f"{name} …", flush=True)
+        print(f"{name}, scale {scale():g} …", flush=True)
         comparisons, figures = import_module(f"bench.{name}").run()
-        print(f"  {record(name, comparisons, figures)}")
-    (RESULTS / "table.md").write_text(table(), "utf-8")
+        print(f"  {record(name, comparisons, figures)}", flush=True)
+    (results() / "table.md").write_text(table(), "utf-8")
     print(table())
 
 

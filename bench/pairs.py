@@ -1,19 +1,55 @@
-"""Pairs of timings, A B A B …, and what can be said of their ratio."""
+"""Timings in turn, A B C A B C …, and what can be said of their ratios."""
 
 import json
+import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["Comparison", "compare", "record", "seconds"]
+__all__ = [
+    "Comparison",
+    "Contestant",
+    "Figure",
+    "compare",
+    "named",
+    "record",
+    "repeated",
+    "results",
+    "seconds",
+]
 
-RESULTS = Path(__file__).parent / "results"
-_RESAMPLES = 10_000
+PAIRS: Final = "EOLAB_BENCH_PAIRS"
+"""Variable that says how many turns each contestant has; 5 by default."""
+
+RESULTS: Final = "EOLAB_BENCH_RESULTS"
+"""Variable that says where results go; ``bench/results`` by default."""
+
+_RESAMPLES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """Somebody who does the same work."""
+
+    name: str
+    """A distribution's name, or a description with its version."""
+
+    work: Callable[[], object]
+    """One turn, timed."""
+
+    target: float = 1.0
+    """How many times faster ours is meant to be."""
+
+    ready: Callable[[], object] = lambda: None
+    """What is done before each turn, untimed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +81,28 @@ class Comparison:
     """Whether the interval's lower end clears it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A quantity that has a limit rather than a rival."""
+
+    row: str
+    """Which row of the table, and what is measured."""
+
+    value: float
+    """How much."""
+
+    unit: str
+    """Of what."""
+
+    limit: float | None = None
+    """The most it may be; None where it is only told."""
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether it is within its limit; None if it has none."""
+        return None if self.limit is None else self.value <= self.limit
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Return how long a call takes, in seconds."""
     began = time.perf_counter()
@@ -52,63 +110,104 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def repeated(
+    work: Callable[[], object], *, times: int = 7, ready: Callable[[], object] = lambda: None
+) -> list[float]:
+    """Return how long each of several calls takes, in seconds, after one that does not count.
+
+    Args:
+        work: What is timed.
+        times: How many calls count.
+        ready: Called before each, untimed.
+    """
+    taken = []
+    for _ in range(times + 1):
+        ready()
+        taken.append(seconds(work))
+    return taken[1:]
+
+
 def compare(
-    row: str,
-    ours: Callable[[], object],
-    theirs: Callable[[], object],
-    *,
-    peer: str,
-    target: float,
-    pairs: int = 5,
-    ready: Callable[[], object] = lambda: None,
-) -> Comparison:
-    """Time two contestants in turn, after one warm-up each.
+    row: str, ours: Contestant, peers: Sequence[Contestant], *, pairs: int | None = None
+) -> list[Comparison]:
+    """Time contestants in turn, after one warm-up each.
 
     Args:
         row: What is measured.
-        ours: One turn of ours.
-        theirs: One turn of theirs.
-        peer: A distribution's name, or a description.
-        target: The ratio that is aimed at.
-        pairs: How many turns.
-        ready: Called before every turn, untimed.
+        ours: The lab.
+        peers: The others, each with the ratio that is aimed at.
+        pairs: How many turns; from the environment, or 5, if None.
     """
-    a, b = [], []
-    for turn in range(pairs + 1):
-        ready()
-        mine = seconds(ours)
-        ready()
-        other = seconds(theirs)
-        if turn:
-            a.append(mine)
-            b.append(other)
-    ratios = np.array(b) / np.array(a)
+    turns = pairs or int(os.environ.get(PAIRS, "5"))
+    taken: dict[str, list[float]] = {one.name: [] for one in (ours, *peers)}
+    for turn in range(turns + 1):
+        for one in (ours, *peers):
+            one.ready()
+            took = seconds(one.work)
+            if turn:
+                taken[one.name].append(took)
+    return [_compared(row, taken[ours.name], peer, taken[peer.name]) for peer in peers]
+
+
+def _compared(row: str, ours: list[float], peer: Contestant, theirs: list[float]) -> Comparison:
+    ratios = np.array(theirs) / np.array(ours)
     low, high = _interval(ratios)
     return Comparison(
-        row=row, ours=a, peer=_named(peer), theirs=b, ratio=float(np.median(ratios)),
-        interval=(low, high), target=target, reached=low >= target,
-    )  # fmt: skip
+        row=row,
+        ours=ours,
+        peer=named(peer.name),
+        theirs=theirs,
+        ratio=float(np.median(ratios)),
+        interval=(low, high),
+        target=peer.target,
+        reached=low >= peer.target,
+    )
 
 
-def record(name: str, comparisons: list[Comparison], figures: Mapping[str, object]) -> Path:
-    """Write what was measured as JSON and return where."""
-    RESULTS.mkdir(exist_ok=True)
-    out = RESULTS / f"{name}.json"
-    machine = {"machine": platform.machine(), "python": platform.python_version()}
-    body = {"machine": machine, "figures": dict(figures)}
-    body["comparisons"] = [asdict(one) for one in comparisons]
-    out.write_text(json.dumps(body, indent=2) + "\n", "utf-8")
-    return out
-
-
-def _interval(ratios: np.ndarray) -> tuple[float, float]:
-    draws = np.random.default_rng(0).choice(ratios, (_RESAMPLES, len(ratios)))
-    low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _named(peer: str) -> str:
+def named(peer: str) -> str:
+    """Return a distribution's name with its version; other names as they are."""
     try:
         return f"{peer} {version(peer)}"
     except PackageNotFoundError:
         return peer
+
+
+def results() -> Path:
+    """Return the folder of results; made if there is none."""
+    folder = Path(os.environ.get(RESULTS) or Path(__file__).parent / "results")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def record(name: str, comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> Path:
+    """Write what was measured as JSON and return where."""
+    from bench.ground import scale
+
+    out = results() / f"{name}.json"
+    body = {
+        "machine": _machine(),
+        "scale": scale(),
+        "at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        "figures": [{**asdict(one), "reached": one.reached} for one in figures],
+        "comparisons": [asdict(one) for one in comparisons],
+    }
+    out.write_text(json.dumps(body, indent=2) + "\n", "utf-8")
+    return out
+
+
+def _machine() -> dict[str, object]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory-gb": round(memory / 1e9, 1),
+        "load": [round(one, 2) for one in os.getloadavg()],
+        "python": platform.python_version(),
+    }
+
+
+def _interval(ratios: npt.NDArray[np.float64]) -> tuple[float, float]:
+    draws = np.random.default_rng(0).choice(ratios, (_RESAMPLES, len(ratios)))
+    low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
+    return float(low), float(high)

@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from registry.cli.commands import datasets, history, lake, publishing, queries, samples
+from registry.cli.lean import leave_out_pandas
 from registry.cli.output import fail, json_wanted
 from registry.errors import (
     ForbiddenError,
@@ -92,6 +93,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command of this process and exit with the status of what it came to."""
+    leave_out_pandas()
     sys.exit(run(sys.argv[1:]))
 
 
