@@ -74,7 +74,7 @@ def emptied(folder: Path) -> Path:
 
 
 def chips_folder(place: Path, count: int) -> Path:
-    """Return a folder of simulated GeoTIFF chips by class, 64×64 pixels of 6 bands, ~40 KiB each.
+    """Return a folder of simulated GeoTIFF chips by class, 64 x 64 pixels of 6 bands, ~40 KiB each.
 
     Args:
         place: The work folder; what is there from before is used.

@@ -71,7 +71,7 @@ def _measure(
 
     registry = connect(str(folder / "lake"))
     with connection(registry.resolve("world@draft")) as ours, _peer() as theirs:
-        mine = f"SELECT {_SHOWN} FROM samples_in(?, ?, ?, ?)"
+        mine = f"SELECT {_SHOWN} FROM samples_in(?, ?, ?, ?)"  # noqa: S608 — own
         file = folder / "unsorted.parquet"
         other = (
             f"SELECT {_SHOWN} FROM read_parquet('{file}') WHERE bbox.xmin <= $3"  # noqa: S608 — own
@@ -117,7 +117,7 @@ def _all(
 ) -> Callable[[], None]:
     def ask() -> None:
         for box in boxes:
-            engine.execute(text, list(box)).fetchall()
+            engine.execute(text, list(box)).to_arrow_table()
 
     return ask
 

@@ -2,14 +2,15 @@
 
 import gzip
 import json
-import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from bench.ground import emptied, real, scaled, workplace
 from bench.pairs import Comparison, Contestant, Figure, compare
 
-_ITEMS: Final = 1000
+_ITEMS: Final = 5000
+_TIMES: Final = 5  # the real sets have 1,000 items each
 _TARGET: Final = 10
 _BANDS: Final = ("B02", "B03", "B04", "B08", "B8A", "B11", "B12", "SCL")
 
@@ -23,23 +24,19 @@ def run() -> tuple[list[Comparison], list[Figure]]:
             count = _count(path)
             found = compare(
                 f"6 · {count:,} {name} items",
-                Contestant(name="ours", work=lambda path=path: _ours(path)),
+                Contestant(name="ours", work=partial(_ours, path)),
                 [
                     Contestant(
                         name="stac-geoparquet",
-                        work=lambda path=path: _stac_geoparquet(path),
+                        work=partial(_stac_geoparquet, path),
                         target=_TARGET,
                     ),
-                    Contestant(
-                        name="rustac", work=lambda path=path: _rustac(path), target=_TARGET
-                    ),
+                    Contestant(name="rustac", work=partial(_rustac, path), target=_TARGET),
                 ],
             )
             compared += found
             middle = sorted(found[0].ours)[len(found[0].ours) // 2]
-            figures.append(
-                Figure(row=f"6 · {name} items in", value=count / middle, unit="items/s")
-            )
+            figures.append(Figure(row=f"6 · {name} items in", value=count / middle, unit="items/s"))
     return compared, figures
 
 
@@ -48,12 +45,23 @@ def _sources(folder: Path) -> list[tuple[str, Path]]:
     found = []
     if packed := real("stac-sentinel2-1000", "items.ndjson.gz"):
         path = folder / "sentinel-2.ndjson"
-        with gzip.open(packed) as source, path.open("wb") as out:
-            shutil.copyfileobj(source, out)
+        with gzip.open(packed) as source:
+            _written(path, source.read(), times=scaled(_TIMES))
         found.append(("Sentinel-2", path))
     if naip := real("stac-naip", "naip-al-1000.ndjson"):
-        found.append(("NAIP", naip))
+        path = folder / "naip.ndjson"
+        _written(path, naip.read_bytes(), times=scaled(_TIMES))
+        found.append(("NAIP", path))
     return found or [("simulated", _simulated(folder / "simulated.ndjson", scaled(_ITEMS)))]
+
+
+def _written(path: Path, lines: bytes, *, times: int) -> None:
+    """Write items several times over, each time with other ids."""
+    items = [json.loads(line) for line in lines.splitlines() if line.strip()]
+    with path.open("w", encoding="utf-8") as out:
+        for turn in range(times):
+            for item in items:
+                out.write(json.dumps(item | {"id": f"{item['id']}-{turn}"}) + "\n")
 
 
 def _count(path: Path) -> int:
@@ -120,7 +128,7 @@ def _stac_geoparquet(path: Path) -> int:
 
 
 def _rustac(path: Path) -> int:
-    import rustac
+    import rustac  # type: ignore[import-not-found,unused-ignore]
 
     items = rustac.read_sync(str(path))
     return int(rustac.to_arrow(items).num_rows)

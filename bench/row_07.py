@@ -68,33 +68,42 @@ def run() -> tuple[list[Comparison], list[Figure]]:
         chips, plain = chips_folder(place, count), plain_files(place, count)
         size = sum(path.stat().st_size for path in chips.rglob("*.tif"))
         work = emptied(place / "versions")
+        lake = work / "lake"
+        ours = Contestant(
+            name="ours", work=partial(_publish, lake, chips), ready=partial(_lake, lake)
+        )
         compared = compare(
             f"7 · {count:,} GeoTIFF chips to a checked version",
-            Contestant(
-                name="ours",
-                work=partial(_publish, work / "lake", chips),
-                ready=partial(_lake, work / "lake"),
-            ),
-            [
-                _contestant("dvc", _dvc, partial(_repository, work / "dvc", chips, _dvc_init), 1),
-                _contestant("oxenai", _oxen, partial(_repository, work / "oxen", chips, _oxen_init), 2),
-            ],
-        )  # fmt: skip
+            ours,
+            [_dvc_with(work, chips, target=1), _oxen_with(work, chips, target=2)],
+        )
+        one = partial(command, "python", "-c", _OURS, lake, plain)
         compared += compare(
             f"7 · {count:,} plain files of 16 KiB to a commit",
-            Contestant(
-                name="ours",
-                work=partial(command, "python", "-c", _OURS, work / "lake", plain),
-                ready=partial(_lake, work / "lake"),
-            ),
+            Contestant(name="ours", work=one, ready=partial(_lake, lake)),
             [
-                _contestant("dvc", _dvc, partial(_repository, work / "dvc", plain, _dvc_init), 2),
-                _contestant("oxenai", _oxen, partial(_repository, work / "oxen", plain, _oxen_init), 3),
-                _contestant(_git_version(), _git, partial(_repository, work / "git", plain, _git_init), 1),
+                _dvc_with(work, plain, target=2),
+                _oxen_with(work, plain, target=3),
+                _git_with(work, plain),
             ],
-        )  # fmt: skip
+        )
         shutil.rmtree(work)
     return compared, [Figure(row=f"7 · bytes of {count:,} chips", value=size / 1e6, unit="MB")]
+
+
+def _dvc_with(work: Path, files: Path, *, target: float) -> Contestant:
+    ready = partial(_repository, work / "dvc", files, _dvc_init)
+    return _contestant("dvc", _dvc, ready, target)
+
+
+def _oxen_with(work: Path, files: Path, *, target: float) -> Contestant:
+    ready = partial(_repository, work / "oxen", files, _oxen_init)
+    return _contestant("oxenai", _oxen, ready, target)
+
+
+def _git_with(work: Path, files: Path) -> Contestant:
+    name = " ".join(command("git", "--version").split()[::2])
+    return _contestant(name, _git, partial(_repository, work / "git", files, _git_init), 1)
 
 
 def _contestant(
@@ -106,9 +115,7 @@ def _contestant(
         where[:] = [ready()]
         os.sync()  # what laying the folder out left to be written is not the contestant's
 
-    return Contestant(
-        name=named(name), work=lambda: work(where[0]), ready=prepare, target=target
-    )
+    return Contestant(name=named(name), work=lambda: work(where[0]), ready=prepare, target=target)
 
 
 # ---------------------------------------------------------------------- ours
@@ -135,10 +142,6 @@ def _repository(folder: Path, files: Path, init: Callable[[Path], None]) -> Path
     init(folder)
     shutil.copytree(files, folder / "data")
     return folder
-
-
-def _git_version() -> str:
-    return " ".join(command("git", "--version").split()[::2])
 
 
 def _git_init(folder: Path) -> None:

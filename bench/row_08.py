@@ -37,10 +37,10 @@ def run() -> tuple[list[Comparison], list[Figure]]:
     with workplace() as place:
         folder = emptied(place / "versioning")
         registry = _lake(folder, {"small": _SMALL, "large": large})
-        small = _times(registry, "small", _SMALL)
-        before = _times(registry, "large", large)
+        small = _times(registry, "small", _SMALL, word="first")
+        before = _times(registry, "large", large, word="first")
         each = _history(registry, "large", commits)
-        after = _times(registry, "large", large)
+        after = _times(registry, "large", large, word="second")
     return [], [
         _ms(f"8 · commit of {_EDITS} label edits, {large:,} samples", before.commit, 300),
         _ms(f"8 · commit of {_EDITS} label edits, {_SMALL:,} samples", small.commit, None),
@@ -80,8 +80,8 @@ def _lake(folder: Path, sizes: dict[str, int]) -> "Registry":
     return registry
 
 
-def _times(registry: "Registry", name: str, count: int) -> _Times:
-    """Time each, on a branch of its own."""
+def _times(registry: "Registry", name: str, count: int, *, word: str) -> _Times:
+    """Time each on the draft; the word goes into the labels, so that every edit changes them."""
     from registry import connect
 
     draft = registry.draft(name)
@@ -92,18 +92,15 @@ def _times(registry: "Registry", name: str, count: int) -> _Times:
         turn = next(turns)
         start = int(np.linspace(0, count - _EDITS, _TURNS + 1)[turn])
         chosen = ids.slice(start, _EDITS)
-        labels = pa.array([[f"edited-{turn}-{len(heads)}"]] * _EDITS, pa.list_(pa.string()))
+        labels = pa.array([[f"{word}-{turn}"]] * _EDITS, pa.list_(pa.string()))
         _relabel(registry, name, pa.table({"id": chosen, "label": labels}))
         heads.append(draft.head)
 
     made = iter(range(_TURNS + 1))
-    prefix = f"b{draft.head[:10]}"
     return _Times(
         commit=_median(edit),
         diff=_median(lambda: registry.diff(f"{name}@{heads[-2]}", f"{name}@{heads[-1]}")),
-        branch=_median(
-            lambda: draft.repository.create_branch(f"{prefix}-{next(made)}", at=heads[0])
-        ),
+        branch=_median(lambda: draft.repository.create_branch(f"{word}-{next(made)}", at=heads[0])),
         open=_median(
             lambda: connect(registry.lake.address).resolve(f"{name}@draft").count("samples")
         ),
