@@ -190,6 +190,10 @@ def delete(
 def group_edits(file: np.ndarray, row: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Sort rows by the file that holds them.
 
+    Args:
+        file: Number of each row's file, unitless; shape ``(row,)``.
+        row: Each row's position in its file, unitless; shape ``(row,)``.
+
     Returns:
         For each file, which of the rows lie in it and where, ascending.
     """

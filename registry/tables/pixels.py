@@ -87,7 +87,8 @@ def pixel_digest(array: np.ndarray) -> bytes:
     in C order, little endian.
 
     Args:
-        array: Any shape of at least one element; a dtype of ``DTYPES``.
+        array: Stored values, unitless, of a dtype of ``DTYPES``; shape ``(band, y, x)`` or any
+            other of at least one element.
 
     Raises:
         InvalidInputError: The dtype cannot be held, or the array is empty or too large.
@@ -103,7 +104,8 @@ def encode(array: np.ndarray, codec: str = DEFAULT_CODEC) -> EncodedArray:
     """Return an array packed as a row of ``pixels``; other threads run meanwhile.
 
     Args:
-        array: ``(band, y, x)`` or ``(time, band, y, x)``; at most 256 MB.
+        array: Stored values, unitless; shape ``(band, y, x)`` or ``(time, band, y, x)``; at most
+            256 MB.
         codec: One of ``CODECS``.
 
     Raises:
@@ -165,7 +167,8 @@ def decode(
         codec: A codec of ``CODECS``, or ``jpeg``.
         dtype: NumPy's name, from ``assets``.
         shape: From ``assets``.
-        out: Where to put it: C-contiguous, of that dtype and shape; made if None.
+        out: Where to put the stored values, unitless: C-contiguous, of that dtype, shape
+            ``(band, y, x)`` or as ``shape`` says; made if None.
 
     Returns:
         The array, ``out`` where it was given.

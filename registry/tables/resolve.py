@@ -139,6 +139,13 @@ class _Clashes:
     def of_deletions(
         self, ours: np.ndarray, theirs: np.ndarray, changed: Mapping[str, np.ndarray]
     ) -> list[_Conflict]:
+        """Return clashes of rows that one side deleted and the other changed.
+
+        Args:
+            ours: Row numbers of our changes, unitless; shape ``(row,)``.
+            theirs: The same keys' row numbers among theirs, unitless; shape ``(row,)``.
+            changed: For each cell, which rows theirs changed.
+        """
         found = []
         mine = _changed(self._mine, list(changed))
         gone = self._their.is_change(DELETED)
@@ -160,7 +167,14 @@ class _Clashes:
         changed: Mapping[str, np.ndarray],
         take: Mapping[str, np.ndarray],
     ) -> list[_Conflict]:
-        """Return clashes of rows that both sides changed or inserted; fills ``take``."""
+        """Return clashes of rows that both sides changed or inserted; fills ``take``.
+
+        Args:
+            ours: Row numbers of our changes, unitless; shape ``(row,)``.
+            theirs: The same keys' row numbers among theirs, unitless; shape ``(row,)``.
+            changed: For each cell, which rows theirs changed.
+            take: For each cell, which rows are taken from theirs; filled here.
+        """
         if not len(ours):
             return []
         there = set(self._mine.schema.arrow.names)

@@ -128,8 +128,8 @@ def fetch(
         found: The table.
         schema: What its columns are.
         columns: Names.
-        file: Position in ``found.files`` of each row's file.
-        row: Each row's position in its file.
+        file: Position in ``found.files`` of each row's file, unitless; shape ``(row,)``.
+        row: Each row's position in its file, unitless; shape ``(row,)``.
 
     Returns:
         The rows, in the order asked for.
@@ -158,7 +158,7 @@ def splice(table: pa.Table, patch: pa.Table, rows: np.ndarray) -> pa.Table:
     Args:
         table: Any table.
         patch: Some of its columns; one row each of ``rows``.
-        rows: Which rows to replace.
+        rows: Numbers of the rows to replace, unitless; shape ``(row,)``.
     """
     source = np.arange(table.num_rows)
     source[rows] = table.num_rows + np.arange(len(rows))
@@ -178,7 +178,8 @@ def overlay(ours: pa.Table, theirs: pa.Table, cells: Sequence[tuple[str, np.ndar
     Args:
         ours: Rows.
         theirs: As many rows, of the same columns.
-        cells: Each a column, or ``properties.<field>``, with the rows to take; boolean.
+        cells: Each a column, or ``properties.<field>``, with the rows to take; boolean, unitless,
+            shape ``(row,)``.
     """
     for cell, mask in cells:
         name, _, inner = cell.partition(".") if cell.startswith("properties.") else (cell, "", "")
