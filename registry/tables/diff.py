@@ -61,8 +61,8 @@ class Differences:
         Args:
             columns: Names.
             side: ``before`` or ``after``.
-            mask: Which rows; every one must be there on that side; boolean, unitless, shape
-                ``(row,)``.
+            mask: Which rows; every one must be there on that side; boolean, unitless,
+                shape ``(row,)``.
         """
         found = self.before if side == "before" else self.after
         file, row = (self._places(f"{side}_{what}")[mask] for what in ("file", "row"))

@@ -167,8 +167,8 @@ def decode(
         codec: A codec of ``CODECS``, or ``jpeg``.
         dtype: NumPy's name, from ``assets``.
         shape: From ``assets``.
-        out: Where to put the stored values, unitless: C-contiguous, of that dtype, shape
-            ``(band, y, x)`` or as ``shape`` says; made if None.
+        out: Where to put the stored values, unitless: C-contiguous, of that dtype, and
+            shape ``(band, y, x)`` or what ``shape`` says; made if None.
 
     Returns:
         The array, ``out`` where it was given.
