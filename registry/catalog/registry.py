@@ -60,10 +60,13 @@ class Registry:
         Raises:
             ConflictError: There is one of that name.
         """
-        repository = self.lake.create(spec.name)
-        with repository.transaction(MAIN, message=f"create {spec.name}") as transaction:
-            transaction.put(CARD, spec.to_readme().encode())
-        repository.protect(MAIN)
+
+        def lay_card(repository: "Repository") -> None:
+            with repository.transaction(MAIN, message=f"create {spec.name}") as transaction:
+                transaction.put(CARD, spec.to_readme().encode())
+            repository.protect(MAIN)
+
+        self.lake.create(spec.name, prepare=lay_card)
         return self.draft(spec.name)
 
     def names(self) -> list[str]:

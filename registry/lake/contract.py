@@ -1,6 +1,6 @@
 """What every versioned object store must do; ``tests/contract/`` holds each one to it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -527,8 +527,19 @@ class Lake(Protocol):
     address: str
     """What :func:`registry.lake.connect` was given, normalised."""
 
-    def create(self, name: str) -> Repository:
-        """Make a repository with an empty first commit on ``main``; ConflictError if it exists."""
+    def create(
+        self, name: str, *, prepare: Callable[[Repository], None] | None = None
+    ) -> Repository:
+        """Make a repository with an empty first commit on ``main``.
+
+        Args:
+            name: Its name.
+            prepare: Fills it before anybody else sees it, so that it is there whole or not at all;
+                it goes by another name until then.
+
+        Raises:
+            ConflictError: There is one of that name.
+        """
         ...
 
     def repository(self, name: str) -> Repository:
@@ -539,6 +550,16 @@ class Lake(Protocol):
         """Return the names of the repositories, sorted."""
         ...
 
-    def delete(self, name: str) -> None:
-        """Remove a repository with its history."""
+    def delete(self, name: str, *, expected: Mapping[str, str] | None = None) -> None:
+        """Remove a repository with its history.
+
+        Args:
+            name: Its name.
+            expected: Its branches with the commits they must name (compare-and-swap); any will
+                do if None.
+
+        Raises:
+            ConflictError: Its branches are others, or stand elsewhere.
+            NotFoundError: There is none of that name.
+        """
         ...

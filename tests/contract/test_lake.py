@@ -68,6 +68,36 @@ def test_a_repository_has_a_plain_name(any_lake, name):
         any_lake.create(name)
 
 
+def test_a_repository_is_there_with_what_it_was_prepared_with_or_not_at_all(any_lake):
+    def spoil(repository):
+        fill(repository)
+        assert any_lake.repositories() == []
+        raise ZeroDivisionError
+
+    def fill(repository):
+        with repository.transaction("main", message="prepared") as transaction:
+            transaction.put("a", b"1")
+        repository.protect("main")
+
+    with pytest.raises(ZeroDivisionError):
+        any_lake.create("ships", prepare=spoil)
+    assert any_lake.repositories() == []
+    made = any_lake.create("ships", prepare=fill)
+    assert made.read("a", at="main") == b"1"
+    assert made.protected() == {"main"}
+    assert next(commit.message for commit in made.log("main")) == "prepared"
+    assert list(made.fsck()) == []
+
+
+def test_a_repository_that_somebody_changed_is_not_deleted_unawares(any_lake, repo):
+    seen = repo.branches()
+    repo.create_branch("theirs", at="main")
+    with pytest.raises(ConflictError, match="somebody changed"):
+        any_lake.delete("ships", expected=seen)
+    any_lake.delete("ships", expected=repo.branches())
+    assert any_lake.repositories() == []
+
+
 def test_a_deleted_repository_is_gone(any_lake, repo):
     any_lake.delete("ships")
     assert any_lake.repositories() == []

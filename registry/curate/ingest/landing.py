@@ -1,6 +1,7 @@
 """Rows of a source land on its branch, and from there in a draft."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,22 +69,23 @@ def land(
         branch: Branch to merge into; the caller's draft if None.
 
     Returns:
-        Where they are; a dataset that was made for them is gone again if anything fails.
+        Where they are; a dataset that was made for them is gone again if anything fails and
+        nobody else put anything into it.
 
     Raises:
         ConflictError: A different source of this name is there; or source and draft changed the
             same.
     """
-    is_new = spec.name not in registry.names()
-    if is_new:
-        registry.create(spec)
-    else:
-        _complete(registry.lake.repository(spec.name), spec)
+    is_new = False
+    if spec.name not in registry.names():
+        with suppress(ConflictError):  # somebody made it just now
+            registry.create(spec)
+            is_new = True
     try:
         return _land(registry, spec, rows, findings, pixels, source, named, branch)
     except BaseException:
         if is_new:
-            registry.lake.delete(spec.name)
+            _forget(registry, spec.name, source)
         raise
 
 
@@ -114,13 +116,14 @@ def _land(
     return Landing(branch=draft.branch, commit=draft.head, source=source, written=written)
 
 
-def _complete(repository: "Repository", spec: Spec) -> None:
-    """Do what the making of a dataset left undone if it was killed."""
-    if next(repository.entries(_MAIN, CARD), None) is None:
-        with repository.transaction(_MAIN, message=f"create {spec.name}") as transaction:
-            transaction.put(CARD, spec.to_readme().encode())
-    if _MAIN not in repository.protected():
-        repository.protect(_MAIN)
+def _forget(registry: "Registry", dataset: str, source: str) -> None:
+    """Remove a dataset that was made for a source, unless somebody else put something into it."""
+    repository = registry.lake.repository(dataset)
+    heads, card = repository.branches(), _card_commit(repository)
+    others = {head for branch, head in heads.items() if branch != source}
+    if others == {card} and not repository.tags():
+        with suppress(ConflictError):  # somebody did, just now
+            registry.lake.delete(dataset, expected=heads)
 
 
 def _draft(

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pygit2
@@ -99,8 +100,15 @@ class LocalLake:
     def __repr__(self) -> str:
         return f"LocalLake({self.address!r})"
 
-    def create(self, name: str) -> LocalRepository:
-        """Make a repository with an empty first commit on ``main``; ConflictError if it exists.
+    def create(
+        self, name: str, *, prepare: Callable[[LocalRepository], None] | None = None
+    ) -> LocalRepository:
+        """Make a repository with an empty first commit on ``main``.
+
+        Args:
+            name: Its name.
+            prepare: Fills it before anybody else sees it, so that it is there whole or not at all;
+                it goes by another name until then.
 
         Returns:
             The repository.
@@ -116,10 +124,12 @@ class LocalLake:
             self._sweep()
             try:
                 _make_repository(half)
+                if prepare is not None:
+                    prepare(LocalRepository(half))
                 half.rename(home)
-            except OSError as error:
+            except BaseException as error:
                 shutil.rmtree(half, ignore_errors=True)
-                if home.exists():
+                if isinstance(error, OSError) and home.exists():
                     raise _exists(name) from error
                 raise
             disk.sync_folder(home.parent)
@@ -147,12 +157,28 @@ class LocalLake:
         with translated("list the lake"):
             return sorted(home.name for home in (self.folder / "repositories").iterdir())
 
-    def delete(self, name: str) -> None:
-        """Remove a repository with its history."""
-        home = self.repository(name)._layout.root  # noqa: SLF001 — the lake made it
+    def delete(self, name: str, *, expected: Mapping[str, str] | None = None) -> None:
+        """Remove a repository with its history.
+
+        Args:
+            name: Its name.
+            expected: Its branches with the commits they must name (compare-and-swap); any will
+                do if None.
+
+        Raises:
+            ConflictError: Its branches are others, or stand elsewhere.
+        """
+        repository = self.repository(name)
+        layout = Layout(self.folder / "repositories" / name)
+        gone = self.folder / "tmp" / f"{uuid.uuid4().hex}.deleted"
         with translated(f"delete '{name}'"):
-            gone = self.folder / "tmp" / f"{uuid.uuid4().hex}.deleted"
-            home.rename(gone)
+            with refs.locked(layout):
+                if expected is not None and repository.branches() != dict(expected):
+                    raise ConflictError(
+                        f"somebody changed '{name}' meanwhile",
+                        hint=f"look at it before you delete it: eolab log {name}",
+                    )
+                layout.root.rename(gone)
             shutil.rmtree(gone)
 
 
