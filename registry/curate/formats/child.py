@@ -10,6 +10,7 @@ import json
 import mmap
 import os
 import resource
+import signal
 import sys
 from typing import Final
 
@@ -17,6 +18,7 @@ __all__ = ["main"]
 
 _CLONE_NEWNET: Final = 0x40000000
 _CLONE_NEWUSER: Final = 0x10000000
+_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _LARGEST_PART: Final = 4 << 30
 _GDAL: Final = {
@@ -37,6 +39,7 @@ def main() -> None:
     """Serve batches from standard input until it closes."""
     limits = json.loads(sys.argv[1])
     _confine(limits["memory"])
+    _end_with(limits["parent"])
     answers = os.dup(1)
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)  # whatever a library prints must not pass for an answer
@@ -83,6 +86,13 @@ def _confine(memory: int) -> None:
     ):
         _, most = resource.getrlimit(limit)
         resource.setrlimit(limit, (value, value if most < 0 else min(value, most)))
+
+
+def _end_with(parent: int) -> None:
+    """Die when the parent does, even in the middle of a file."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it was dead already
+        sys.exit(1)
 
 
 if __name__ == "__main__":

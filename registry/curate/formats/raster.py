@@ -194,6 +194,7 @@ class RasterPool:
             "seconds": self._seconds,
             "progress": memory,
             "turn": self._turn.fileno(),
+            "parent": os.getpid(),
         }
         root = Path(__file__).parents[3]
         process = subprocess.Popen(
