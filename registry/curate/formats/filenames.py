@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Final
@@ -16,6 +17,7 @@ from registry.curate.formats.acquired import Acquired, acquired_in
 from registry.errors import InvalidInputError
 
 __all__ = [
+    "PATHS_KNOWN",
     "NameParts",
     "NamePattern",
     "escape_id",
@@ -60,6 +62,11 @@ _TIME_GROUPS: Final = frozenset({"year", "month", "day", "doy", "hour", "minute"
 _PART_GROUPS: Final = frozenset({"id", "label", "group", "asset", "date", "time"})
 
 
+PATHS_KNOWN: Final = 1 << 16
+"""Paths whose parts are remembered: every format looks at every path when it is told apart."""
+
+
+@lru_cache(maxsize=PATHS_KNOWN)
 def stem(path: str) -> str:
     """Return a path's last part without its last suffix.
 
@@ -129,6 +136,7 @@ def _marked(name: str, key: str) -> str:
     return f"{name[: _ID_LENGTH - 1 - len(mark)]}-{mark}"
 
 
+@lru_cache(maxsize=PATHS_KNOWN)
 def time_from_name(name: str) -> Acquired | None:
     """Return when a name says that the data were acquired.
 

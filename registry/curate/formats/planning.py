@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from registry.curate.formats.contract import (
     Severity,
     SourceFinding,
 )
-from registry.curate.formats.filenames import NameParts, NamePattern, time_from_name
+from registry.curate.formats.filenames import PATHS_KNOWN, NameParts, NamePattern, time_from_name
 from registry.curate.formats.properties import PropertyTypes
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _NOT_DATA: Final = frozenset({
 _NAMES_SHOWN: Final = 5
 
 
+@lru_cache(maxsize=PATHS_KNOWN)
 def suffix(path: str) -> str:
     """Return a path's last suffix in lower case, with its dot."""
     return PurePosixPath(path).suffix.lower()

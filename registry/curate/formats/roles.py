@@ -1,6 +1,7 @@
 """Which words of folder and file names mean an image, and which its mask."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["asset_name", "is_image_word", "is_mask_word", "is_role", "without_mask_word"]
@@ -22,6 +23,7 @@ def _letters(word: str) -> str:
     return _LETTERS.sub("", word.lower())
 
 
+@lru_cache(maxsize=1 << 12)
 def is_mask_word(word: str) -> bool:
     """Return whether a word names a label raster; masks of clouds and quality are none.
 
