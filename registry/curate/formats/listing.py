@@ -32,6 +32,7 @@ __all__ = ["FileListing", "open_listing"]
 
 _SMALL: Final = 16 << 20
 _PAPERS: Final = frozenset({".md", ".txt", ".pdf", ""})
+_CARD: Final = "readme.md"
 _ARCHIVES: Final = frozenset({".zip", ".tar"})
 
 
@@ -96,6 +97,10 @@ class FileListing:
         span = self.span(path)
         return Path(span.file) if span.packing is Packing.PLAIN else None
 
+    def beside(self, spans: Mapping[str, Span]) -> "FileListing":
+        """Return this listing with files that lie beside its archive; its own come first."""
+        return FileListing(self.name, self.root, {**spans, **self._spans}) if spans else self
+
     def glob(self, pattern: str) -> Iterator[SourceFile]:
         """Yield the files whose path matches a shell pattern.
 
@@ -129,7 +134,9 @@ def open_listing(source: Path | str) -> FileListing:
     if root.is_dir():
         spans = _folder_spans(root)
         archive = _only_archive(spans)
-        return open_listing(archive) if archive else FileListing(root.name, root, spans)
+        if archive is None:
+            return FileListing(root.name, root, spans)
+        return open_listing(archive).beside(_cards(spans))
     if not root.is_file():
         raise InvalidInputError(
             f"{str(source)!r} is neither a folder nor a file", hint="give a folder or an archive"
@@ -157,6 +164,10 @@ def _only_archive(spans: Mapping[str, Span]) -> Path | None:
     if len(data) == 1 and _suffix(data[0]) in _ARCHIVES:
         return Path(spans[data[0]].file)
     return None
+
+
+def _cards(spans: Mapping[str, Span]) -> dict[str, Span]:
+    return {path: span for path, span in spans.items() if path.lower() == _CARD}
 
 
 def _suffix(path: str) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +12,81 @@ from registry.catalog import AssetSpec, Provider, Spec
 from registry.catalog.columns import column_type_text
 from registry.catalog.spec import Task
 from registry.curate.formats.contract import Plan, SourceOptions
+from registry.curate.formats.roles import is_mask_word
 from registry.errors import InvalidInputError
 
-__all__ = ["joined", "spec_of"]
+__all__ = ["heeding", "joined", "spec_of", "with_card"]
+
+_IMAGE: Final = "image"
+_MASK: Final = "mask"
 
 
-def spec_of(name: str, plan: Plan, options: SourceOptions, rasters: pa.Table) -> Spec:
+def heeding(options: SourceOptions, card: Spec | None) -> SourceOptions:
+    """Return what a format's reader is told: the user's words, then those of the source's card."""
+    if card is None:
+        return options
+    task = str(card.task) if card.task else None
+    return replace(options, task=options.task or task, classes=options.classes or card.classes)
+
+
+def with_card(plan: Plan, card: Spec | None) -> Plan:
+    """Return a plan whose samples and assets are what the source's card says of them.
+
+    Args:
+        plan: What was made of the source.
+        card: What its README promises; None if it has none.
+
+    Returns:
+        The plan with the card's licence and provider, and with its name for the one image or the
+        one mask whose name says no more than that.
+    """
+    if card is None:
+        return plan
+    provider = card.providers[0].name if len(card.providers) == 1 else None
+    stated = {"licence": card.licence, "provider": provider}
+    known = {what: said for what, said in stated.items() if said}
+    plan = replace(plan, card={**plan.card, **known})
+    names = _names(plan.assets["asset"].unique().to_pylist(), card)
+    return _renamed(plan, names) if names else plan
+
+
+def _names(found: list[str], card: Spec) -> dict[str, str]:
+    """Return the card's name of each nameless asset, where there is one it must mean."""
+    names = {}
+    for plain, masks in ((_IMAGE, False), (_MASK, True)):
+        missing = [name for name in card.assets if name not in found]
+        meant = [name for name in missing if _is_mask(name, card.assets[name]) is masks]
+        if plain in found and plain not in card.assets and len(meant) == 1:
+            names[plain] = meant[0]
+    return names
+
+
+def _is_mask(name: str, spec: AssetSpec) -> bool:
+    return spec.role.startswith("label") if spec.role else is_mask_word(name)
+
+
+def _renamed(plan: Plan, names: Mapping[str, str]) -> Plan:
+    assets = [names.get(name, name) for name in plan.assets["asset"].to_pylist()]
+    place = plan.assets.column_names.index("asset")
+    return replace(
+        plan,
+        assets=plan.assets.set_column(place, plan.assets.schema.field(place), [assets]),
+        specs={names.get(name, name): spec for name, spec in plan.specs.items()},
+        findings=tuple(
+            replace(each, asset=names.get(each.asset, each.asset)) if each.asset else each
+            for each in plan.findings
+        ),
+    )
+
+
+def spec_of(
+    name: str,
+    plan: Plan,
+    options: SourceOptions,
+    rasters: pa.Table,
+    *,
+    card: Spec | None = None,
+) -> Spec:
     """Return the card that a source makes for a dataset.
 
     Args:
@@ -25,26 +94,38 @@ def spec_of(name: str, plan: Plan, options: SourceOptions, rasters: pa.Table) ->
         plan: What was made of the source.
         options: What the user declared; recorded as declared.
         rasters: Rows of ``RASTERS`` of the plan's files, for names of bands.
+        card: What the source's README promises; the user and the files themselves know better.
 
     Raises:
         InvalidInputError: The task is none that there is, or declared bands fit no asset.
     """
-    card = plan.card
-    providers = [options.provider] if options.provider else _texts(card.get("providers"))
-    return Spec(
-        name=name,
-        title=_text(card.get("title")),
-        task=_task(plan.task),
-        authors=tuple(_texts(card.get("authors"))),
-        licence=options.licence or _text(card.get("licence")),
-        providers=tuple(Provider(name=each) for each in providers),
-        source=_text(card.get("source")),
-        classes=tuple(dict.fromkeys(options.classes or plan.classes)),
-        assets=_assets(plan, options, rasters),
+    card = card or Spec(name=name)
+    said = plan.card
+    stated = tuple(Provider(name=each) for each in _texts(said.get("providers")))
+    found = _assets(plan, options, rasters)
+    return replace(
+        card,
+        title=card.title or _text(said.get("title")),
+        task=_task(plan.task) or card.task,
+        authors=card.authors or tuple(_texts(said.get("authors"))),
+        licence=options.licence or card.licence or _text(said.get("licence")),
+        providers=_providers(options, card) or stated,
+        source=card.source or _text(said.get("source")),
+        classes=tuple(dict.fromkeys(options.classes or card.classes or plan.classes)),
+        assets={**card.assets, **{
+            name: _filled(spec, card.assets.get(name)) for name, spec in found.items()
+        }},
         properties=_properties(plan),
-        declared=_declared(options),
-        body=_text(card.get("description")) or "",
-    )
+        declared={**card.declared, **_declared(options)},
+        body=card.body or _text(said.get("description")) or "",
+    )  # fmt: skip
+
+
+def _providers(options: SourceOptions, card: Spec) -> tuple[Provider, ...]:
+    if options.provider is None:
+        return card.providers
+    named = tuple(each for each in card.providers if each.name == options.provider)
+    return named or (Provider(name=options.provider),)
 
 
 def joined(card: Spec, said: Spec) -> Spec:
@@ -56,12 +137,18 @@ def joined(card: Spec, said: Spec) -> Spec:
         licence=card.licence or said.licence,
         providers=_union(card.providers, said.providers),
         authors=_union(card.authors, said.authors),
+        source=card.source or said.source,
+        thumbnail=card.thumbnail or said.thumbnail,
+        tags=_union(card.tags, said.tags),
+        target_unit=card.target_unit or said.target_unit,
         classes=_union(card.classes, said.classes),
         assets={**said.assets, **{
             name: _filled(spec, said.assets.get(name)) for name, spec in card.assets.items()
         }},
         properties={**said.properties, **card.properties},
         declared={**said.declared, **card.declared},
+        extra={**said.extra, **card.extra},
+        body=card.body or said.body,
     )  # fmt: skip
 
 
@@ -70,6 +157,7 @@ def _filled(spec: AssetSpec, said: AssetSpec | None) -> AssetSpec:
         return spec
     return replace(
         spec,
+        title=spec.title or said.title,
         bands=spec.bands or said.bands,
         unit=spec.unit or said.unit,
         scale=said.scale if spec.scale is None else spec.scale,
@@ -77,6 +165,7 @@ def _filled(spec: AssetSpec, said: AssetSpec | None) -> AssetSpec:
         role=spec.role or said.role,
         gsd=spec.gsd or said.gsd,
         values=spec.values or said.values,
+        extra={**said.extra, **spec.extra},
     )
 
 

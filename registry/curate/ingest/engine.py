@@ -18,12 +18,13 @@ from registry.curate.formats.contract import AssetKind, Plan, Severity, SourceFi
 from registry.curate.formats.detection import detect
 from registry.curate.formats.listing import FileListing, open_listing
 from registry.curate.formats.raster import RasterJob, RasterPool
-from registry.curate.ingest.card import spec_of
+from registry.curate.ingest.card import heeding, spec_of, with_card
 from registry.curate.ingest.findings import failures_of, findings_table, raster_findings
 from registry.curate.ingest.journal import Journal, open_journal
 from registry.curate.ingest.landing import Landing, land
 from registry.curate.ingest.pixels import stream_pixels
 from registry.curate.ingest.planned import check_plan, without_samples
+from registry.curate.ingest.readme import read_card
 from registry.curate.ingest.rows import build_rows
 from registry.errors import InvalidInputError, RejectedError
 from registry.lake.names import check_repository
@@ -160,8 +161,9 @@ def ingest(  # noqa: PLR0913 — what a user may say
     ):
         if len(listing.files) >= _MANY and journal.is_new:
             pool.start()
+        card, unread = read_card(listing, into)
         detection = detect(listing, options)
-        plan = detection.format.plan(listing, options)
+        plan = with_card(detection.format.plan(listing, heeding(options, card)), card)
         check_plan(plan)
         known = _known_rasters(journal, _stored_pixels(registry, into, own), listing, plan)
         rasters = _read(pool, plan, known, listing, into=journal.parts, progress=progress)
@@ -172,11 +174,11 @@ def ingest(  # noqa: PLR0913 — what a user may say
         if not len(plan.samples):
             _refuse(failures, all_of_them=True)
         rasters = rasters.filter(pc.is_in(rasters["file"], plan.assets["file"].unique()))
-        warnings = [*_milder(plan.findings), *raster_findings(rasters, plan.assets)]
+        warnings = [*unread, *_milder(plan.findings), *raster_findings(rasters, plan.assets)]
         progress.stage("writing", total=None, unit="samples")
         landing = land(
             registry,
-            spec_of(into, plan, options, rasters),
+            spec_of(into, plan, options, rasters, card=card),
             build_rows(plan, rasters, options),
             findings=findings_table([*failures, *warnings]),
             pixels=lambda wanted: stream_pixels(wanted, journal.parts),
