@@ -186,6 +186,8 @@ def test_equal_images_under_two_names_are_found_once(fields):
     ("crs", "transform", "severity"),
     [
         ("EPSG:4326", [1.0, 0.0, 0.0, 0.0, -1.0, 400.0], "error"),
+        ("EPSG:4326", [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], "error"),
+        ("EPSG:32632", [1.0, 0.0, 0.0, 0.0, -1.0, 4.0], "error"),
         ("EPSG:32632", [0.0001, 0.0, 9.0, 0.0, -0.0001, 45.0], "error"),
         ("EPSG:999999", [10.0, 0.0, 0.0, 0.0, -10.0, 0.0], "error"),
         (None, [10.0, 0.0, 0.0, 0.0, -10.0, 0.0], "warning"),
@@ -210,6 +212,35 @@ def test_a_crs_that_is_only_unusual_is_left_alone(fields, crs, transform):
     fields.asset("b", "s2").update(crs=crs, transform=transform)
 
     assert found(fields.check(), "crs") == []
+
+
+def test_coordinates_that_are_nowhere_in_their_crs_are_found(fields):
+    for asset in ("s2", "mask"):
+        place = [10.0, 0.0, 9e7, 0.0, -10.0, 9e7]
+        fields.asset("b", asset).update(crs="EPSG:32632", transform=place)
+    fields.samples[1].update(geometry=None, georeferenced=False)
+
+    report = fields.check()
+
+    assert found(report, "crs") == [("error", "b", "mask"), ("error", "b", "s2")]
+    assert evidence(report, "crs")[0]["bounds"][0] == 9e7
+
+
+def test_a_mask_of_another_place_is_found(fields):
+    fields.asset("b", "mask").update(transform=[10.0, 0.0, 600_000.0, 0.0, -10.0, 5_000_000.0])
+
+    report = fields.check()
+
+    assert found(report, "shape-mismatch") == [("error", "b", "mask")]
+    bounds = evidence(report, "shape-mismatch")[0]["bounds"]
+    assert bounds["s2"][2] < bounds["mask"][0]
+
+
+def test_a_mask_of_the_same_place_in_another_crs_is_left_alone(fields):
+    west, north = 9.0, 45.15345
+    fields.asset("b", "mask").update(crs="EPSG:4326", transform=[1e-4, 0, west, 0, -1e-4, north])
+
+    assert found(fields.check(), "shape-mismatch") == []
 
 
 def test_a_dataset_without_any_georeference_has_missing_footprints_alone(fields):
