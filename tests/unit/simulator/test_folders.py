@@ -11,6 +11,7 @@ from PIL import Image
 
 from registry.curate.formats import detect, open_listing, plan
 from registry.curate.formats.contract import SourceOptions
+from registry.curate.ingest.readme import read_card
 from registry.curate.ingest.simulator import (
     TASKS,
     contact_sheet,
@@ -83,6 +84,37 @@ def test_truth_lies_beside_under_the_same_name(tmp_path):
             assert file.nodata == 255
 
 
+@pytest.mark.parametrize(
+    ("task", "layout"),
+    [
+        ("classification", "image-folder"),
+        ("classification", "class-folder"),
+        ("segmentation", None),
+        ("burn-scars", None),
+        ("regression", None),
+        ("time-series", None),
+        ("detection", None),
+        ("detection", "coco"),
+    ],
+)
+def test_the_card_says_what_the_files_hold(tmp_path, task, layout):
+    made = written(tmp_path, task, layout=layout, samples=4)
+    listing = open_listing(made.path)
+    card, problems = read_card(listing, "simulated")
+    assert problems == ()
+    assert (str(card.task), card.licence, card.classes) == (
+        TASKS[task].kind, "CC0-1.0", TASKS[task].classes,
+    )  # fmt: skip
+    assert [provider.name for provider in card.providers] == ["simulator"]
+    assert set(card.assets) == set(plan(listing, SourceOptions()).assets["asset"].to_pylist())
+    if TASKS[task].kind == "segmentation":
+        assert tuple(card.assets["mask"].values.values()) == TASKS[task].classes
+        chips = simulate(task, samples=4, seed=3, size=32)
+        masks = np.concatenate([chip.assets["mask"].array.ravel() for chip in chips])
+        assert set(np.unique(masks).tolist()) <= {*card.assets["mask"].values, 255}
+    assert len(files_of(made.path)) == made.files or layout == "image-folder"
+
+
 def test_labels_of_ships_lie_on_their_images_in_degrees(tmp_path):
     made = written(tmp_path, "detection")
     for chip in simulate("detection", samples=8, seed=3, size=32):
@@ -113,7 +145,9 @@ def test_the_same_seed_writes_the_same_archive(tmp_path):
     )
     assert one.path.read_bytes() == other.path.read_bytes()
     with ZipFile(one.path) as archive:
-        for name in archive.namelist():
+        card, *images = archive.namelist()
+        assert card == "classification/README.md"
+        for name in images:
             label = name.split("/")[1]
             assert label in TASKS["classification"].classes
             with archive.open(name) as file:
@@ -130,7 +164,7 @@ def test_defects_are_in_the_files_and_in_the_list(tmp_path):
     with rasterio.open(made.path / "images" / f"{sample_of['wrong-crs']}.tif") as file:
         assert file.crs.to_epsg() == 4326
         assert file.bounds.right == 32
-    assert len(files_of(made.path)) == made.files == 23
+    assert len(files_of(made.path)) == made.files == 24
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):

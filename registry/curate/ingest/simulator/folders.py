@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from registry.curate.ingest.simulator.cards import card_of
 from registry.curate.ingest.simulator.chips import SimulatedAsset, SimulatedChip
 from registry.curate.ingest.simulator.defects import break_some
 from registry.curate.ingest.simulator.sheets import true_colour
@@ -24,6 +25,8 @@ from registry.geo import to_crs84
 
 __all__ = ["LAYOUTS", "WrittenFolder", "write_folder"]
 
+_CARD: Final = "README.md"
+_PACKED: Final = frozenset({"image-folder"})
 _SCALE: Final = 0.0001
 _CC0: Final = "https://creativecommons.org/publicdomain/zero/1.0/"
 _USUAL: Final = MappingProxyType({
@@ -132,12 +135,15 @@ def _write(task: Task, folder: Path, layout: str, chips: Iterator[SimulatedChip]
     def noted() -> Iterator[SimulatedChip]:
         nonlocal count
         for chip in chips:
+            if not count and layout not in _PACKED:
+                (folder / _CARD).write_text(card_of(task, chip).to_readme(), encoding="utf-8")
             count += 1
             if chip.defects:
                 defects[chip.id] = chip.defects
             yield chip
 
     path, files = LAYOUTS[layout](task, folder, noted())
+    files += layout not in _PACKED
     return WrittenFolder(path=path, layout=layout, samples=count, files=files, defects=defects)
 
 
@@ -148,11 +154,18 @@ def _image_folder(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -> t
     with ZipFile(archive, "w", ZIP_STORED) as packed:
         for number, chip in enumerate(chips, start=1):
             label = chip.labels[0]
-            # A fixed time, so that the same seed gives the same archive.
-            entry = ZipInfo(f"{task.name}/{label}/{label}_{number}.jpg", (2020, 1, 1, 0, 0, 0))
+            if number == 1:
+                card = card_of(task, chip, pictures=True).to_readme()
+                packed.writestr(_entry(f"{task.name}/{_CARD}"), card)
+                files += 1
+            entry = _entry(f"{task.name}/{label}/{label}_{number}.jpg")
             packed.writestr(entry, _pointer(chip) or _jpeg(chip))
             files += 1
     return archive, files
+
+
+def _entry(path: str) -> ZipInfo:
+    return ZipInfo(path, (2020, 1, 1, 0, 0, 0))  # so that the same seed gives the same archive
 
 
 def _jpeg(chip: SimulatedChip) -> bytes:
