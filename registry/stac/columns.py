@@ -1,40 +1,35 @@
 """The JSON of many items becomes typed columns in one vectorised step."""
 
 import json
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from registry.errors import InvalidInputError
 from registry.stac.assets import asset_lists
 from registry.stac.schema import PROPERTIES
 
-__all__ = ["Extractor"]
+__all__ = ["Extractor", "borrowed"]
 
 _FOLDER: Final = Path(__file__).parent / "sql"
 _NAMES: Final = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "BIGINT"}
 _BANDS: Final = "STRUCT(name VARCHAR, data_type VARCHAR, nodata DOUBLE)[]"
+_PLACE: Final[dict[str, object]] = {  # what rasters take over from their items
+    "proj:code": "VARCHAR",
+    "proj:epsg": "VARCHAR",
+    "proj:shape": ["BIGINT"],
+    "proj:transform": ["DOUBLE"],
+}
 _TYPES: Final[dict[str, object]] = {
-    "part_types": {
-        "id": "VARCHAR",
-        "collection": "VARCHAR",
-        "geometry": "JSON",
-        "bbox": ["DOUBLE"],
-        "properties": "JSON",
-        "assets": "JSON",
-        "links": "JSON",
-        "stac_version": "VARCHAR",
-        "stac_extensions": ["VARCHAR"],
-    },
-    "property_types": {field.name: _NAMES[field.type] for field in PROPERTIES},
-    "place_types": {
-        "proj:code": "VARCHAR",
-        "proj:epsg": "VARCHAR",
-        "proj:shape": ["BIGINT"],
-        "proj:transform": ["DOUBLE"],
-    },
+    "property_types": {field.name: _NAMES[field.type] for field in PROPERTIES} | _PLACE,
     "asset_types": (
         "MAP(VARCHAR, STRUCT(href VARCHAR, type VARCHAR, title VARCHAR, roles VARCHAR[],"
         ' "file:checksum" VARCHAR, "file:size" BIGINT, gsd DOUBLE, data_type VARCHAR,'
@@ -60,47 +55,29 @@ class Extractor:
         self._duckdb.execute("set enable_progress_bar = false")
         self._duckdb.execute("set lock_configuration = true")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._duckdb.close()
-
-    def parts(self, texts: pa.Array) -> pa.Table:
-        """Return the parts of items, most of them still JSON.
-
-        Args:
-            texts: One JSON object a row, each valid.
-
-        Returns:
-            A row a text, in order: ``id, collection, geometry, bbox, properties, assets, links,
-            stac_version, stac_extensions``.
-        """
-        return self._run("item_parts", pa.table({"text": texts}), "part_types")
-
-    def typed(self, parts: pa.Table) -> pa.Table:
+    def typed(self, properties: pa.Array, assets: pa.Array) -> tuple[pa.StructArray, pa.ListArray]:
         """Return the typed columns of properties and assets.
 
         Args:
-            parts: The text columns ``properties`` and ``assets``, each a JSON object.
+            properties: The JSON object of each item's properties.
+            assets: The JSON object of each item's assets.
 
         Returns:
-            A row a row, in order: ``properties``, ``assets`` as in
-            :data:`registry.stac.schema.ITEMS`.
+            ``properties`` and ``assets`` as in :data:`registry.stac.schema.ITEMS`.
         """
-        said = parts.select(["properties", "assets"])
-        found = self._run("item_columns", said, "property_types", "place_types", "asset_types")
-        properties, place, assets = (
-            _one(found[name]) for name in ("properties", "place", "assets")
+        said = pa.table({"properties": properties, "assets": assets})
+        found = self._run("item_columns", said, "property_types", "asset_types")
+        whole = _one(found["properties"])
+        typed = [pc.struct_field(whole, field.name) for field in PROPERTIES]
+        place = {name: pc.struct_field(whole, name) for name in _PLACE}
+        return (
+            pa.StructArray.from_arrays(typed, fields=list(PROPERTIES)),
+            asset_lists(_one(found["assets"]), place),
         )
-        return pa.table({
-            "properties": properties.cast(PROPERTIES),
-            "assets": asset_lists(assets, place),
-        })
 
     def as_json(self, columns: pa.Table) -> pa.Table:
         """Return the columns ``properties``, ``assets`` and ``links`` as JSON text."""
-        return self._run("as_json", columns).drop_columns("position")
+        return self._run("as_json", columns).drop_columns("position").combine_chunks()
 
     def _run(self, query: str, rows: pa.Table, *types: str) -> pa.Table:
         order = pa.chunked_array([pa.array(range(len(rows)), pa.int64())])
@@ -108,9 +85,7 @@ class Extractor:
         values: dict[str, Any] = {name: json.dumps(_TYPES[name]) for name in types}
         self._duckdb.register("items", numbered)
         try:
-            found = self._duckdb.execute(
-                (_FOLDER / f"{query}.sql").read_text(encoding="utf-8"), values
-            ).to_arrow_table()
+            found = self._duckdb.execute(_text(query), values).to_arrow_table()
         except duckdb.Error as error:
             raise InvalidInputError(
                 f"items cannot be laid out as columns: {str(error)[:300]}",
@@ -119,6 +94,32 @@ class Extractor:
         finally:
             self._duckdb.unregister("items")
         return found
+
+
+@contextmanager
+def borrowed() -> Iterator[Extractor]:
+    """Lend an extractor that nobody else uses; it is kept, for opening a DuckDB takes 7 ms.
+
+    Yields:
+        An idle one, or a new one.
+    """
+    try:
+        extractor = _IDLE[os.getpid()].pop()
+    except (KeyError, IndexError):
+        extractor = Extractor()
+    try:
+        yield extractor
+    finally:
+        idle = _IDLE.setdefault(os.getpid(), deque(maxlen=2))  # a forked child opens its own
+        idle.append(extractor)
+
+
+_IDLE: Final[dict[int, deque[Extractor]]] = {}
+
+
+@cache
+def _text(query: str) -> str:
+    return (_FOLDER / f"{query}.sql").read_text(encoding="utf-8")
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

@@ -4,19 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import shapely
 
 from registry.errors import InvalidInputError, NotFoundError
-from registry.stac.columns import Extractor
-from registry.stac.rows import Refuse, assemble
+from registry.stac.columns import Extractor, borrowed
+from registry.stac.rows import TIMES, Refuse, assemble, boxes
 from registry.stac.schema import TIME
 
 __all__ = ["is_parquet", "parquet_batches"]
 
 _ROWS: Final = 2048
-_TIMES: Final = ("datetime", "start_datetime", "end_datetime")
 _CORE: Final = frozenset({
     "type",
     "stac_version",
@@ -52,7 +53,7 @@ def parquet_batches(path: Path, *, refuse: Refuse) -> Iterator[pa.RecordBatch]:
     if not path.is_file():
         raise NotFoundError(f"there is no file {path}", hint="check the path")
     try:
-        with pq.ParquetFile(path) as file, Extractor() as extractor:
+        with pq.ParquetFile(path) as file, borrowed() as extractor:
             _check(path, file.schema_arrow)
             number = 0
             for batch in file.iter_batches(_ROWS):
@@ -81,50 +82,51 @@ def _laid_out(
 ) -> pa.RecordBatch:
     rows = pa.Table.from_batches([batch])
     origins = pa.array([f"{name}:{before + at}" for at in range(1, len(rows) + 1)])
-    parts = {
-        "id": rows["id"].cast(pa.string()),
+    wkb = _wkb(_one(rows["geometry"]))
+    columns = {
+        "id": _one(rows["id"]).cast(pa.string()),
         "collection": _or_none(rows, "collection", pa.string()),
-        "geometry": _wkb(rows["geometry"]),
-        "bbox": _edges(rows),
+        "geometry": wkb,
+        "bbox": _boxes(rows, wkb),
         "stac_version": _or_none(rows, "stac_version", pa.string()),
         "stac_extensions": _or_none(rows, "stac_extensions", pa.list_(pa.string())),
-        "origin": pa.chunked_array([origins]),
-        **{key: _or_none(rows, key, TIME) for key in _TIMES},
+        "origin": origins,
+        **{key: _or_none(rows, key, TIME) for key in TIMES},
         **_as_json(rows, extractor),
     }
-    table = pa.table(parts)
-    nameless = pc.or_(pc.is_null(table["id"]), pc.equal(pc.utf8_length(table["id"]), 0))
-    if pc.any(nameless).as_py():
-        for origin in table["origin"].filter(nameless).to_pylist():
-            refuse(origin, "a STAC item without an id")
-        table = table.filter(pc.invert(nameless))
-    return assemble(table, extractor)
+    whole = assemble(columns, extractor)
+    named = pc.greater(pc.fill_null(pc.utf8_length(whole["id"]), 0), 0)
+    if pc.all(named).as_py() is not False:
+        return whole
+    for origin in whole["origin"].filter(pc.invert(named)).to_pylist():
+        refuse(origin, "a STAC item without an id")
+    return whole.filter(named)
 
 
-def _or_none(rows: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+def _or_none(rows: pa.Table, name: str, kind: pa.DataType) -> pa.Array:
     if name not in rows.column_names:
-        return pa.chunked_array([pa.nulls(len(rows), kind)])
-    return rows[name].cast(kind)
+        return pa.nulls(len(rows), kind)
+    return _one(rows[name]).cast(kind)
 
 
-def _wkb(geometry: pa.ChunkedArray) -> pa.ChunkedArray:
+def _wkb(geometry: pa.Array) -> pa.Array:
     stored = getattr(geometry.type, "storage_type", None)
-    plain = geometry.cast(stored) if stored is not None else geometry
-    return plain.cast(pa.binary())
+    return (geometry.cast(stored) if stored is not None else geometry).cast(pa.binary())
 
 
-def _edges(rows: pa.Table) -> pa.ChunkedArray:
-    """Return boxes as lists; stac-geoparquet keeps them as structs of four or six."""
-    if "bbox" not in rows.column_names:
-        return pa.chunked_array([pa.nulls(len(rows), pa.list_(pa.float64()))])
-    names = ("xmin", "ymin", "xmax", "ymax")
-    boxes = [
-        None if box is None else [box[edge] for edge in names] for box in rows["bbox"].to_pylist()
-    ]
-    return pa.chunked_array([pa.array(boxes, pa.list_(pa.float64()))])
+def _boxes(rows: pa.Table, wkb: pa.Array) -> pa.StructArray:
+    """Return boxes without heights, from the geometry where none is said."""
+    edges = shapely.bounds(shapely.from_wkb(wkb.to_numpy(zero_copy_only=False)))
+    if "bbox" in rows.column_names:
+        said = _one(rows["bbox"])
+        known = said.is_valid().to_numpy(zero_copy_only=False)
+        columns = [pc.struct_field(said, name) for name in ("xmin", "ymin", "xmax", "ymax")]
+        stated = np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns])
+        edges[known] = stated[known]
+    return boxes(edges)
 
 
-def _as_json(rows: pa.Table, extractor: Extractor) -> dict[str, pa.ChunkedArray]:
+def _as_json(rows: pa.Table, extractor: Extractor) -> dict[str, pa.Array]:
     names = [name for name in rows.column_names if name not in _CORE]
     properties = rows.select(names)
     for at, name in enumerate(names):
@@ -138,7 +140,7 @@ def _as_json(rows: pa.Table, extractor: Extractor) -> dict[str, pa.ChunkedArray]
     said = extractor.as_json(
         pa.table({"properties": packed, "assets": rows["assets"], "links": links})
     )
-    return dict(zip(said.column_names, said.columns, strict=True))
+    return {f"{name}_json": _one(said[name]) for name in said.column_names}
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

@@ -3,22 +3,21 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import cycle
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
-from registry.stac.columns import Extractor
 from registry.stac.foreign import is_parquet, parquet_batches
-from registry.stac.rows import Gathered, Refuse, Refused, lay_out, stop
+from registry.stac.rows import Judged, Refuse, Refused, judge, lay_out, stop
 from registry.stac.schema import ITEMS
 from registry.stac.sources import LIMITS, Limits, documents
 
 __all__ = ["LIMITS", "Limits", "read"]
 
 _BATCH_ROWS: Final = 1024
-_BATCH_BYTES: Final = 32 << 20
+_BATCH_BYTES: Final = 4 << 20
+_THREADS: Final = 2
 
 
 def read(
@@ -66,31 +65,31 @@ def read(
 
 def _batches(path: Path, refuse: Refuse, limits: Limits) -> Iterator[pa.RecordBatch]:
     # items are judged here while two threads lay out those before: DuckDB and Arrow free the lock
-    with (
-        Extractor() as first,
-        Extractor() as second,
-        ThreadPoolExecutor(max_workers=2) as threads,
-    ):
-        extractors = cycle((first, second))  # the older of two is always free again
+    with ThreadPoolExecutor(max_workers=_THREADS) as threads:
         waiting: deque[Future[tuple[pa.RecordBatch, Refused]]] = deque()
-        for gathered in _gathered(path, refuse, limits):
-            if len(waiting) == 2:  # noqa: PLR2004 — the two threads
+        for items in _gathered(path, refuse, limits):
+            if len(waiting) == _THREADS:
                 yield _told(waiting.popleft().result(), refuse)
-            waiting.append(threads.submit(lay_out, gathered, next(extractors)))
+            waiting.append(threads.submit(lay_out, items))
         while waiting:
             yield _told(waiting.popleft().result(), refuse)
 
 
-def _gathered(path: Path, refuse: Refuse, limits: Limits) -> Iterator[Gathered]:
-    gathered, size = Gathered.empty(), 0
+def _gathered(path: Path, refuse: Refuse, limits: Limits) -> Iterator[list[Judged]]:
+    items: list[Judged] = []
+    size = 0
     for text, origin in documents(path, refuse=refuse, limits=limits):
-        gathered.add(text, origin, refuse)
+        try:
+            items.append(judge(text, origin))
+        except ValueError as error:
+            refuse(origin, str(error))
+            continue
         size += len(text)
-        if len(gathered) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-            yield gathered
-            gathered, size = Gathered.empty(), 0
-    if len(gathered):
-        yield gathered
+        if len(items) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield items
+            items, size = [], 0
+    if items:
+        yield items
 
 
 def _told(done: tuple[pa.RecordBatch, Refused], refuse: Refuse) -> pa.RecordBatch:

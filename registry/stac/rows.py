@@ -1,25 +1,25 @@
 """The JSON texts of STAC items become record batches of the declared schema."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import shapely
 
 from registry.errors import InvalidInputError
-from registry.stac.columns import Extractor
+from registry.stac.columns import Extractor, borrowed
 from registry.stac.schema import BBOX, ITEMS, TIME
 
-__all__ = ["Gathered", "Refuse", "Refused", "assemble", "judge", "lay_out", "stop"]
+__all__ = ["TIMES", "Judged", "Refuse", "Refused", "assemble", "boxes", "judge", "lay_out", "stop"]
 
 Refuse = Callable[[str, str], None]
 """Told of an item that cannot be a row: where it stands, and what is wrong with it."""
 
-_TIMES: Final = ("datetime", "start_datetime", "end_datetime")
+TIMES: Final = ("datetime", "start_datetime", "end_datetime")
 _FLAT, _SOLID = 4, 6  # numbers of a box in two and in three axes
 
 
@@ -39,123 +39,100 @@ def stop(where: str, problem: str) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """Items that were judged and wait to be laid out as columns."""
+class Judged(NamedTuple):
+    """An item that can be a row, its parts still JSON."""
 
-    texts: list[bytes]
-    """Their JSON, each valid."""
+    id: str
+    """The item's id."""
 
-    origins: list[str]
-    """Where each was read from."""
+    collection: str | None
+    """Its collection's."""
 
-    times: list[tuple[datetime | None, ...]]
-    """Their ``datetime``, ``start_datetime`` and ``end_datetime``, UTC."""
+    geometry: str | None
+    """GeoJSON."""
 
-    @classmethod
-    def empty(cls) -> Self:
-        """Return none."""
-        return cls([], [], [])
+    box: tuple[float, ...] | None
+    """West, south, east, north in degrees."""
 
-    def __len__(self) -> int:
-        return len(self.texts)
+    times: tuple[datetime | None, ...]
+    """Its ``datetime``, ``start_datetime`` and ``end_datetime``, UTC."""
 
-    def add(self, text: bytes | str, origin: str, refuse: Refuse) -> None:
-        """Append an item, or refuse it.
+    properties: bytes
+    """A JSON object."""
 
-        Args:
-            text: The JSON of a STAC item.
-            origin: Where it was read from, for messages and for the ``origin`` column.
-            refuse: Told if it cannot be a row.
-        """
-        try:
-            item = orjson.loads(text)
-            times = judge(item)
-            said = orjson.dumps(item)  # no key twice, so that every parser after reads the same
-        except orjson.JSONDecodeError as error:
-            refuse(origin, f"not JSON: {error}")
-        except orjson.JSONEncodeError as error:
-            refuse(origin, f"nested too deeply: {error}")
-        except ValueError as error:
-            refuse(origin, str(error))
-        else:
-            self.texts.append(said)
-            self.origins.append(origin)
-            self.times.append(times)
+    assets: bytes
+    """A JSON object."""
+
+    links: bytes
+    """A JSON array."""
+
+    stac_version: str | None
+    """As it says."""
+
+    stac_extensions: list[str] | None
+    """As it says."""
+
+    origin: str
+    """Where it was read from."""
 
 
 Refused = list[tuple[str, str]]
 """Places and problems of items that turned out not to be rows."""
 
 
-def lay_out(gathered: Gathered, extractor: Extractor) -> tuple[pa.RecordBatch, Refused]:
-    """Return items as a batch of :data:`registry.stac.schema.ITEMS`, and those that were bad.
-
-    Args:
-        gathered: The items.
-        extractor: Used by nobody else meanwhile.
-    """
-    parts = extractor.parts(pa.array(gathered.texts, pa.string()))
-    parts = parts.append_column("origin", pa.array(gathered.origins, pa.string()))
-    for at, name in enumerate(_TIMES):
-        instants = pa.array([times[at] for times in gathered.times], TIME)
-        parts = parts.append_column(name, instants)
-    shaped, refused = _with_shapes(parts)
-    return assemble(shaped, extractor), refused
-
-
-def _with_shapes(parts: pa.Table) -> tuple[pa.Table, Refused]:
-    shapes = shapely.force_2d(
-        shapely.from_geojson(parts["geometry"].to_numpy(), on_invalid="ignore")
-    )
-    said = parts["geometry"].is_valid().to_numpy()
+def lay_out(items: Sequence[Judged]) -> tuple[pa.RecordBatch, Refused]:
+    """Return items as a batch of :data:`registry.stac.schema.ITEMS`, and those that were bad."""
+    shapes = shapely.from_geojson([item.geometry for item in items], on_invalid="ignore")
+    said = np.array([item.geometry is not None for item in items])
     bad = said & (shapely.is_missing(shapes) | shapely.is_empty(shapes))
-    refused = [
-        (
-            parts["origin"][position].as_py(),
-            f"item {parts['id'][position].as_py()!r}: its geometry is not valid GeoJSON",
-        )
-        for position in np.flatnonzero(bad).tolist()
-    ]
-    wkb = pa.array(shapely.to_wkb(shapes, flavor="iso"), pa.binary())
-    shaped = parts.set_column(parts.schema.get_field_index("geometry"), "geometry", wkb)
-    kept = shaped.filter(pa.array(~bad)) if refused else shaped  # a filter copies every text
-    return kept, refused
+    refused: Refused = []
+    if bad.any():
+        for at in np.flatnonzero(bad).tolist():
+            problem = f"item {items[at].id!r}: its geometry is not valid GeoJSON"
+            refused.append((items[at].origin, problem))
+        items, shapes = [items[at] for at in np.flatnonzero(~bad).tolist()], shapes[~bad]
+    flat = shapely.force_2d(shapes)
+    edges = shapely.bounds(flat)
+    for at, item in enumerate(items):
+        if item.box is not None:
+            edges[at] = item.box
+    text = pa.string()
+    columns = {
+        "id": pa.array([item.id for item in items], text),
+        "collection": pa.array([item.collection for item in items], text),
+        "geometry": pa.array(shapely.to_wkb(flat, flavor="iso"), pa.binary()),
+        "bbox": boxes(edges),
+        "properties_json": pa.array([item.properties for item in items], text),
+        "assets_json": pa.array([item.assets for item in items], text),
+        "links_json": pa.array([item.links for item in items], text),
+        "stac_version": pa.array([item.stac_version for item in items], text),
+        "stac_extensions": pa.array([item.stac_extensions for item in items], pa.list_(text)),
+        "origin": pa.array([item.origin for item in items], text),
+    }
+    for at, name in enumerate(TIMES):
+        columns[name] = pa.array([item.times[at] for item in items], TIME)
+    with borrowed() as extractor:
+        return assemble(columns, extractor), refused
 
 
-def assemble(parts: pa.Table, extractor: Extractor) -> pa.RecordBatch:
-    """Return rows of :data:`ITEMS`.
-
-    Args:
-        parts: Every column of it but those that the extractor makes; ``bbox`` still a list of
-            four or six numbers, or null.
-        extractor: What makes the others of the JSON columns ``properties, assets, links``.
-    """
-    typed = extractor.typed(parts)
-    columns = {name: typed[name] for name in typed.column_names}
-    columns |= {f"{name}_json": parts[name] for name in ("properties", "assets", "links")}
-    columns["bbox"] = pa.chunked_array([boxes(parts["bbox"], parts["geometry"])])
-    for name in ITEMS.names:
-        columns.setdefault(name, parts[name] if name in parts.column_names else None)
-    table = pa.table({name: columns[name] for name in ITEMS.names}).cast(ITEMS)
-    return table.combine_chunks().to_batches()[0] if len(table) else _none()
-
-
-def _none() -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=ITEMS)
-
-
-def boxes(said: pa.ChunkedArray, wkb: pa.ChunkedArray) -> pa.StructArray:
-    """Return boxes as a struct column, taken from the geometry where none was said.
+def assemble(columns: Mapping[str, pa.Array], extractor: Extractor) -> pa.RecordBatch:
+    """Return rows of :data:`registry.stac.schema.ITEMS`.
 
     Args:
-        said: Lists of four or six numbers in GeoJSON's order, or null; degrees.
-        wkb: The rows' geometries.
+        columns: Every column of it but ``properties`` and ``assets``.
+        extractor: What makes these two of their JSON.
     """
-    edges = shapely.bounds(shapely.from_wkb(wkb.to_numpy()))
-    for position, box in enumerate(said.to_pylist()):
-        if box is not None:
-            edges[position] = box if len(box) == _FLAT else (*box[:2], *box[3:5])
+    typed = extractor.typed(columns["properties_json"], columns["assets_json"])
+    whole = {**columns, "properties": typed[0], "assets": typed[1]}
+    return pa.RecordBatch.from_arrays([whole[name] for name in ITEMS.names], schema=ITEMS)
+
+
+def boxes(edges: npt.NDArray[np.float64]) -> pa.StructArray:
+    """Return boxes as a struct column.
+
+    Args:
+        edges: West, south, east, north in degrees, shape ``(n, 4)``; NaN where there is none.
+    """
     return pa.StructArray.from_arrays(
         [pa.array(edges[:, at]) for at in range(_FLAT)],
         fields=list(BBOX),
@@ -163,12 +140,20 @@ def boxes(said: pa.ChunkedArray, wkb: pa.ChunkedArray) -> pa.StructArray:
     )
 
 
-def judge(item: Any) -> tuple[datetime | None, ...]:  # noqa: ANN401 — whatever a stranger's JSON holds
-    """Return the three instants of an item, in UTC.
+def judge(text: bytes | str, origin: str) -> Judged:
+    """Return an item with its parts.
+
+    Args:
+        text: The JSON of a STAC item.
+        origin: Where it was read from.
 
     Raises:
         ValueError: It is no item.
     """
+    try:
+        item = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
     if type(item) is not dict or item.get("type") != "Feature":
         raise ValueError("not a STAC item: its type is not Feature")
     name = item.get("id")
@@ -180,14 +165,43 @@ def judge(item: Any) -> tuple[datetime | None, ...]:  # noqa: ANN401 — whateve
     for key, asset in assets.items():
         if type(asset) is not dict or type(asset.get("href")) is not str:
             raise ValueError(f"item {name!r}: asset {key!r} has no href")
-    _judge_box(name, item.get("bbox"))
-    return tuple(_instant(name, key, properties.get(key)) for key in _TIMES)
+    geometry, extensions = item.get("geometry"), item.get("stac_extensions")
+    try:
+        # written again, no key comes twice, so that every parser after reads the same
+        return Judged(
+            id=name,
+            collection=_text(item.get("collection")),
+            geometry=None if geometry is None else orjson.dumps(geometry).decode(),
+            box=_box(name, item.get("bbox")),
+            times=tuple(_instant(name, key, properties.get(key)) for key in TIMES),
+            properties=orjson.dumps(properties),
+            assets=orjson.dumps(assets),
+            links=orjson.dumps(item.get("links") or []),
+            stac_version=_text(item.get("stac_version")),
+            stac_extensions=extensions if _texts(extensions) else None,
+            origin=origin,
+        )
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"item {name!r} is nested too deeply: {error}") from None
 
 
-def _judge_box(name: str, box: object) -> None:
-    numbers = type(box) is list and all(type(edge) in {int, float} for edge in box)
-    if box is not None and (not numbers or len(box) not in {_FLAT, _SOLID}):  # type: ignore[arg-type]  # a list
-        raise ValueError(f"item {name!r}: its bbox {str(box)[:80]} is not four or six numbers")
+def _text(value: object) -> str | None:
+    return value if type(value) is str else None
+
+
+def _texts(value: object) -> bool:
+    return type(value) is list and all(type(each) is str for each in value)
+
+
+def _box(name: str, box: Any) -> tuple[float, ...] | None:  # noqa: ANN401 — a stranger's JSON
+    if box is None:
+        return None
+    if type(box) is list and all(type(edge) in {int, float} for edge in box):
+        if len(box) == _FLAT:
+            return tuple(box)
+        if len(box) == _SOLID:
+            return (*box[:2], *box[3:5])
+    raise ValueError(f"item {name!r}: its bbox {str(box)[:80]} is not four or six numbers")
 
 
 def _instant(name: str, key: str, value: object) -> datetime | None:

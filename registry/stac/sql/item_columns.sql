@@ -3,6 +3,5 @@
 select
     position,
     json_transform(properties, $property_types) as properties,
-    json_transform(properties, $place_types) as place,
     json_transform(assets, $asset_types) as assets
 from items
