@@ -1,28 +1,22 @@
 """A writer may be killed at any point: nothing acknowledged is lost, nothing half done is seen."""
 
-import importlib.util
+import itertools
+import json
 import os
 import signal
+import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from registry import lake
+from registry.catalog import Registry, Spec
+from tests.faults import killing
+from tests.faults.lake_storm import LakeStorm
 
-KILLS = 300
-
-
-@pytest.fixture(scope="module")
-def chaos():
-    """The storm that also runs by itself, as ``python -m tests.faults.chaos``."""
-    spec = importlib.util.spec_from_file_location("chaos", Path(__file__).with_name("chaos.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["chaos"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["chaos"]
+LAKE_KILLS, PIPELINE_KILLS = 240, 64
+"""More by ``make chaos``."""
 
 
 @pytest.fixture
@@ -43,13 +37,72 @@ def in_a_child_that_is_killed(work):
 
 
 @pytest.mark.parametrize("part", range(3))
-def test_kills_at_random_points_lose_and_tear_nothing(chaos, tmp_path, part):
-    storm = chaos.Storm(tmp_path / "lake", seed=part)
-    while storm.kills < KILLS // 3 and not storm.problems:
+def test_kills_at_random_points_lose_and_tear_nothing(tmp_path, part):
+    storm = LakeStorm(tmp_path, seed=part)
+    while storm.kills < LAKE_KILLS // 3 and not storm.problems:
         storm.strike()
     storm.check_everything()
     assert storm.problems == []
     assert storm.acknowledged > 0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_kills_within_ingest_and_publish_leave_what_was_or_what_was_to_be(tmp_path, project, seed):
+    # in a process of its own, because Delta's runtime lives through no fork
+    ran = subprocess.run(
+        [
+            sys.executable, "-m", "tests.faults.chaos", "--pipelines", "1", "--seed", str(seed),
+            "--kills", str(PIPELINE_KILLS // 2), "--folder", str(tmp_path),
+        ],
+        cwd=project, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.stdout, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["problems"] == []
+    assert told["kills"] == PIPELINE_KILLS // 2
+    assert told["acknowledged"] > 0
+
+
+def test_the_storm_notices_what_outlives_a_killed_process():
+    def work(say):
+        subprocess.Popen(["sleep", "600"])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    killing.ORPHANS_LIVE, before = 0.1, killing.ORPHANS_LIVE
+    try:
+        heard = killing.run_and_kill(work, killing.Death(calls=1 << 60))
+    finally:
+        killing.ORPHANS_LIVE = before
+    assert heard == [{"failed": "it is outlived by sleep 600 "}]
+
+
+def test_a_dataset_is_there_with_its_card_or_not_at_all(tmp_path, monkeypatch):
+    home = lake.init(str(tmp_path / "lake"))
+    registry = Registry(lake=home)
+    seen = set()
+    for calls in itertools.count(0, 12):
+        name = f"ships-{calls}"
+
+        def work(say, calls=calls, name=name):
+            registry.create(Spec(name=name, title="Ships"))
+            say({"done": name})
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        heard = killing.run_and_kill(work, killing.Death(calls=calls, on_disk=True))
+        there = name in registry.names()
+        seen.add(there)
+        if there:
+            assert registry.resolve(f"{name}@main").spec.title == "Ships"
+            assert home.repository(name).protected() == {"main"}
+            assert registry.draft(name).head == home.repository(name).resolve("main")
+            assert list(home.repository(name).fsck()) == []
+        else:
+            registry.create(Spec(name=name))
+        if heard:
+            assert heard == [{"done": name}]
+            assert there
+            break
+    assert seen == {True, False}
 
 
 @pytest.mark.parametrize(
