@@ -149,6 +149,13 @@ def test_a_link_to_nothing_is_refused(tmp_path):
         open_listing(tmp_path / "set")
 
 
+def test_a_link_to_itself_is_refused(tmp_path):
+    (tmp_path / "a.tif").symlink_to("a.tif")
+
+    with pytest.raises(UnsafeSourceError, match="link to no file"):
+        open_listing(tmp_path)
+
+
 def test_a_pipe_in_a_folder_is_refused_and_not_opened(tmp_path):
     (tmp_path / "set").mkdir()
     os.mkfifo(tmp_path / "set" / "a.tif")
@@ -217,6 +224,23 @@ def test_a_zip_that_is_cut_short_is_refused(archive, kept):
         open_listing(archive)
 
 
+@pytest.mark.parametrize("size", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_zip_that_declares_more_than_there_can_be_is_refused(archive, size):
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("a.txt", b"hello")
+    whole = archive.read_bytes()
+    begins, ends = whole.index(b"PK\x01\x02"), whole.index(b"PK\x05\x06")
+    entry, end = bytearray(whole[begins:ends]), bytearray(whole[ends:])
+    struct.pack_into("<LL", entry, 20, 0xFFFFFFFF, 0xFFFFFFFF)  # the sizes are in an extra field
+    struct.pack_into("<H", entry, 30, 20)
+    entry += struct.pack("<HHQQ", 1, 16, size, size)
+    struct.pack_into("<L", end, 12, len(entry))
+    archive.write_bytes(whole[:begins] + entry + end)
+
+    with pytest.raises(RejectedError, match="cut short"):
+        open_listing(archive)
+
+
 def test_a_tar_that_is_cut_short_is_refused(tmp_path):
     path = tmp_path / "source.tar"
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as made:
@@ -226,6 +250,36 @@ def test_a_tar_that_is_cut_short_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(RejectedError, match="cut short"):
         open_listing(path)
+
+
+def pax_header(*records):
+    said = b"".join(records)
+    head = tarfile.TarInfo("pax")
+    head.type, head.size = tarfile.XHDTYPE, len(said)
+    return head.tobuf(tarfile.USTAR_FORMAT) + said.ljust(-(-len(said) // 512) * 512, b"\0")
+
+
+def pax_record(said):
+    length = len(said) + 4
+    return f"{length:02} {said}\n".encode()
+
+
+TAR_LIES = {
+    "headers of headers": pax_header(pax_record("a=b")) * 3000,
+    "a map that is no numbers": pax_header(pax_record("GNU.sparse.map=x,y")),
+    "a record longer than memory": pax_header(b"99999999999999999999 a=b\n"),
+    "a size below nothing": pax_header(pax_record("size=-5")),
+    "no name": pax_header(pax_record("path=")),
+}
+
+
+@pytest.mark.parametrize("lie", TAR_LIES)
+def test_a_tar_whose_headers_lie_is_refused(tmp_path, lie):
+    member = tarfile.TarInfo("a.txt").tobuf()
+    (tmp_path / "source.tar").write_bytes(TAR_LIES[lie] + member + b"\0" * 1024)
+
+    with pytest.raises(RejectedError):
+        open_listing(tmp_path / "source.tar")
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"])

@@ -24,6 +24,8 @@ __all__ = ["tar_spans", "zip_spans"]
 _BOMB_SIZE: Final = 16 << 20
 _BOMB_RATIO: Final = 200
 _LARGEST_ARCHIVE: Final = 4 << 40
+_TAR_ESCAPES: Final = (OSError, EOFError, ValueError, OverflowError, RecursionError)
+"""What tarfile lets through of headers that lie: numbers that are none, headers of headers."""
 
 
 # --------------------------------------------------------------------- zips
@@ -102,17 +104,18 @@ def _check_layout(root: Path, entries: list[zipfile.ZipInfo]) -> None:
     """
     if not entries:
         return
+    size = root.stat().st_size
+    # In Python's own numbers: a zip may declare more than 63 bits.
+    if any(not 0 <= each.header_offset <= size - each.compress_size for each in entries):
+        raise RejectedError(f"the archive {root.name!r} is cut short", hint="fetch it again")
     starts = np.array([entry.header_offset for entry in entries], np.int64)
     packed = np.array([entry.compress_size for entry in entries], np.int64)
-    size = root.stat().st_size
     order = np.argsort(starts, kind="stable")
     ends = (starts + packed)[order]
     if (ends[:-1] > starts[order][1:]).any() or (np.diff(starts[order]) == 0).any():
         raise UnsafeSourceError(
             f"entries of {root.name!r} lie over each other", hint="do not trust this source"
         )
-    if starts.min() < 0 or ends.max() > size:
-        raise RejectedError(f"the archive {root.name!r} is cut short", hint="fetch it again")
     _check_total(root, sum(entry.file_size for entry in entries), size)
 
 
@@ -138,7 +141,7 @@ def tar_spans(root: Path) -> dict[str, Span]:
         with tarfile.open(root, "r:", encoding="utf-8", errors="surrogateescape") as archive:
             for member in archive:
                 path = member.name.removeprefix("./").removesuffix("/")
-                if path not in {"", "."}:
+                if not (member.isdir() and path in {"", "."}):
                     check_name(path)
                 if member.isdir() or is_clutter(path):
                     continue
@@ -148,7 +151,7 @@ def tar_spans(root: Path) -> dict[str, Span]:
                         f"{root.name!r} holds {shown(path)} twice", hint="repack the archive"
                     )
                 spans[path] = _tar_span(root, member)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, *_TAR_ESCAPES) as error:
         raise RejectedError(
             f"the archive {root.name!r} is damaged or cut short: {error}", hint="fetch it again"
         ) from error

@@ -226,7 +226,7 @@ def _inside(root: Path, path: str, entry: os.DirEntry[str]) -> str:
                 f"{shown(path)} is neither a file nor a folder", hint="remove it from the source"
             )
         return entry.path
-    target = Path(entry.path).resolve()
+    target = Path(os.path.realpath(entry.path))  # which bears links that lead in a circle
     if not target.is_relative_to(root):
         raise UnsafeSourceError(
             f"{shown(path)} is a link that leads out of the source",
