@@ -31,6 +31,8 @@ __all__ = ["collection", "item", "items", "items_of"]
 _TOP: Final = ("type", "stac_version", "stac_extensions", "id", "collection", "links")
 _ROWS: Final = 1024
 _WORLD: Final = [-180.0, -90.0, 180.0, 90.0]
+_LEAST_SAID: Final = 2
+"""Fields that STAC 1.1.0's schema of a collection asks of each of its ``item_assets``."""
 
 
 def items(version: "Version") -> Iterator[dict[str, Any]]:
@@ -168,7 +170,7 @@ def collection(version: "Version") -> dict[str, Any]:
     optional = {
         "keywords": list(said.tags),
         "providers": [_provider(each) for each in said.providers],
-        "item_assets": {key: _item_asset(key, each) for key, each in said.assets.items()},
+        "item_assets": _item_assets(said),
         "sci:doi": _doi(said),
         "deprecated": version.tombstone is not None,
     }
@@ -197,6 +199,11 @@ def _doi(said: Spec) -> str | None:
 def _provider(said: Any) -> dict[str, Any]:  # noqa: ANN401 — the catalog's Provider
     whole = {"name": said.name, "roles": list(said.roles), "url": said.url}
     return {name: value for name, value in whole.items() if value}
+
+
+def _item_assets(said: Spec) -> dict[str, dict[str, Any]]:
+    whole = {key: _item_asset(key, each) for key, each in said.assets.items()}
+    return {key: fields for key, fields in whole.items() if len(fields) >= _LEAST_SAID}
 
 
 def _item_asset(key: str, said: AssetSpec) -> dict[str, Any]:

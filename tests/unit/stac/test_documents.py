@@ -233,6 +233,17 @@ def test_the_collection_says_what_the_card_says(make_version, rows):
     assert "deprecated" not in found
 
 
+def test_an_asset_of_which_the_card_says_next_to_nothing_is_left_out_of_the_collection(
+    make_version, rows
+):
+    card = "---\nname: ships\nassets:\n  image: {}\n  mask: {role: labels, unit: m}\n---\n"
+
+    found = collection(make_version([rows.sample("a")], card=card))
+
+    assert validate(found) == []
+    assert list(found["item_assets"]) == ["mask"]
+
+
 def test_a_collection_across_the_antimeridian_has_a_narrow_box(make_version, rows):
     version = make_version([
         rows.sample("a", geometry=shapely.box(170, -10, 175, 0)),
