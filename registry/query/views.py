@@ -84,7 +84,7 @@ def _any_crosses(connection: duckdb.DuckDBPyConnection, ref: str) -> bool:
 
 
 def _view_sql(connection: duckdb.DuckDBPyConnection, view: View) -> str:
-    source = _source_sql(view)
+    source = _source_sql(connection, view)
     found = _types(connection, source) if view.files else {}
     chosen = ", ".join(
         _column_sql(view, name, declared, found.get(name))
@@ -94,12 +94,28 @@ def _view_sql(connection: duckdb.DuckDBPyConnection, view: View) -> str:
     return f"CREATE VIEW {name} AS SELECT {chosen or '*'} FROM {source}"  # noqa: S608 — names and texts are quoted
 
 
-def _source_sql(view: View) -> str:
+def _source_sql(connection: duckdb.DuckDBPyConnection, view: View) -> str:
     if not view.files:
         return "(SELECT 1 WHERE false)"
     files = ", ".join(text_literal(file) for file in view.files)
-    mixed = ", union_by_name = true" if len(view.files) > 1 else ""
+    mixed = ", union_by_name = true" if _differ(connection, view, files) else ""
     return f"read_parquet([{files}], hive_partitioning = false{mixed})"
+
+
+def _differ(connection: duckdb.DuckDBPyConnection, view: View, files: str) -> bool:
+    # Asked once, because the engine looks into every file at every query to unite columns.
+    if len(view.files) == 1:
+        return False
+    row = connection.execute(_COUNT_SCHEMAS.format(files=files)).fetchone()
+    return row is None or row[0] > 1
+
+
+_COUNT_SCHEMAS = """
+SELECT count(DISTINCT columns) FROM (
+    SELECT list((name, type, converted_type, logical_type, num_children) ORDER BY name) AS columns
+    FROM parquet_schema([{files}]) GROUP BY file_name
+)
+"""
 
 
 def _types(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
