@@ -212,3 +212,16 @@ def test_true_colour_of_bright_is_white_and_of_dark_is_black():
     counts = np.array([[[0, 10_000]]] * 3, np.uint16)
     shown = true_colour(counts, ["BLUE", "GREEN", "RED"])
     assert shown.tolist() == [[[0, 0, 0], [255, 255, 255]]]
+
+
+def test_a_sidecars_box_goes_over_the_antimeridian_not_round_the_globe(tmp_path):
+    import json
+
+    written = write_folder("detection", tmp_path / "ships", samples=48, seed=1)
+    boxes = [
+        json.loads(path.read_text("utf-8"))["bounding-box"]
+        for path in written.path.glob("taveuni*.json")
+    ]
+
+    assert boxes
+    assert all((east - west) % 360 < 1 for west, _, east, _ in boxes)

@@ -21,7 +21,7 @@ from registry.curate.ingest.simulator.sheets import true_colour
 from registry.curate.ingest.simulator.simulation import simulate
 from registry.curate.ingest.simulator.tasks import Task, task_named
 from registry.errors import InvalidInputError, NotFoundError, UnavailableError
-from registry.geo import to_crs84
+from registry.geo import bbox_of, to_crs84
 
 __all__ = ["LAYOUTS", "WrittenFolder", "write_folder"]
 
@@ -211,8 +211,11 @@ def _geotiff_sidecar(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -
 
 
 def _sidecar(chip: SimulatedChip) -> dict[str, Any]:
-    known = "wrong-crs" not in chip.defects
-    box = list(chip.grid.footprint().bounds) if known else [0, 0, chip.grid.width, chip.grid.height]
+    if "wrong-crs" in chip.defects:
+        box = [0, 0, chip.grid.width, chip.grid.height]
+    else:
+        whole = bbox_of(chip.grid.footprint())
+        box = [whole.west, whole.south, whole.east, whole.north]
     return {
         "acquisition-date": f"{chip.moment:%Y-%m-%d}",
         "bounding-box": box,
