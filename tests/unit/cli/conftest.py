@@ -71,7 +71,7 @@ def scenes_lake(tmp_path_factory):
         chosen = f"id = '{first}'"
         for line in (
             ["branch", "scenes", "fix"],
-            ["edit", "scenes@fix", "--set", "label=['seen']", "--where", chosen, "-m", "looked"],
+            ["edit", "scenes@fix", "--set", "label=['forest']", "--where", chosen, "-m", "looked"],
             ["merge", "scenes", "fix"],
             ["publish", "scenes", "-m", "one was looked at"],
         ):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from registry import connect
 
@@ -24,7 +25,9 @@ def test_a_folder_becomes_a_version_that_is_changed_on_a_branch(eolab, lands):
 
     one = min(connect().resolve("lands").table("samples")["id"].to_pylist())
     assert eolab("branch", "lands", "fix").out == "lands@fix\n"
-    edited = eolab("edit", "lands@fix", "--set", "label=['x']", "--where", f"id='{one}'", "--json")
+    edited = eolab(
+        "edit", "lands@fix", "--set", "label=['forest']", "--where", f"id='{one}'", "--json"
+    )
     assert edited.document["rows"] == 1
     changed = eolab("diff", "lands@v1", "lands@fix", "--json").document["tables"]
     assert list(changed) == ["samples"]
@@ -54,7 +57,9 @@ def test_the_same_folder_again_adds_nothing(eolab, lands):
 
 
 def test_a_draft_without_a_licence_is_not_published_but_may_be_with_a_reason(eolab, own_lake):
-    eolab("simulate", "segmentation", "land", "--samples", 2)
+    for label, colour in (("Forest", "green"), ("River", "blue")):
+        (own_lake / "land" / label).mkdir(parents=True)
+        Image.new("RGB", (8, 8), colour).save(own_lake / f"land/{label}/{label}_1.png")
     eolab("ingest", "land", "--into", "lands", "--workers", 1)
 
     checked = eolab("check", "lands@draft")
@@ -73,7 +78,7 @@ def test_a_draft_without_a_licence_is_not_published_but_may_be_with_a_reason(eol
 
 def test_two_sides_that_changed_the_same_are_listed_and_one_can_be_preferred(eolab, lands):
     eolab("publish", "lands", "-m", "first")
-    for branch, label in (("a", "x"), ("b", "y")):
+    for branch, label in (("a", "forest"), ("b", "water")):
         eolab("branch", "lands", branch)
         eolab("edit", f"lands@{branch}", "--set", f"label=['{label}']", "--where", "true")
     assert eolab("merge", "lands", "a", "--into", "b").status == 4
@@ -83,7 +88,7 @@ def test_two_sides_that_changed_the_same_are_listed_and_one_can_be_preferred(eol
     assert len(refused.document["error"]["conflicts"]) == 6
     assert eolab("merge", "lands", "a", "--into", "b", "--prefer", "theirs").status == 0
     assert {tuple(v) for v in connect().resolve("lands@b").table("samples")["label"].to_pylist()} \
-        == {("x",)}  # fmt: skip
+        == {("forest",)}  # fmt: skip
 
 
 def test_the_last_movement_of_a_branch_is_taken_back_and_again(eolab, lands):
@@ -97,7 +102,7 @@ def test_the_last_movement_of_a_branch_is_taken_back_and_again(eolab, lands):
 
 def test_a_withdrawn_version_stays_readable_and_is_no_longer_the_newest(eolab, lands):
     eolab("publish", "lands", "-m", "first")
-    eolab("edit", "lands@draft", "--set", "label=['x']", "--where", "true")
+    eolab("edit", "lands@draft", "--set", "label=['forest']", "--where", "true")
     eolab("publish", "lands", "-m", "second")
     said = eolab("withdraw", "lands@v2", "--reason", "wrong labels", "--json").document
 
@@ -116,7 +121,7 @@ def test_a_branch_is_listed_and_deleted(eolab, lands):
 
 def test_what_nothing_refers_to_is_removed_when_the_grace_is_over(eolab, lands):
     eolab("branch", "lands", "gone")
-    eolab("edit", "lands@gone", "--set", "label=['x']", "--where", "true")
+    eolab("edit", "lands@gone", "--set", "label=['forest']", "--where", "true")
     eolab("branch", "lands", "gone", "--delete")
     would = eolab("gc", "--grace", "0s", "--dry-run", "--json").document["lands"]
     kept = eolab("gc", "--json").document["lands"]
