@@ -20,18 +20,19 @@ def table() -> str:
     """Return what the results say, as Markdown."""
     found = [json.loads(path.read_text("utf-8")) for path in sorted(results().glob("row_*.json"))]
     lines = [
-        "| row | peer | ours, s | theirs, s | times as fast (95 %) | target | reached |",
-        "|---|---|--:|--:|--:|--:|---|",
+        "| row | peer | ours, s | theirs, s | processor, s | times as fast (95 %) | target | met |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
     ]
     for c in (one for body in found for one in body["comparisons"]):
         mine, other = (sorted(c[k])[len(c[k]) // 2] for k in ("ours", "theirs"))
         low, high = c["interval"]
         lines.append(
             f"| {c['row']} | {c['peer']} | {mine:.3g} | {other:.3g} |"
+            f" {c['our_processor']:.3g} : {c['their_processor']:.3g} |"
             f" {c['ratio']:.3g} ({low:.3g}–{high:.3g}) | {c['target']:g} |"  # noqa: RUF001 — a range
             f" {'yes' if c['reached'] else 'no'} |"
         )
-    lines += ["", "| row | value | limit | reached |", "|---|--:|--:|---|"]
+    lines += ["", "| row | value | limit | met |", "|---|--:|--:|---|"]
     for f in (one for body in found for one in body["figures"]):
         limit = "" if f["limit"] is None else f"{f['limit']:g} {f['unit']}"
         reached = {True: "yes", False: "no", None: ""}[f["reached"]]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,12 @@ class Comparison:
     theirs: list[float]
     """Seconds of each turn of theirs."""
 
+    our_processor: float
+    """Median seconds that a turn of ours kept processors busy, those of its children included."""
+
+    their_processor: float
+    """The same of theirs; what else runs on the machine hardly changes it."""
+
     ratio: float
     """Median of theirs / ours, turn by turn: how many times faster ours is."""
 
@@ -110,6 +116,11 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def _busy() -> float:
+    """Return how long this process and its children that ended have kept processors busy."""
+    return sum(os.times()[:4])
+
+
 def repeated(
     work: Callable[[], object], *, times: int = 7, ready: Callable[[], object] = lambda: None
 ) -> list[float]:
@@ -139,24 +150,31 @@ def compare(
         pairs: How many turns; from the environment, or 5, if None.
     """
     turns = pairs or int(os.environ.get(PAIRS, "5"))
-    taken: dict[str, list[float]] = {one.name: [] for one in (ours, *peers)}
+    taken: dict[str, list[tuple[float, float]]] = {one.name: [] for one in (ours, *peers)}
     for turn in range(turns + 1):
         for one in (ours, *peers):
             one.ready()
+            before = _busy()
             took = seconds(one.work)
             if turn:
-                taken[one.name].append(took)
+                taken[one.name].append((took, _busy() - before))
     return [_compared(row, taken[ours.name], peer, taken[peer.name]) for peer in peers]
 
 
-def _compared(row: str, ours: list[float], peer: Contestant, theirs: list[float]) -> Comparison:
-    ratios = np.array(theirs) / np.array(ours)
+_Turns: TypeAlias = list[tuple[float, float]]
+
+
+def _compared(row: str, ours: _Turns, peer: Contestant, theirs: _Turns) -> Comparison:
+    mine, other = np.array(ours), np.array(theirs)
+    ratios = other[:, 0] / mine[:, 0]
     low, high = _interval(ratios)
     return Comparison(
         row=row,
-        ours=ours,
+        ours=mine[:, 0].tolist(),
         peer=named(peer.name),
-        theirs=theirs,
+        theirs=other[:, 0].tolist(),
+        our_processor=float(np.median(mine[:, 1])),
+        their_processor=float(np.median(other[:, 1])),
         ratio=float(np.median(ratios)),
         interval=(low, high),
         target=peer.target,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _SAMPLES: Final = 5_000_000
-_BOXES: Final = 40
+_BOXES: Final = 20
 _EDGE: Final = 0.5  # degrees
 _SHOWN: Final = "id, datetime, label"
 

@@ -1,0 +1,17 @@
+"""Every row runs, at a size where figures mean nothing: EOLAB_TRY_BENCH=1 pytest tests/bench."""
+
+from importlib import import_module
+
+import pytest
+
+from bench.__main__ import rows
+
+
+@pytest.mark.parametrize("name", rows())
+def test_a_row_runs_small(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("EOLAB_BENCH_SCALE", "0.001")
+    monkeypatch.setenv("EOLAB_BENCH_PAIRS", "1")
+    monkeypatch.setenv("EOLAB_BENCH_FOLDER", str(tmp_path / "work"))
+    monkeypatch.delenv("EOLAB_BENCH_DATA", raising=False)
+    compared, figures = import_module(f"bench.{name}").run()
+    assert compared or figures
