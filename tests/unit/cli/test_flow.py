@@ -60,7 +60,7 @@ def test_a_draft_without_a_licence_is_not_published_but_may_be_with_a_reason(eol
     for label, colour in (("Forest", "green"), ("River", "blue")):
         (own_lake / "land" / label).mkdir(parents=True)
         Image.new("RGB", (8, 8), colour).save(own_lake / f"land/{label}/{label}_1.png")
-    eolab("ingest", "land", "--into", "lands", "--workers", 1)
+    eolab("ingest", "land", "--into", "lands", "--workers", 1, "--format", "image-folder")
 
     checked = eolab("check", "lands@draft")
     assert checked.status == 5
