@@ -47,7 +47,7 @@ def damages(git: Git, progress: Progress) -> Iterator[Damage]:
 
 # ---------------------------------------------------------------------------- refs
 def _refs(git: Git) -> Iterator[Damage]:
-    for ref in _names(git.layout):
+    for ref in refs.names(git.layout):
         try:
             oid = refs.get(git.layout, ref)
             if oid is not None and not git.has_commit(git.peel(oid)):
@@ -65,13 +65,6 @@ def _refs(git: Git) -> Iterator[Damage]:
         yield Damage(
             what="reflog", problem=f"{lines} lines cannot be read", fix="the rest works; no need"
         )
-
-
-def _names(layout: Layout) -> list[str]:
-    found = []
-    for above, _, names in os.walk(layout.root / "refs"):
-        found += [os.path.relpath(f"{above}/{name}", layout.root) for name in names]
-    return sorted(found)
 
 
 # ---------------------------------------------------------------------- git objects
@@ -130,7 +123,7 @@ def _history(git: Git, needed: dict[Pointer, str], progress: Progress) -> Iterat
     """
     progress.stage("checking the history", total=None, unit="commits")
     seen: set[str | bytes] = set()
-    for ref in _names(git.layout):
+    for ref in refs.names(git.layout):
         try:
             oid = refs.get(git.layout, ref)
             waiting = [] if oid is None else [git.peel(oid)]

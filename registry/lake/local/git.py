@@ -56,13 +56,14 @@ class Git:
 
     @property
     def repository(self) -> pygit2.Repository:
-        """libgit2's handle, one for each thread and process."""
-        if getattr(self._local, "process", None) != os.getpid():
+        """libgit2's handle, one for each thread and process; a new one after each sweep."""
+        if getattr(self._local, "opened", None) != (os.getpid(), self._swept):
             self._reopen()
         handle: pygit2.Repository = self._local.handle
         return handle
 
     def _reopen(self) -> None:
+        opened = (os.getpid(), self._swept)
         try:
             self._local.handle = pygit2.Repository(
                 str(self.layout.root), pygit2.enums.RepositoryOpenFlag.BARE
@@ -72,7 +73,7 @@ class Git:
                 f"the repository at {self.layout.root} cannot be opened: {error}",
                 hint="restore it from a copy",
             ) from error
-        self._local.process = os.getpid()
+        self._local.opened = opened
 
     def read(self, oid: bytes | str) -> tuple[str, bytes]:
         """Return the kind and content of an object.
@@ -199,7 +200,6 @@ class Git:
             self._trees.clear()
             self._pointers.clear()
             self._commits.clear()
-            self._local = threading.local()
             self._swept = last
 
     def tidy(self) -> None:
@@ -348,17 +348,19 @@ class Batch:
 
     def _write_loose(self) -> None:
         layout = self._git.layout
-        written: list[Path] = []
+        halves: dict[Path, Path] = {}
         folders: set[Path] = set()
         for oid, (kind, data) in self._objects.items():
             name = oid.hex()
             target = layout.git_objects / name[:2] / name[2:]
             half = layout.temporary / f"{uuid.uuid4().hex}.object"
             half.write_bytes(packs.loose_file(kind, data))
+            halves[half] = target
             folders |= {target.parent, *disk.make_folder(target.parent)}
+        disk.make_durable(halves, ())  # under its own name somebody may pack and remove it at once
+        for half, target in halves.items():
             half.replace(target)
-            written.append(target)
-        disk.make_durable(written, folders)
+        disk.make_durable((), folders)
 
     def _write_pack(self) -> None:
         layout = self._git.layout

@@ -17,7 +17,17 @@ from registry.errors import ConflictError, CorruptError, ForbiddenError, NotFoun
 from registry.lake.local import disk, locks, reflog
 from registry.lake.local.layout import Layout
 
-__all__ = ["branch", "existing", "get", "in_folder", "locked", "protect", "protected", "tag"]
+__all__ = [
+    "branch",
+    "existing",
+    "get",
+    "in_folder",
+    "locked",
+    "names",
+    "protect",
+    "protected",
+    "tag",
+]
 
 _OID = re.compile(r"[0-9a-f]{40}")
 
@@ -79,6 +89,14 @@ def _packed(layout: Layout) -> dict[str, str]:
             if _OID.fullmatch(oid):
                 found[ref] = oid
     return found
+
+
+def names(layout: Layout) -> list[str]:
+    """Return every ref there is, also one that cannot be read, sorted."""
+    found = set(_packed(layout))
+    for above, _, files in os.walk(layout.root / "refs"):
+        found |= {os.path.relpath(f"{above}/{name}", layout.root) for name in files}
+    return sorted(found)
 
 
 def in_folder(layout: Layout, folder: str) -> dict[str, str]:
@@ -179,9 +197,7 @@ class Locked:
 
     def _write(self, ref: str, to: str) -> None:
         file = self._layout.root / ref
-        if not file.parent.is_dir():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            disk.make_durable((), (file.parent.parent,))
+        disk.make_durable((), disk.make_folder(file.parent))
         if file.is_dir():
             _remove_empty(file)
         temporary = self._layout.temporary / f"{uuid.uuid4().hex}.ref"
@@ -197,7 +213,9 @@ class Locked:
             temporary = self._layout.temporary / f"{uuid.uuid4().hex}.refs"
             disk.write_atomically(packed, "".join(kept).encode(), temporary=temporary)
         file = self._layout.root / ref
-        file.unlink(missing_ok=True)
+        if not file.exists():  # it was packed, and is gone
+            return
+        file.unlink()
         disk.sync_folder(file.parent)
         with suppress(OSError):  # other branches are in that folder
             while file.parent.name not in {"heads", "tags"}:

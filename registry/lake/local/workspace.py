@@ -97,18 +97,19 @@ class LocalWorkspace:
             entries = transaction.take_files(
                 (path, Path(found[path]), "link" if share(path) else "copy") for path in fresh
             )
-        assert_committed = transaction.commit
-        if assert_committed is None:  # pragma: no cover — a closed transaction has its commit
+        made = transaction.commit
+        if made is None:  # pragma: no cover — a closed transaction has its commit
             raise CorruptError("the transaction did not end", hint="report this")
         for path in gone:
             del self._known[path]
         for entry in entries:
-            pointer = Pointer(entry.sha256, entry.size)
-            file = Path(found[entry.path])
-            self._known[entry.path] = _know(file, pointer, shared=share(entry.path))
-        self.head = assert_committed.id
+            pointer, file = Pointer(entry.sha256, entry.size), Path(found[entry.path])
+            self._known[entry.path] = (
+                _know(file, pointer, shared=True) if share(entry.path) else _doubt(pointer)
+            )
+        self.head = made.id
         self._session.pin(self.head)
-        return assert_committed
+        return made
 
     def _differs(self, path: str, file: str) -> bool:
         known = self._known.get(path)
@@ -137,6 +138,11 @@ class LocalWorkspace:
 
 def _sharing(tables: frozenset[str]) -> Callable[[str], bool]:
     return lambda path: folders.is_immutable(path, tables)
+
+
+def _doubt(pointer: Pointer) -> _Known:
+    # A copy may have been written again while it was read, so the next commit reads it anew.
+    return _Known(pointer, -1, pointer.size, -1, shared=False)
 
 
 def _know(file: Path, pointer: Pointer, *, shared: bool) -> _Known:

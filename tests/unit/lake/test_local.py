@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+import sys
+import threading
 
 import pytest
 
 from registry import lake
-from registry.lake.local import disk, folders
+from registry.lake.local import disk, folders, objects
 
 
 @pytest.fixture
@@ -84,6 +86,65 @@ def test_refs_that_git_packed_are_understood(repo):
     assert list(repo.fsck()) == []
 
 
+def test_a_branch_that_git_packed_is_deleted_and_made_again(repo):
+    repo.create_branch("anna/fix", at="main")
+    git(repo, "pack-refs", "--all", "--prune")
+    repo.delete_branch("anna/fix")
+    assert list(repo.branches()) == ["main"]
+    repo.create_branch("anna/fix", at="main")
+    assert list(repo.branches()) == ["anna/fix", "main"]
+
+
+def test_what_only_a_packed_branch_needs_is_missed_by_fsck(repo):
+    repo.create_branch("b", at="main")
+    fill(repo, {"a": b"1"}, branch="b")
+    git(repo, "pack-refs", "--all", "--prune")
+    assert list(repo.fsck()) == []
+    repo._layout.object(repo.entry("a", at="b").sha256).unlink()
+    assert ["it is missing" in damage.problem for damage in repo.fsck()] == [True]
+
+
+def test_a_commit_stands_though_its_objects_are_packed_while_it_is_written(repo, monkeypatch):
+    flush = disk.make_durable
+
+    def flush_after_somebody_packed(files, folders):
+        monkeypatch.setattr(disk, "make_durable", flush)
+        repo._git._tidy()
+        monkeypatch.setattr(disk, "make_durable", flush_after_somebody_packed)
+        flush(files, folders)
+
+    monkeypatch.setattr("registry.lake.local.git.LOOSE_SAMPLE", 0)
+    monkeypatch.setattr(disk, "make_durable", flush_after_somebody_packed)
+    fill(repo, {"a": b"1"})
+    assert repo.read("a", at="main") == b"1"
+
+
+def test_threads_read_while_others_sweep(repo):
+    shared, ended, wrong = repo._git, threading.Event(), []
+
+    def read():
+        while not ended.is_set():
+            try:
+                shared.is_stored("0" * 40)
+            except AttributeError as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    for thread in threads:
+        thread.start()
+    for number in range(2_000):
+        repo._layout.swept.touch()
+        os.utime(repo._layout.swept, ns=(number, number))
+        shared.catch_up()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(usual)
+    assert not wrong
+
+
 def test_equal_bytes_are_stored_once(repo):
     fill(repo, {"a": b"same", "b/c": b"same"})
     fill(repo, {"d": b"same"})
@@ -106,6 +167,27 @@ def test_table_files_of_a_workspace_are_the_stored_ones(repo):
         "t/p.parquet": True,
     }  # fmt: skip
     assert {entry.path for entry in repo.entries("main")} == {*files, "t/new.parquet"}
+
+
+def test_a_file_written_while_a_workspace_commits_it_is_in_the_next_commit(repo, monkeypatch):
+    with repo.workspace("main") as workspace:
+        file = workspace.path / "a"
+        file.write_bytes(b"one")
+        stage = objects.stage_file
+
+        def stage_and_write(source, *arguments, **options):
+            pointer = stage(source, *arguments, **options)
+            file.write_bytes(b"two")
+            return pointer
+
+        monkeypatch.setattr(objects, "stage_file", stage_and_write)
+        workspace.commit("first")
+        monkeypatch.setattr(objects, "stage_file", stage)
+        workspace.commit("second")
+        assert repo.read("a", at="main") == b"two"
+        file.unlink()
+        workspace.commit("third")
+    assert list(repo.entries("main")) == []
 
 
 def test_a_table_is_the_folder_above_its_log():
