@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from registry.catalog import Registry
+from registry.catalog import Registry, Version
 
 __all__ = ["LakeResource"]
 
@@ -21,6 +21,15 @@ class LakeResource(dg.ConfigurableResource[Registry]):
         from registry.lake import init
 
         return Registry(lake=init(self.address or None))
+
+    def newest(self, dataset: str) -> Version:
+        """Return a dataset's newest version that was not withdrawn, whoever published it.
+
+        Raises:
+            NotFoundError: Nothing is published.
+        """
+        registry = self.open()
+        return registry.resolve(f"{dataset}@{registry.resolve(dataset).label}")
 
     def folder(self, name: str) -> Path:
         """Return a folder beside the lake for what is made but not versioned, such as pages."""

@@ -24,7 +24,7 @@ def new_commits(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.S
         run_requests=[
             dg.RunRequest(run_key=f"{name}:{heads[name]}", partition_key=name)
             for name in moved
-            if registry.versions(name)
+            if any(version.tombstone is None for version in registry.versions(name))
         ],
         dynamic_partitions_requests=[datasets.build_add_request(new)] if new else [],
         cursor=json.dumps(heads),

@@ -31,28 +31,29 @@ def version(config: PublishConfig, lake: LakeResource, report: str) -> dg.Materi
     try:
         made = publish(registry, ref.dataset, branch=ref.at, **said)
     except NothingToPublishError:  # the newest version holds exactly these samples already
-        made = registry.versions(ref.dataset)[-1]
+        made = lake.newest(ref.dataset)
     return dg.MaterializeResult(value=str(made.ref), **described(made))
 
 
-@dg.asset(partitions_def=datasets, group_name="versions", kinds={"geoparquet", "stac"})
-def items(lake: LakeResource, version: str) -> dg.MaterializeResult[str]:
-    """The version's samples as STAC items, in one GeoParquet file."""
-    resolved = lake.open().resolve(version)
-    return dg.MaterializeResult(value=version, **items_described(resolved))
+@dg.asset(
+    partitions_def=datasets, group_name="versions", kinds={"geoparquet", "stac"}, deps=[version]
+)
+def items(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[str]:
+    """The newest version's samples as STAC items, in one GeoParquet file."""
+    newest = lake.newest(context.partition_key)
+    return dg.MaterializeResult(value=str(newest.ref), **items_described(newest))
 
 
-@dg.asset(partitions_def=datasets, group_name="versions", kinds={"html"})
-def page(lake: LakeResource, version: str) -> dg.MaterializeResult[str]:
-    """A page to look at: chips, map, classes, findings and history."""
+@dg.asset(partitions_def=datasets, group_name="versions", kinds={"html"}, deps=[version])
+def page(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[str]:
+    """A page of the newest version to look at: chips, map, classes, findings and history."""
     from registry.web.page import render
 
-    registry = lake.open()
-    resolved = registry.resolve(version)
-    out = lake.folder("pages") / f"{resolved.ref}.html"
-    render(resolved, out, history=registry.log(version))
+    newest = lake.newest(context.partition_key)
+    out = lake.folder("pages") / f"{newest.ref}.html"
+    render(newest, out, history=lake.open().log(newest.ref))
     return dg.MaterializeResult(
         value=str(out),
-        metadata={"page": dg.MetadataValue.url(out.as_uri()), "version": version},
-        data_version=dg.DataVersion(resolved.content_id),
+        metadata={"page": dg.MetadataValue.url(out.as_uri()), "version": str(newest.ref)},
+        data_version=dg.DataVersion(newest.content_id),
     )

@@ -5,6 +5,9 @@ import pytest
 
 from assets.definitions import defs
 from assets.sensors import new_commits
+from registry.curate.ingest import SourceOptions, ingest
+from registry.curate.ingest.simulator import write_folder
+from registry.curate.publishing import publish
 
 GRAPH = {
     "source": set(),
@@ -65,8 +68,15 @@ def test_a_page_is_rendered_that_needs_nothing_else(materialise):
     assert 'src="http' not in page
 
 
-def test_a_run_that_fails_leaves_main_where_it_was(materialise, lake):
-    result = materialise("parcels", samples={"provider": "Example lab"})
+@pytest.fixture
+def unlicensed(tmp_path):
+    folder = write_folder("segmentation", tmp_path / "unlicensed", samples=6, seed=1).path
+    (folder / "README.md").unlink()  # the card, which states a licence
+    return {"source": {"path": str(folder)}, "samples": {"provider": "Example lab"}}
+
+
+def test_a_run_that_fails_leaves_main_where_it_was(materialise, lake, unlicensed):
+    result = materialise("parcels", **unlicensed)
     repository = lake.open().lake.repository("parcels")
 
     assert not result.success
@@ -77,9 +87,9 @@ def test_a_run_that_fails_leaves_main_where_it_was(materialise, lake):
     assert not check.passed
 
 
-def test_what_is_allowed_with_a_reason_passes_and_is_recorded(materialise, lake):
+def test_what_is_allowed_with_a_reason_passes_and_is_recorded(materialise, lake, unlicensed):
     said = {"allow": {"licence": "asked the owner"}}
-    result = materialise("parcels", samples={"provider": "Example lab"}, report=said, version=said)
+    result = materialise("parcels", **unlicensed, report=said, version=said)
 
     assert result.success
     message = str(lake.open().resolve("parcels@v1").commit.metadata)
@@ -104,6 +114,44 @@ def test_an_asset_can_be_materialised_by_hand_afterwards(materialise, asset):
     materialise("parcels")
 
     assert materialise("parcels", selection=[asset]).success
+
+
+def published_by_hand(lake, folder, *, samples):
+    registry = lake.open()
+    source = write_folder("segmentation", folder, samples=samples, seed=1).path
+    said = SourceOptions.of(licence="CC0-1.0", provider="Example lab")
+    ingest(registry, source, into="parcels", options=said, name="by-hand")
+    return publish(registry, "parcels", message="by hand")
+
+
+def test_items_and_page_are_made_of_a_dataset_that_dagster_did_not_make(
+    materialise, lake, tmp_path
+):
+    published_by_hand(lake, tmp_path / "one", samples=4)
+
+    made = materialise("parcels", selection=["items", "page"])
+
+    assert made.output_for_node("items") == "parcels@v1"
+
+
+def test_items_and_page_are_those_of_the_newest_version_whoever_published_it(
+    materialise, lake, tmp_path
+):
+    materialise("parcels")
+    published_by_hand(lake, tmp_path / "more", samples=8)
+
+    made = materialise("parcels", selection=["items", "page"])
+
+    assert made.output_for_node("items") == "parcels@v2"
+    assert made.output_for_node("page").endswith("parcels@v2.html")
+
+
+def test_the_sensor_asks_nothing_of_a_dataset_that_was_withdrawn(materialise, lake, instance):
+    materialise("parcels")
+    lake.open().withdraw("parcels@v1", "wrong labels")
+    context = dg.build_sensor_context(instance=instance, resources={"lake": lake})
+
+    assert new_commits(context).run_requests == []
 
 
 def test_the_sensor_sees_commits_that_others_made(materialise, lake, instance):
