@@ -131,7 +131,7 @@ def _metadata(facts: _Facts) -> Mapping[str, str]:
     if facts.rows:
         column["bbox"] = facts.edges
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-    return {"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.0.0"})}
+    return {"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.1.0"})}
 
 
 def _crs84() -> dict[str, Any]:

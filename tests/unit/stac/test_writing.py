@@ -57,7 +57,7 @@ def test_the_metadata_are_geoparquet_and_stac_geoparquet(make_root, rows, tmp_pa
     assert geometry["crs"]["id"] == {"authority": "OGC", "code": "CRS84"}
     edges = ("xmin", "ymin", "xmax", "ymax")
     assert geometry["covering"] == {"bbox": {edge: ["bbox", edge] for edge in edges}}
-    assert json.loads(metadata[b"stac-geoparquet"]) == {"version": "1.0.0"}
+    assert json.loads(metadata[b"stac-geoparquet"]) == {"version": "1.1.0"}
     assert file.schema_arrow.field("bbox").type.field("xmin").type == pa.float64()
 
 
