@@ -11,7 +11,7 @@ from registry.curate.formats.contract import Listing, Plan, SourceFormat, Source
 from registry.curate.formats.geotiff_sidecar import GeotiffSidecar
 from registry.curate.formats.image_folder import ImageFolder
 from registry.curate.formats.image_mask import ImageMask
-from registry.curate.formats.planning import suffix
+from registry.curate.formats.planning import rasters, suffix
 from registry.curate.formats.stac_items import StacItems
 from registry.errors import InvalidInputError
 
@@ -66,7 +66,7 @@ def detect(listing: Listing, options: SourceOptions) -> Detection:
     if sure[first] < _UNSURE:
         raise InvalidInputError(
             f"the source {listing.name!r} is of no format that is known: {seen(listing)}",
-            hint=f"say which with --format; known are {', '.join(FORMATS)}",
+            hint=_hint(listing),
         )
     if sure[first] - sure[second] < _TIE:
         raise InvalidInputError(
@@ -75,6 +75,15 @@ def detect(listing: Listing, options: SourceOptions) -> Detection:
         )
     return Detection(
         format=FORMATS[first], sure=sure[first], reason=f"{seen(listing)}; {first} fits best"
+    )
+
+
+def _hint(listing: Listing) -> str:
+    if rasters(listing):
+        return f"say which with --format; known are {', '.join(FORMATS)}"
+    return (
+        "give images (GeoTIFF, JPEG, PNG, JPEG 2000) with their labels, COCO, or STAC items;"
+        " convert other arrays and layers, and unpack archives, first"
     )
 
 

@@ -44,6 +44,10 @@ RASTER_SUFFIXES: Final = TIFF_SUFFIXES | {".jpg", ".jpeg", ".png", ".jp2"}
 _NOT_DATA: Final = frozenset({
     ".md", ".txt", ".rst", ".pdf", ".html", ".xml", ".py", ".ipynb", ".sh", ".cff", ".lock", "",
 })  # fmt: skip
+_DATA: Final = RASTER_SUFFIXES | {
+    ".7z", ".geoparquet", ".gpkg", ".grib", ".grb", ".gz", ".h5", ".hdf", ".hdf5", ".he5", ".nc",
+    ".npy", ".npz", ".parquet", ".rar", ".shp", ".tar", ".tgz", ".tortilla", ".zip",
+}  # fmt: skip
 _NAMES_SHOWN: Final = 5
 
 
@@ -86,18 +90,23 @@ def pattern_of(options: "SourceOptions") -> NamePattern | None:
 
 
 def ignored_files(listing: Listing, used: Iterable[str]) -> tuple[SourceFinding, ...]:
-    """Return one note on the data files that a plan leaves out; none if it leaves out none."""
+    """Return one finding on the files that a plan leaves out; none if it leaves out none.
+
+    It is a warning where whole arrays, layers or archives are among them, else a note.
+    """
     used = set(used)
     left = [path for path in listing.files if path not in used and suffix(path) not in _NOT_DATA]
     if not left:
         return ()
     kinds = Counter(suffix(path) for path in left)
+    data = [kind for kind, _ in kinds.most_common() if kind in _DATA]
+    other = "name another --format if they should be"
     return (
         SourceFinding(
             check="ignored-files",
-            severity=Severity.INFO,
+            severity=Severity.WARNING if data else Severity.INFO,
             message=f"files that are no part of the dataset: {len(left)}, such as {left[0]!r}",
-            fix="name another --format if they should be",
+            fix=f"{other}, or bring {', '.join(data)} into a form that it reads" if data else other,
             evidence={"files": left[:_NAMES_SHOWN], "suffixes": dict(kinds.most_common())},
         ),
     )

@@ -25,7 +25,7 @@ from registry.curate.formats.contract import (
     SourceOptions,
 )
 from registry.curate.formats.filenames import sample_ids
-from registry.curate.formats.planning import RASTER_SUFFIXES, suffix
+from registry.curate.formats.planning import RASTER_SUFFIXES, ignored_files, suffix
 from registry.curate.formats.properties import PropertyTypes
 from registry.curate.formats.stac_assets import assets_of, flat_assets, resolved, specs_of, table_of
 from registry.errors import InvalidInputError, NotFoundError, RejectedError
@@ -37,6 +37,7 @@ _SURE: Final = 0.9
 _ITEMS_AMONG_RASTERS: Final = 0.6
 _HEAD: Final = 64 << 10
 _TABLES: Final = frozenset({".ndjson", ".jsonl", ".parquet", ".geoparquet"})
+_ITEMS: Final = _TABLES | {".json", ".geojson"}
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _COLUMNS_OF_SAMPLES: Final = frozenset({"datetime", "start_datetime", "end_datetime"})
 _GOOD_ID: Final = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]|\.[A-Za-z0-9_-]|\.$){0,119}$"
@@ -219,8 +220,14 @@ class _ItemRows:
             samples=self._with_properties(samples),
             assets=assets.drop_columns(["origin"]),
             specs=self.specs,
-            findings=tuple(self.findings),
+            findings=(*self.findings, *self._beside(assets)),
         )
+
+    def _beside(self, assets: pa.Table) -> tuple[SourceFinding, ...]:
+        """Return a finding on the files that are neither items nor spoken of by any."""
+        listed = self.listing.files
+        papers = (path for path in listed if suffix(path.lower().removesuffix(".gz")) in _ITEMS)
+        return ignored_files(self.listing, {*papers, *pc.drop_null(assets["file"]).to_pylist()})
 
     def _with_properties(self, samples: pa.Table) -> pa.Table:
         said = samples["properties_json"]

@@ -144,6 +144,15 @@ def test_files_that_are_no_part_of_it_are_noted(listed):
     plan = planned(listed({"a.tif": b"", "ais/positions.csv": "MMSI\n1\n"}))
     assert plan.findings[0].check == "ignored-files"
     assert plan.findings[0].evidence["files"] == ["ais/positions.csv"]
+    assert plan.findings[0].severity == "info"
+
+
+def test_arrays_and_layers_that_nothing_reads_are_warned_of(listed):
+    plan = planned(listed({"a.tif": b"", "a/cube.nc": b"", "b/cube.nc": b"", "c.shp": b""}))
+    (found,) = plan.findings
+    assert found.severity == "warning"
+    assert "3, such as 'a/cube.nc'" in found.message
+    assert ".nc, .shp" in found.fix
 
 
 def test_a_sidecar_may_state_licence_provider_label_and_further_facts(listed):

@@ -190,6 +190,7 @@ def test_equal_images_under_two_names_are_found_once(fields):
         ("EPSG:32632", [1.0, 0.0, 0.0, 0.0, -1.0, 4.0], "error"),
         ("EPSG:32632", [0.0001, 0.0, 9.0, 0.0, -0.0001, 45.0], "error"),
         ("EPSG:999999", [10.0, 0.0, 0.0, 0.0, -10.0, 0.0], "error"),
+        ('LOCAL_CS["somewhere",UNIT["metre",1]]', [1.0, 0.0, 9e5, 0.0, -1.0, 7e6], "warning"),
         (None, [10.0, 0.0, 0.0, 0.0, -10.0, 0.0], "warning"),
         (None, None, "warning"),
     ],

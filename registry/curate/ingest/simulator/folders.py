@@ -212,7 +212,7 @@ def _geotiff_sidecar(task: Task, folder: Path, chips: Iterator[SimulatedChip]) -
 
 def _sidecar(chip: SimulatedChip) -> dict[str, Any]:
     if "wrong-crs" in chip.defects:
-        box = [0, 0, chip.grid.width, chip.grid.height]
+        box: list[float] = [0, 0, chip.grid.width, chip.grid.height]
     else:
         whole = bbox_of(chip.grid.footprint())
         box = [whole.west, whole.south, whole.east, whole.north]

@@ -15,6 +15,7 @@ __all__ = ["CRS"]
 _SYSTEMS = pa.schema([
     ("crs", pa.string()),
     ("geographic", pa.bool_()),
+    ("local", pa.bool_()),
     ("problem", pa.string()),
 ])
 _NOWHERE = pa.schema([("sample", pa.string()), ("asset", pa.string())])
@@ -26,7 +27,7 @@ def _find(subject: Subject) -> pa.Table:
     return subject.sql(
         """
         with corners as (
-            select a.sample, a.asset, a.crs, k.geographic, k.problem,
+            select a.sample, a.asset, a.crs, k.geographic, k.local, k.problem,
                 list_transform([[0, 0], [a.shape[-1], 0], [0, a.shape[-2]],
                     [a.shape[-1], a.shape[-2]]], p -> t[1] * p[1] + t[2] * p[2] + t[3]) as xs,
                 list_transform([[0, 0], [a.shape[-1], 0], [0, a.shape[-2]],
@@ -69,7 +70,7 @@ def _find(subject: Subject) -> pa.Table:
             to_json({'crs': crs, 'bounds': [west, south, east, north]})::varchar as evidence,
             'state the real CRS: these look like pixels, or coordinates of another' as fix
         from extents semi join nowhere using (sample, asset)
-        where not far and not small and not counted
+        where not far and not small and not counted and not local
         union all by name
         select sample, asset, 'error' as severity,
             'its CRS is ' || left(crs, 40) || ', in metres, but its corners are ('
@@ -80,6 +81,12 @@ def _find(subject: Subject) -> pa.Table:
             'state the real CRS: EPSG:4326 if they are degrees' as fix
         from extents
         where small
+        union all by name
+        select a.sample, a.asset, 'warning' as severity,
+            'its CRS is a local one, which is nowhere on Earth: ' || left(a.crs, 60) as message,
+            to_json({'crs': a.crs})::varchar as evidence,
+            'state the real one: --crs EPSG:n, or mend the file' as fix
+        from assets a join systems k using (crs) where k.local
         union all by name
         select a.sample, a.asset, 'error' as severity,
             'its CRS ' || left(a.crs, 60) || ' is not known: ' || k.problem as message,
@@ -105,9 +112,12 @@ def _systems(assets: pa.Table) -> pa.Table:
     rows = []
     for crs in pc.drop_null(assets.column("crs").combine_chunks().unique()).to_pylist():
         try:
-            rows.append({"crs": crs, "geographic": system(crs).is_geographic, "problem": None})
+            known = system(crs)
+            rows.append({
+                "crs": crs, "geographic": known.is_geographic, "local": known.is_engineering,
+            })  # fmt: skip
         except InvalidInputError as error:
-            rows.append({"crs": crs, "geographic": None, "problem": error.problem})
+            rows.append({"crs": crs, "problem": error.problem})
     return pa.Table.from_pylist(rows, schema=_SYSTEMS)
 
 
