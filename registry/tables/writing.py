@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,8 @@ class _FileWriter:
         return DataFile(path=path, size=self.size, rows=self._bounds.rows, stats=stats)
 
     def discard(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # the disk is as full for what is still to be flushed
+            self._file.close()
         self._path.unlink(missing_ok=True)
 
     def _catch_up(self) -> None:

@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 
 from registry.curate.formats.spans import Packing, Span
 from registry.errors import CorruptError, UnavailableError
+from registry.lake.system import translated
 
 __all__ = ["RASTERS", "RasterJob", "RasterPool", "read_part"]
 
@@ -131,7 +132,8 @@ class RasterPool:
     def start(self) -> None:
         """Start the processes if they are not; they load while the caller goes on."""
         if not self._children:
-            self._children = [self._start() for _ in range(self._workers)]
+            with translated("start the processes that read rasters"):
+                self._children = [self._start() for _ in range(self._workers)]
 
     def __exit__(
         self,

@@ -22,11 +22,13 @@ import pyarrow.compute as pc
 
 from registry.curate.formats.raster import RASTERS, read_part
 from registry.errors import ConflictError, CorruptError
+from registry.lake.system import translated
 
 __all__ = ["Journal", "open_journal"]
 
 _RECORD: Final = "record.arrow"
 _FORGOTTEN_AFTER: Final = 14 * 24 * 3600
+_DOING: Final = "keep what is read beside the lake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +81,12 @@ class Journal:
         index = RASTERS.get_field_index("part")
         rows = rows.set_column(index, RASTERS.field("part"), pa.nulls(len(rows), pa.string()))
         new = self.folder / f"{_RECORD}.new"
-        with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, RASTERS) as writer:
-            writer.write_table(rows)
-        new.replace(self.folder / _RECORD)
+        try:
+            with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, RASTERS) as writer:
+                writer.write_table(rows)
+            new.replace(self.folder / _RECORD)
+        except OSError:  # the disk is full; the parts stay, and nothing but time is lost
+            return
         shutil.rmtree(self.parts, ignore_errors=True)
 
 
@@ -101,12 +106,13 @@ def open_journal(address: str, *, dataset: str, source: str) -> Iterator[Journal
         ConflictError: Another process ingests the same source.
     """
     home = _home(address)
-    home.mkdir(parents=True, exist_ok=True)
-    _forget_old(home)
     key = hashlib.sha256(f"{address}\0{dataset}\0{source}".encode()).hexdigest()[:32]
     journal = Journal(folder=home / key)
-    journal.parts.mkdir(parents=True, exist_ok=True)
-    lock = os.open(journal.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    with translated(_DOING):
+        home.mkdir(parents=True, exist_ok=True)
+        _forget_old(home)
+        journal.parts.mkdir(parents=True, exist_ok=True)
+        lock = os.open(journal.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,22 +1,16 @@
-"""Files on disk: durable, atomic, shared where they can be, and errors in the lake's words."""
+"""Files on disk: durable, atomic, shared where they can be."""
 
 import ctypes
 import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from registry.errors import (
-    CorruptError,
-    ForbiddenError,
-    InvalidInputError,
-    RegistryError,
-    UnavailableError,
-)
+from registry.lake.system import translated
 
 __all__ = [
     "copy",
@@ -35,8 +29,6 @@ FICLONE = 0x40049409
 MANY_FILES = 400
 """From this many files on, one flush of the file system is cheaper than one of each file."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _CANNOT_LINK = {
     errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL,
 }  # fmt: skip
@@ -44,42 +36,6 @@ _NETWORK = {
     "9p", "afs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs",
     "fuse.rclone", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs",
 }  # fmt: skip
-
-
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn the operating system's errors into the registry's.
-
-    Args:
-        doing: What is being done, for the message; such as ``"write to the lake"``.
-
-    Raises:
-        UnavailableError: The disk is full, or does not answer.
-        ForbiddenError: The folder may not be written or read.
-        CorruptError: The disk reports damage.
-        InvalidInputError: A name is too long for the file system.
-    """  # noqa: DOC501 — the function that translates knows them
-    try:
-        yield
-    except RegistryError:
-        raise
-    except OSError as error:
-        raise _in_our_words(error, doing) from error
-
-
-def _in_our_words(error: OSError, doing: str) -> RegistryError:
-    problem = f"cannot {doing}: {error.strerror or error}"
-    if error.filename:
-        problem = f"{problem}: {error.filename}"
-    if error.errno in _FULL:
-        return UnavailableError(problem, hint="make room on the disk (eolab gc), then do it again")
-    if error.errno in _FORBIDDEN:
-        return ForbiddenError(problem, hint="ask for the right to write to that folder")
-    if error.errno == errno.ENAMETOOLONG:
-        return InvalidInputError(problem, hint="use a shorter name or a lake nearer to the root")
-    if error.errno == errno.EIO:
-        return CorruptError(problem, hint="check the disk, then run eolab fsck")
-    return UnavailableError(problem, hint="see that the disk is there and nobody moved the folder")
 
 
 def write_atomically(file: Path, data: bytes, *, temporary: Path, durable: bool = True) -> None:

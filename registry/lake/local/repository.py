@@ -40,6 +40,7 @@ from registry.lake.local.pointers import Pointer
 from registry.lake.local.transaction import Intent, LocalTransaction, check_message
 from registry.lake.local.workspace import LocalWorkspace
 from registry.lake.names import check_branch, check_tag, default_author, split_author
+from registry.lake.system import translated_if_full
 from registry.progress import SILENT, Progress
 
 __all__ = ["LocalRepository"]
@@ -391,7 +392,8 @@ class LocalRepository:
         with sessions.opened(self._layout) as session:
             with translated(f"open a workspace of '{branch}'"):
                 workspace = LocalWorkspace(self._git, session, branch=branch, transact=transact)
-            yield workspace
+            with translated_if_full(f"write into a workspace of '{branch}'"):
+                yield workspace
 
     # ------------------------------------------------------------ maintenance
     def fsck(self, *, progress: Progress = SILENT) -> Iterator[Damage]:

@@ -57,6 +57,7 @@ class LocalTransaction:
         self, git: Git, session: Session, intent: Intent, metadata: Mapping[str, str]
     ) -> None:
         base = refs.existing(git.layout, intent.branch)
+        _refuse_unexpected(intent, base)  # else what is staged would be judged against its tree
         self.base: str = base
         self.commit: Commit | None = None
         self.metadata: dict[str, str] = check_metadata(metadata)
@@ -203,16 +204,12 @@ class LocalTransaction:
             ConflictError: It stands where it is not expected.
             NotFoundError: It is gone.
         """
-        branch, expected = self._intent.branch, self._intent.expected
+        branch = self._intent.branch
         if head is None:
             raise NotFoundError(
                 f"branch '{branch}' was deleted meanwhile", hint="make it again, then retry"
             )
-        if expected is not None and head != expected:
-            raise ConflictError(
-                f"branch '{branch}' stands at {head[:10]}, not at {expected[:10]} as expected",
-                hint="read it again, then retry",
-            )
+        _refuse_unexpected(self._intent, head)
         if head != self.base:
             self._refuse_overlap(head)
         return head
@@ -254,6 +251,15 @@ class LocalTransaction:
             self._git, batch, tree=tree, parents=parents, message=self._intent.message,
             author=self._intent.author, metadata=self.metadata,
         )  # fmt: skip
+
+
+def _refuse_unexpected(intent: Intent, head: str) -> None:
+    expected = intent.expected
+    if expected is not None and head != expected:
+        raise ConflictError(
+            f"branch '{intent.branch}' stands at {head[:10]}, not at {expected[:10]} as expected",
+            hint="read it again, then retry",
+        )
 
 
 def write_commit(
