@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from registry.errors import NotFoundError
@@ -165,6 +164,8 @@ def load(root: Root, sample: str, asset: str) -> np.ndarray:
     """
     found = snapshot(root, "assets")
     where = (pc.field("sample") == sample) & (pc.field("asset") == asset)
+    import pyarrow.dataset as ds  # late: it brings pandas along
+
     dataset = ds.dataset(found.paths(_may_hold(found.files, sample)), schema=found.arrow)
     rows = dataset.to_table(columns=["pixels", "dtype", "shape"], filter=where).to_pylist()
     if not rows or rows[0]["pixels"] is None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from registry.tables.chips import ChipIndex, entries_of
 from registry.tables.engine import connection
@@ -33,7 +32,7 @@ def check_new_keys(
     if schema.append_only or not schema.key or not written:
         return
     key = ", ".join(f'"{column}"' for column in schema.key)
-    with connection() as engine:
+    with connection(locked=False) as engine:
         _register(engine, "fresh", before.folder, schema, written)
         double = f"select {key} from fresh group by all having count(*) > 1 limit 1"  # noqa: S608 — quoted, declared names
         _refuse(engine.sql(double).fetchone(), schema)
@@ -84,6 +83,8 @@ def _register(
 ) -> None:
     fields = [pa.field(column, schema.arrow.field(column).type) for column in schema.key]
     paths = [str(folder / one.path) for one in files]
+    import pyarrow.dataset as ds  # late: it brings pandas along
+
     engine.register(name, ds.dataset(paths, schema=pa.schema(fields), format="parquet"))
 
 

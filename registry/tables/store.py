@@ -7,11 +7,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from registry.errors import ConflictError
@@ -21,8 +20,12 @@ from registry.tables.conform import close_names, conform, union
 from registry.tables.errors import SchemaMismatchError, UnsafeTableError
 from registry.tables.keys import check_new_keys, only_new_pixels
 from registry.tables.log import LOG, DataFile, Root, Snapshot, folder_of, snapshot, table_folder
+from registry.tables.rewrite import drop_files
 from registry.tables.schemas import TableSchema, declared
 from registry.tables.writing import layout_of, write_files
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 __all__ = [
     "LOG_ENTRIES",
@@ -250,25 +253,20 @@ def _write(before: Snapshot, schema: TableSchema, rows: Rows, removed: Sequence[
             if schema.name == "pixels":
                 write_index(before.folder, file)
         check_new_keys(before, target, kept, written)
+        same = {one.path for one in removed} & {one.path for one in written}
+        change = Change(
+            added=[one for one in written if one.path not in same],
+            removed=[one for one in removed if one.path not in same],
+            arrow=arrow,
+        )
+        append_entry(before, change)
     except BaseException:
-        _forget(before, written)
+        active = {one.path for one in before.files}
+        drop_files(before, [one for one in written if one.path not in active])
         raise
-    same = {one.path for one in removed} & {one.path for one in written}
-    change = Change(
-        added=[one for one in written if one.path not in same],
-        removed=[one for one in removed if one.path not in same],
-        arrow=arrow,
-    )
-    append_entry(before, change)
+    drop_files(before, change.removed)
     cut_log(_root_of(before), before.name, after=LOG_ENTRIES)
     return sum(one.rows or 0 for one in written)
-
-
-def _forget(before: Snapshot, written: Sequence[DataFile]) -> None:
-    active = {one.path for one in before.files}
-    for one in written:
-        if one.path not in active:
-            (before.folder / one.path).unlink(missing_ok=True)
 
 
 def _root_of(before: Snapshot) -> Path:
@@ -311,7 +309,9 @@ def _chosen(schema: pa.Schema, columns: Sequence[str] | None, table: str) -> pa.
     return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 
 
-def _dataset(found: Snapshot, files: Sequence[DataFile]) -> ds.Dataset:
+def _dataset(found: Snapshot, files: Sequence[DataFile]) -> "ds.Dataset":
+    import pyarrow.dataset as ds  # late: it brings pandas along, which most commands never need
+
     plain = pa.schema([pa.field(f.name, f.type) for f in found.arrow])
     return ds.dataset(found.paths(files), schema=plain, format="parquet")
 

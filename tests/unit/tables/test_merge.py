@@ -8,13 +8,14 @@ from shutil import copytree
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pytest
 import shapely
 from deltalake import DeltaTable
 
 from registry import tables
 from registry.errors import ConflictError, InvalidInputError, RejectedError
-from registry.tables import edit, keys, merge, references
+from registry.tables import edit, merge, references
 from registry.tables.commit import Change, append_entry
 from registry.tables.compact import compact
 from registry.tables.diff import diff
@@ -235,9 +236,9 @@ def test_appends_with_other_keys_are_replayed_by_their_keys_alone(tmp_path, monk
     tables.append(theirs, SPLITS, pa.table({"sample": ["x", "y", "z"]}))
     fresh = snapshot(theirs, "splits/default").files[-1].path
     rows_read, keys_read = files_read(monkeypatch), []
-    real = keys.ds.dataset
+    real = ds.dataset
     monkeypatch.setattr(
-        keys.ds, "dataset", lambda paths, **how: [keys_read.extend(paths), real(paths, **how)][1]
+        ds, "dataset", lambda paths, **how: [keys_read.extend(paths), real(paths, **how)][1]
     )
     done = merge.merge_table(base, ours, theirs, into=ours, name="splits/default")
     assert done.inserted == 3
