@@ -30,7 +30,7 @@ OBSERVED = pa.schema([
     ("elements", pa.int64()),
     ("nan", pa.int64()),  # NaN where NaN is not the nodata value
     ("nodata", pa.int64()),  # elements that are the nodata value
-    ("least", pa.float64()),  # of the elements that are neither; null if there are none
+    ("least", pa.float64()),  # of the elements that are neither, or their parts; null if none are
     ("greatest", pa.float64()),
     ("values", pa.list_(pa.int64())),  # which integers occur, for labels of 8 bits
 ])
@@ -138,8 +138,9 @@ def _digest(codec: str, data: memoryview, array: np.ndarray) -> bytes:
 def _content(array: np.ndarray, wanted: _Expected) -> dict[str, Any]:
     row: dict[str, Any] = {"elements": array.size, "nan": 0, "nodata": 0}
     if array.dtype.kind == "c":
-        row["nan"] = int(np.isnan(array).sum())
-        return row
+        missing = np.isnan(array)
+        row["nan"] = int(missing.sum())
+        return row | _range(np.ascontiguousarray(array[~missing]).view(array.real.dtype))
     kept = array
     if array.dtype.kind == "f":
         missing = np.isnan(array)
@@ -151,11 +152,13 @@ def _content(array: np.ndarray, wanted: _Expected) -> dict[str, Any]:
         empty = kept == wanted.nodata
         row["nodata"] = int(empty.sum())
         kept = kept[~empty] if row["nodata"] else kept
-    if kept.size:
-        row |= {"least": float(kept.min()), "greatest": float(kept.max())}
-        if wanted.labels and array.dtype.itemsize == 1:
-            row["values"] = np.unique(kept).astype(np.int64).tolist()
-    return row
+    if kept.size and wanted.labels and array.dtype.itemsize == 1:
+        row["values"] = np.unique(kept).astype(np.int64).tolist()
+    return row | _range(kept)
+
+
+def _range(kept: np.ndarray) -> dict[str, float]:
+    return {"least": float(kept.min()), "greatest": float(kept.max())} if kept.size else {}
 
 
 def _first_line(error: Exception) -> str:

@@ -165,6 +165,14 @@ def test_an_image_of_one_value_or_of_nodata_alone_is_found(fields):
     assert [e["value"] for e in evidence(report, "constant")] == [7, None]
 
 
+def test_complex_values_are_seen_to_be_there(fields):
+    values = np.arange(40).reshape(2, 4, 5) * (1 + 2j)
+    fields.replace("a", "s2", values.astype(np.complex64))
+    fields.replace("b", "s2", np.zeros((2, 4, 5), np.complex64))
+
+    assert found(fields.check(), "constant") == [("warning", "b", "s2")]
+
+
 def test_an_empty_mask_is_only_worth_a_word(fields):
     fields.replace("a", "mask", np.zeros((1, 4, 5), np.uint8))
 
