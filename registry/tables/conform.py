@@ -119,14 +119,16 @@ def _storage(array: pa.Array) -> pa.Array:
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if array.type == kind:
         return array
+    if pa.types.is_dictionary(array.type):
+        return _cast(array.dictionary_decode(), kind)
     if pa.types.is_struct(kind) and pa.types.is_struct(array.type):
         return _cast_struct(array, kind)
+    if pa.types.is_list(kind) and pa.types.is_list(array.type):
+        _cast(array.flatten(), kind.value_type)  # what elements may not become, lists may not
     if _is_text(array.type) and not _is_text(kind):
         raise pa.ArrowTypeError("text is not parsed")
     if _is_text(kind) and not (_is_text(array.type) or pa.types.is_null(array.type)):
         raise pa.ArrowTypeError("values are not turned into text")
-    if pa.types.is_dictionary(array.type):
-        return _cast(array.dictionary_decode(), kind)
     return array.cast(kind)
 
 

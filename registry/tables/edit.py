@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from registry.errors import CorruptError, InvalidInputError
 from registry.tables.commit import cut_log, retract_entry
@@ -21,7 +20,7 @@ from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
 from registry.tables.expressions import Statement
 from registry.tables.log import DataFile, Root, Snapshot, folder_of, snapshot
 from registry.tables.rewrite import FileEdit, Rewritten, drop_files, rewrite
-from registry.tables.rows import ROW, fetch, locate, one_chunk, overlay
+from registry.tables.rows import ROW, fetch, locate, one_chunk, opened, overlay
 from registry.tables.schemas import TableSchema
 from registry.tables.store import LOG_ENTRIES, append, exists, schema_at
 
@@ -117,6 +116,7 @@ def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
         DuplicateKeyError: A key comes twice.
     """
     rows = _checked_rows(rows, schema)
+    rows = rows.drop_columns([name for name in schema.derived if name in rows.column_names])
     if not exists(root, schema.name) or schema.append_only:
         return EditSummary(inserted=append(root, schema, derive(rows, schema)))
     before = snapshot(root, schema.name)
@@ -171,7 +171,7 @@ def delete(
         )
     edits: dict[int, FileEdit] = {}
     if keys is not None:
-        asked = _checked_rows(keys.select(list(schema.key)), schema)
+        asked = _checked_rows(keys, schema).select(list(schema.key))
         _, file, place = locate(before, schema, asked)
         for number, (_, inside) in group_edits(file, place).items():
             edits[number] = FileEdit(dropped=inside)
@@ -277,7 +277,7 @@ def _columns(
 ) -> pa.Table:
     fields = pa.schema([schema.arrow.field(name) for name in names])
     target = TableSchema(name=schema.name, arrow=fields, key=())
-    with pq.ParquetFile(before.folder / file.path, memory_map=True) as parquet:
+    with opened(before.folder / file.path) as parquet:
         there = [name for name in names if name in parquet.schema_arrow.names]
         rows = parquet.metadata.num_rows
         table = conform(parquet.read(columns=there), target) if there else None

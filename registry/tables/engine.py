@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry.errors import UnavailableError
+from registry.tables.errors import UnsafeTableError
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -26,6 +29,10 @@ def connection(*, locked: bool = True) -> Iterator["duckdb.DuckDBPyConnection"]:
 
     Yields:
         The connection; closed afterwards.
+
+    Raises:
+        UnavailableError: The memory or the disk does not suffice.
+        UnsafeTableError: What was registered cannot be read.
     """
     import duckdb
 
@@ -48,6 +55,16 @@ def connection(*, locked: bool = True) -> Iterator["duckdb.DuckDBPyConnection"]:
         if locked:
             opened.execute("set lock_configuration = true")
         yield opened
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise UnavailableError(
+            f"rows cannot be compared: {str(error).splitlines()[0]}",
+            hint=f"free some space below {tempfile.gettempdir()}, then run it again",
+        ) from error
+    except duckdb.Error as error:
+        raise UnsafeTableError(
+            f"a data file of a table cannot be read: {str(error).splitlines()[0]}",
+            hint="eolab fsck finds out more",
+        ) from error
     finally:
         opened.close()
         shutil.rmtree(spill, ignore_errors=True)

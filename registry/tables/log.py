@@ -277,7 +277,7 @@ def _checkpoint_actions(log: Path, version: int) -> Iterator[tuple[str, Any]]:
                     stated = {kind: body for kind, body in row.items() if body is not None}
                     if stated:
                         yield _checked(stated)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unsafe(f"checkpoint {version} cannot be read") from error
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from registry.tables.chips import index_path
 from registry.tables.commit import Change, append_entry
 from registry.tables.conform import conform
 from registry.tables.log import DataFile, Snapshot
-from registry.tables.rows import splice
+from registry.tables.rows import opened, splice
 from registry.tables.schemas import TableSchema
 from registry.tables.writing import write_files
 
@@ -125,7 +124,7 @@ def _edited(
     before: Snapshot, old: DataFile, schema: TableSchema, edit: FileEdit
 ) -> Iterator[pa.RecordBatch]:
     start = 0
-    with pq.ParquetFile(before.folder / old.path, memory_map=True) as file:
+    with opened(before.folder / old.path) as file:
         there = [name for name in schema.arrow.names if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
             table = conform(file.read_row_group(group, columns=there), schema)

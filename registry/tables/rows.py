@@ -1,6 +1,8 @@
 """Rows by where they stand: file by file, row by row, only the columns that are wanted."""
 
 from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +29,7 @@ __all__ = [
     "keys_reader",
     "locate",
     "one_chunk",
+    "opened",
     "overlay",
     "quoted",
     "splice",
@@ -67,7 +70,7 @@ def keys_reader(
     def stream() -> "Iterator[pa.RecordBatch]":
         for number, path in enumerate(found.paths(files)):
             start = 0
-            with _opened(path) as file:
+            with opened(path) as file:
                 there = [name for name in plain.names if name in file.schema_arrow.names]
                 size = layout_of(schema).batch_rows
                 for batch in file.iter_batches(batch_size=size, columns=there):
@@ -140,7 +143,7 @@ def fetch(
     parts = []
     for number in np.unique(file):
         rows = np.sort(row[file == number])
-        with _opened(str(found.folder / found.files[int(number)].path)) as parquet:
+        with opened(found.folder / found.files[int(number)].path) as parquet:
             for group, inside in _by_group(parquet.metadata, rows):
                 there = [name for name in wanted.names if name in parquet.schema_arrow.names]
                 table = conform(parquet.read_row_group(group, columns=there), target)
@@ -226,12 +229,23 @@ def _by_group(metadata: pq.FileMetaData, rows: np.ndarray) -> "Iterator[tuple[in
         start = end
 
 
-def _opened(path: str) -> pq.ParquetFile:
+@contextmanager
+def opened(path: str | Path) -> "Iterator[pq.ParquetFile]":
+    """Open a data file; what is wrong with it is said in the registry's words.
+
+    Yields:
+        The file.
+
+    Raises:
+        UnsafeTableError: It cannot be read.
+    """
     try:
-        return pq.ParquetFile(path, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise UnsafeTableError(
-            f"data file {path.rsplit('/', 1)[-1]} cannot be read", hint="eolab fsck finds out more"
+            f"data file {Path(path).name} cannot be read: {str(error).splitlines()[0]}",
+            hint="eolab fsck finds out more",
         ) from error
 
 

@@ -13,7 +13,7 @@ from registry.errors import CorruptError, InvalidInputError
 from registry.tables import edit
 from registry.tables.diff import diff
 from registry.tables.edit import EditSummary
-from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
+from registry.tables.errors import DuplicateKeyError, SchemaMismatchError, UnsafeTableError
 from registry.tables.expressions import ExpressionError
 from registry.tables.schemas import PIXELS, SPLITS
 
@@ -183,6 +183,35 @@ def test_upsert_refuses_a_key_that_comes_twice_and_a_column_nobody_knows(root, s
         edit.upsert(root, schema, pa.table({"id": ["a"], "labels": [["x"]]}))
     with pytest.raises(SchemaMismatchError, match="its key"):
         edit.upsert(root, schema, pa.table({"label": [["x"]]}))
+
+
+def test_what_is_computed_is_not_taken_from_an_upsert(root, schema):
+    before = tables.read(root, "samples", columns=["id", "hilbert"]).slice(0, 1)
+    given = before.set_column(1, "hilbert", pa.array([7]))
+    assert edit.upsert(root, schema, given).updated == 0
+    assert tables.read(root, "samples", columns=["id", "hilbert"]).slice(0, 1).equals(before)
+
+
+def test_a_deletion_by_keys_needs_the_keys(root):
+    with pytest.raises(SchemaMismatchError, match="no 'id'"):
+        edit.delete(root, "samples", keys=pa.table({"label": [["Forest"]]}))
+
+
+@pytest.mark.parametrize(
+    "doing",
+    [
+        lambda root, _: edit.update(root, "samples", set={"target": "1.0"}, where="true"),
+        lambda root, _: edit.delete(root, "samples", where="id = 'Forest_1'"),
+        lambda root, schema: edit.upsert(root, schema, pa.table({"id": ["Forest_1"]})),
+        lambda root, schema: tables.append(root, schema, pa.table({"id": ["Forest_1"]})),
+    ],
+    ids=["update", "delete", "upsert", "append"],
+)
+def test_a_damaged_data_file_is_told_as_such(root, schema, doing):
+    for file in tables.files(root, "samples"):
+        file.write_bytes(b"x" * file.stat().st_size)
+    with pytest.raises(UnsafeTableError, match="cannot be read"):
+        doing(root, schema)
 
 
 def test_only_the_file_that_holds_an_edited_row_is_rewritten(tmp_path):

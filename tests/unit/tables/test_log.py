@@ -227,6 +227,14 @@ def test_a_hostile_path_in_a_checkpoint_is_refused(root):
         verify_log(root, NAME)
 
 
+def test_a_checkpoint_with_text_that_is_not_utf8_is_refused(root):
+    tables.checkpoint(root, NAME)
+    file = next((root / NAME / "_delta_log").glob("*.checkpoint.parquet"))
+    file.write_bytes(file.read_bytes().replace(b"part-", b"\xff" * 5))
+    with pytest.raises(UnsafeTableError, match="cannot be read"):
+        tables.read(root, NAME)
+
+
 def test_a_checkpoint_that_is_not_parquet_is_refused(root):
     tables.checkpoint(root, NAME)
     file = next((root / NAME / "_delta_log").glob("*.checkpoint.parquet"))

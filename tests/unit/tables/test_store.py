@@ -13,8 +13,10 @@ from registry.tables import store
 from registry.tables.errors import DuplicateKeyError, SchemaMismatchError, UnsafeTableError
 from registry.tables.log import snapshot
 from registry.tables.schemas import (
+    ASSETS,
     FINDINGS,
     PIXELS,
+    SAMPLES,
     SPLITS,
     TableSchema,
     features_schema,
@@ -182,6 +184,48 @@ def test_overwriting_replaces_every_row(tmp_path):
     assert tables.read(tmp_path, "splits/default")["sample"].to_pylist() == ["b", "c"]
     assert tables.overwrite(tmp_path, SPLITS, pa.table({"sample": ["b", "c"]})) == 2
     assert tables.count(tmp_path, "splits/default") == 2
+
+
+def test_overwriting_leaves_no_file_of_what_was_there(tmp_path):
+    tables.append(tmp_path, SPLITS, pa.table({"sample": ["a"]}))
+    tables.overwrite(tmp_path, SPLITS, pa.table({"sample": ["b"]}))
+    there = set((tmp_path / "splits" / "default").glob("*.parquet"))
+    assert there == set(tables.files(tmp_path, "splits/default"))
+
+
+def test_an_append_that_fails_leaves_neither_file_nor_index(root, monkeypatch):
+    before = set((root / "pixels").rglob("*"))
+    fresh = tables.encode(np.full((1, 2, 2), 7, np.uint8))
+    row = {"sha256": [fresh.sha256], "codec": [fresh.codec], "data": [fresh.data]}
+
+    def refuse(*_: object) -> None:
+        raise ConflictError("somebody came first", hint="retry")
+
+    monkeypatch.setattr("registry.tables.store.append_entry", refuse)
+    with pytest.raises(ConflictError):
+        tables.append(root, PIXELS, pa.table(row, schema=PIXELS.arrow))
+    assert set((root / "pixels").rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "column"),
+    [([[1, 2]], "label"), ([["a"]], "times"), ([[1.5]], "label")],
+)
+def test_elements_of_lists_are_not_turned_into_something_else(tmp_path, given, column):
+    schema, key = (
+        (SAMPLES, {"id": ["a"]})
+        if column == "label"
+        else (ASSETS, {"sample": ["a"], "asset": ["b"]})
+    )
+    with pytest.raises(SchemaMismatchError, match=column):
+        tables.append(tmp_path, schema, pa.table({**key, column: given}))
+
+
+def test_text_may_come_as_a_dictionary(tmp_path):
+    words = pa.array(["train", "test", "train"]).dictionary_encode()
+    tables.append(tmp_path, SPLITS, pa.table({"sample": ["a", "b", "c"], "subset": words}))
+    read = tables.read(tmp_path, "splits/default")["subset"].to_pylist()
+    assert read == ["train", "test", "train"]
 
 
 def test_equal_rows_are_equal_bytes_however_they_come(tmp_path):
