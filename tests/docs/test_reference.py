@@ -44,3 +44,14 @@ def test_every_command_is_in_the_reference(project):
     assert set(re.findall(r"^## eolab ([a-z-]+)$", page, re.MULTILINE)) == set(
         get_command(app).commands
     )
+
+
+def test_every_page_is_on_the_map(project):
+    docs = project / "docs"
+    maps = [docs / "index.md", docs / "decisions" / "README.md"]
+    linked = {
+        (page.parent / link).resolve()
+        for page in maps
+        for link in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))
+    }
+    assert {page for page in docs.rglob("*.md") if page.resolve() not in linked} == {maps[0]}

@@ -162,3 +162,13 @@ def test_no_bar_is_drawn_into_a_pipe():
         [sys.executable, "-c", BAR.format(patience=0)], capture_output=True, text=True, check=True
     )
     assert (said.stdout, said.stderr) == ("done\n", "")
+
+
+def test_a_list_loads_neither_frames_nor_rasters_nor_an_engine(scenes):
+    heavy = ["pandas", "duckdb", "deltalake", "rasterio", "shapely", "pyproj", "dagster"]
+    code = (
+        "import sys\nfrom registry.cli.app import run\nrun(['list', '--json'])\n"
+        f"print(sorted(set({heavy!r}) & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "[]"
