@@ -1,6 +1,8 @@
 """Datasets to break, small disks, and folders that may only be read."""
 
+import ctypes
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +19,9 @@ from registry.curate.ingest import SourceOptions, ingest
 from registry.curate.publishing import publish
 
 CHIPS = 4
-NOBODY = 65_534
+PR_CAPBSET_DROP, CAPABILITIES_V3 = 24, 0x20080522
+OVERRIDING = (1, 2)
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
 
 
 def in_a_child(work):
@@ -62,6 +66,46 @@ def mounted():
         subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
+class Disk:
+    """A small file system that grows, or a limit on the size of files where none may be mounted."""
+
+    def __init__(self, mounted, folder):
+        self.folder, self._mounted = folder, mounted
+        folder.mkdir(exist_ok=True)
+        self.is_mounted = mounted("-t", "tmpfs", "-o", "size=40m", "tmpfs", at=folder)
+
+    def room(self, kilobytes):
+        """Return a context in which there is so much room beside what is there."""
+        return _Room(self, kilobytes * 1024)
+
+    def resize(self, size):
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.folder)], check=True)
+
+
+class _Room:
+    def __init__(self, disk, size):
+        self._disk, self._size = disk, size
+        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def __enter__(self):
+        if self._disk.is_mounted:
+            usage = shutil.disk_usage(self._disk.folder)
+            self._disk.resize(usage.used + self._size)
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self._size // 4, self._before[1]))
+
+    def __exit__(self, *_):
+        if self._disk.is_mounted:
+            self._disk.resize("40m")
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+
+
+@pytest.fixture
+def disk(mounted, tmp_path):
+    return Disk(mounted, tmp_path / "disk")
+
+
 @pytest.fixture
 def only_reading(mounted, tmp_path, monkeypatch):
     """Give a function that runs ``work(folder)`` where a folder may only be read.
@@ -76,13 +120,12 @@ def only_reading(mounted, tmp_path, monkeypatch):
             monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
             work(view)
             return
-        with tempfile.TemporaryDirectory() as open_to_all:
-            Path(open_to_all).chmod(0o755)
-            copy = Path(open_to_all) / "lake"
+        with tempfile.TemporaryDirectory() as elsewhere:
+            copy = Path(elsewhere) / "lake"
             shutil.copytree(home, copy)
             _set_modes(copy, 0o555, 0o444)
             try:
-                in_a_child(lambda: _as_nobody(work, copy))
+                in_a_child(lambda: _with_no_more_rights(work, copy))
             finally:
                 _set_modes(copy, 0o755, 0o644)
 
@@ -96,11 +139,16 @@ def _set_modes(home, folders, files):
         Path(above).chmod(folders)
 
 
-def _as_nobody(work, folder):
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+def _with_no_more_rights(work, folder):
+    """Give up root's right to write whatever the modes say, here and in what is started."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, held = (ctypes.c_uint32 * 2)(CAPABILITIES_V3, 0), (ctypes.c_uint32 * 6)()
+    libc.capget(header, held)
+    for right in OVERRIDING:
+        libc.prctl(PR_CAPBSET_DROP, right, 0, 0, 0)
+        for place in range(3):
+            held[place] &= ~(1 << right)
+    libc.capset(header, held)
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
     work(folder)
 

@@ -2,7 +2,6 @@
 
 import resource
 import shutil
-import subprocess
 import time
 from datetime import timedelta
 
@@ -48,46 +47,6 @@ def ingest_on_a_full_disk(home, chips, bring, room):
     assert bring(registry, chips).unchanged == 4
     assert publish(registry, "fields", message="first").tag == "v1"
     assert_sound(registry)
-
-
-class Disk:
-    """A small file system that grows, or a limit on the size of files where none may be mounted."""
-
-    def __init__(self, mounted, folder):
-        self.folder, self._mounted = folder, mounted
-        folder.mkdir(exist_ok=True)
-        self.is_mounted = mounted("-t", "tmpfs", "-o", "size=40m", "tmpfs", at=folder)
-
-    def room(self, kilobytes):
-        """Return a context in which there is so much room beside what is there."""
-        return _Room(self, kilobytes * 1024)
-
-    def resize(self, size):
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.folder)], check=True)
-
-
-class _Room:
-    def __init__(self, disk, size):
-        self._disk, self._size = disk, size
-        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def __enter__(self):
-        if self._disk.is_mounted:
-            usage = shutil.disk_usage(self._disk.folder)
-            self._disk.resize(usage.used + self._size)
-        else:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self._size // 4, self._before[1]))
-
-    def __exit__(self, *_):
-        if self._disk.is_mounted:
-            self._disk.resize("40m")
-        else:
-            resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
-
-
-@pytest.fixture
-def disk(mounted, tmp_path):
-    return Disk(mounted, tmp_path / "disk")
 
 
 def test_an_ingest_onto_a_full_disk_says_so_and_goes_on_when_there_is_room(disk, chips, bring):
