@@ -23,6 +23,22 @@ def project() -> Path:
     return PROJECT
 
 
+@pytest.fixture(scope="session")
+def ungated():
+    """Return what publishes a draft's next state as if a report had passed it."""
+
+    def publish(registry, draft, write, message="first"):
+        repository = draft.repository
+        main = repository.resolve("main")
+        with repository.workspace(draft.branch) as workspace:
+            write(workspace.path)
+            commit = workspace.commit(message, metadata={"verdict": "passed"}).id
+        repository.advance("main", to=commit, expected=main)
+        return registry.release(draft.dataset, commit=commit, message=message)
+
+    return publish
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Turn a skip into a failure where the environment promises every part."""

@@ -6,13 +6,12 @@ from registry.catalog.difference import DatasetDiff
 from registry.catalog.editing import Edited, edit_rows
 from registry.catalog.merged import MergeConflictError, Merged
 from registry.catalog.ref import Ref, caller, draft_branch
-from registry.catalog.registry import MAIN, VERDICT, Registry, connect
+from registry.catalog.registry import MAIN, Registry, connect
 from registry.catalog.spec import AssetSpec, DatasetType, Provider, Spec, Task
 from registry.catalog.version import Draft, Tombstone, Version
 
 __all__ = [
     "MAIN",
-    "VERDICT",
     "AssetSpec",
     "DatasetDiff",
     "DatasetType",

@@ -11,20 +11,17 @@ from registry.catalog.merging import merge_branches
 from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, version_number
 from registry.catalog.shelf import TOMBSTONES, Shelf
 from registry.catalog.spec import Spec
-from registry.catalog.version import CARD, Draft, Tombstone, Version
+from registry.catalog.version import CARD, VERDICT, Draft, Tombstone, Version
 from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from registry.lake.names import default_author
 
 if TYPE_CHECKING:
     from registry.lake import Commit, Lake, RefUpdate, Repository
 
-__all__ = ["MAIN", "VERDICT", "Registry", "connect"]
+__all__ = ["MAIN", "Registry", "connect"]
 
 MAIN = "main"
 """The branch that only publishing moves."""
-
-VERDICT = "verdict"
-"""Metadata of a commit: ``passed`` if a report that passed judged its tree."""
 
 _KEPT_NAMES = frozenset({MAIN, DRAFT, TOMBSTONES, "HEAD"})
 
@@ -249,38 +246,28 @@ class Registry:
         )
 
     # ---------------------------------------------------------------- versions
-    def release(self, dataset: str, *, commit: str, expected: str, message: str) -> Version:
-        """Move ``main`` to a commit that a report has passed, and tag it as the next version.
+    def release(self, dataset: str, *, commit: str, message: str) -> Version:
+        """Tag a commit that ``main`` has moved to as the next version.
 
         Args:
             dataset: The dataset's name.
-            commit: What to publish; its metadata must say that its tree was judged and passed.
-            expected: Where ``main`` must stand (compare-and-swap).
+            commit: What to publish: on ``main``, and its metadata say that its tree was judged
+                and passed, which :func:`registry.curate.publishing.publish` alone writes.
             message: What the release is about.
 
         Returns:
-            The version.
+            The version; the one there is if the commit has been released.
 
         Raises:
-            ConflictError: ``main`` stands elsewhere: somebody published meanwhile.
-            ForbiddenError: No passing report judged the commit.
+            ForbiddenError: ``main`` has not moved there, or no passing report judged it.
         """
         repository = self.lake.repository(dataset)
-        if repository.commit(commit).metadata.get(VERDICT) != "passed":
+        passed = repository.commit(commit).metadata.get(VERDICT) == "passed"
+        if not passed or repository.merge_base(commit, repository.resolve(MAIN)) != commit:
             raise ForbiddenError(
-                f"no report has passed commit {commit[:12]}", hint=f"eolab publish {dataset}"
+                f"no report has let commit {commit[:12]} onto '{MAIN}'",
+                hint=f"eolab publish {dataset}",
             )
-        if commit != expected:
-            repository.advance(MAIN, to=commit, expected=expected, operation="publish")
-        return self.tag_release(dataset, commit=commit, message=message)
-
-    def tag_release(self, dataset: str, *, commit: str, message: str) -> Version:
-        """Tag a commit of ``main`` as the next version; the tag it has if it has one.
-
-        Returns:
-            The version.
-        """
-        repository = self.lake.repository(dataset)
         while True:
             shelf = Shelf.of(repository)
             known = [tag for tag, at in shelf.tags.items() if at == commit]
@@ -369,5 +356,14 @@ def _freshen(repository: "Repository", branch: str) -> None:
     head = repository.branches().get(branch)
     if head is None:
         _ensure_branch(repository, branch, at=main)
-    elif head != main and repository.merge_base(head, main) == head:
+    elif (
+        head != main
+        and _may_precede(repository, head, main)
+        and (repository.merge_base(head, main) == head)
+    ):
         repository.advance(branch, to=main, expected=head, operation="draft")
+
+
+def _may_precede(repository: "Repository", head: str, main: str) -> bool:
+    # No commit is older than its parents, so most drafts need no walk through their history.
+    return repository.commit(head).at <= repository.commit(main).at

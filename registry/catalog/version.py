@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from registry.catalog.ref import Ref
 from registry.catalog.spec import Spec
-from registry.errors import CorruptError, InvalidInputError, NotFoundError
+from registry.errors import CorruptError, ForbiddenError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
     from registry.lake import Commit, Location, Repository
 
-__all__ = ["CARD", "Draft", "Tombstone", "Version"]
+__all__ = ["CARD", "RELEASE", "VERDICT", "Draft", "Tombstone", "Version"]
 
 CARD = "README.md"
 """Where a dataset's card lies."""
+
+VERDICT = "verdict"
+"""Metadata of a commit: ``passed`` if a report that passed judged its tree."""
+
+RELEASE = "release"
+"""Metadata of a commit that was made to become a version; its value says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +266,13 @@ class Draft:
 
         Raises:
             ConflictError: The branch moved meanwhile.
+            ForbiddenError: The metadata claim what publishing alone may say.
         """
+        if claimed := {VERDICT, RELEASE} & set(metadata or ()):
+            raise ForbiddenError(
+                f"a draft's commit may not claim {', '.join(sorted(claimed))}",
+                hint=f"let the checks say it: eolab publish {self.dataset}",
+            )
         with self.repository.workspace(self.branch) as workspace:
             yield workspace.path
             workspace.commit(message, metadata=metadata)

@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.catalog import MAIN, VERDICT, MergeConflictError, Merged, Ref, Version, draft_branch
+from registry.catalog import MAIN, MergeConflictError, Merged, Ref, Version, draft_branch
 from registry.catalog.merging import merge_branches
 from registry.catalog.trees import ITEMS
+from registry.catalog.version import RELEASE, VERDICT
 from registry.curate.quality import Report, check
 from registry.errors import ConflictError, NotFoundError, RejectedError
 from registry.progress import SILENT, Progress
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from registry.lake import Repository
 
 __all__ = ["NotPassedError", "NothingToPublishError", "merge", "publish"]
-
-RELEASE = "release"
-"""Metadata of a commit that was made to become a version; its value says why."""
 
 _STAGING = "staging/"
 _ATTEMPTS = 4
@@ -126,7 +124,7 @@ def publish(
         prefer=None,
         progress=progress,
     ).pass_through()
-    version = registry.tag_release(dataset, commit=landed.commit, message=message)
+    version = registry.release(dataset, commit=landed.commit, message=message)
     if source is not None and source.startswith("draft/"):
         # Somebody may have gone on with the draft meanwhile; then it stays as it is.
         with suppress(ConflictError):
@@ -195,7 +193,7 @@ def _finish(registry: "Registry", repository: "Repository") -> None:
     """Tag a version whose publisher was killed after ``main`` had moved; sweep what it left."""
     head = repository.commit(MAIN)
     if RELEASE in head.metadata and head.id not in repository.tags().values():
-        registry.tag_release(repository.name, commit=head.id, message=head.metadata[RELEASE])
+        registry.release(repository.name, commit=head.id, message=head.metadata[RELEASE])
     for name in repository.branches(_STAGING):
         began = name.removeprefix(_STAGING).partition("-")[0]
         if began.isdigit() and time.time() - int(began) > _STALE_SECONDS:

@@ -296,8 +296,10 @@ def test_a_version_whose_publisher_died_before_the_tag_is_tagged_by_the_next(pub
     relabel(published, "draft", "b", "forest")
     draft = published.draft("fields")
     main = repository.resolve("main")
-    with draft.edit("second", metadata={"verdict": "passed", "release": "second"}) as root:
-        (root / "note.md").write_text("as if it had been killed")
+    judged = {"verdict": "passed", "release": "second"}
+    with draft.repository.workspace(draft.branch) as workspace:
+        (workspace.path / "note.md").write_text("as if it had been killed")
+        workspace.commit("second", metadata=judged)
     repository.advance("main", to=draft.head, expected=main)
 
     with pytest.raises(NothingToPublishError, match="since v2"):

@@ -9,7 +9,7 @@ from registry.errors import InvalidInputError
 
 
 @pytest.fixture
-def version(registry):
+def version(registry, ungated):
     spec = Spec(
         name="ships",
         title="Ships & boats_of {Denmark}",
@@ -24,10 +24,7 @@ def version(registry):
         body="# Ships\n\nBoats from above.\n",
     )
     draft = registry.create(spec)
-    main = draft.head
-    with draft.edit("one", metadata={"verdict": "passed"}) as root:
-        (root / "a.txt").write_text("a")
-    return registry.release("ships", commit=draft.head, expected=main, message="first")
+    return ungated(registry, draft, lambda root: (root / "a.txt").write_text("a"))
 
 
 def test_every_style_names_the_version_and_the_bytes(version):

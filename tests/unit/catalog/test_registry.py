@@ -10,13 +10,13 @@ from registry.errors import (
 )
 
 
-def publish(registry, write, text="one"):
-    """Publish without a gate, as publishing does behind it."""
-    draft = registry.draft("ships")
-    main = draft.repository.resolve("main")
-    with draft.edit("change", metadata={"verdict": "passed"}) as root:
-        (root / "notes.md").write_text(text)
-    return registry.release("ships", commit=draft.head, expected=main, message=text)
+@pytest.fixture
+def publish(ungated):
+    def with_note(registry, text="one"):
+        draft = registry.draft("ships")
+        return ungated(registry, draft, lambda root: (root / "notes.md").write_text(text), text)
+
+    return with_note
 
 
 def test_a_new_dataset_has_its_card_on_main_and_a_draft(ships):
@@ -35,20 +35,20 @@ def test_main_cannot_be_written_to(ships):
         ships.draft("ships", "main")
 
 
-def test_a_name_alone_is_the_newest_version(ships, write):
-    publish(ships, write, "one")
-    second = publish(ships, write, "two")
+def test_a_name_alone_is_the_newest_version(ships, publish):
+    publish(ships, "one")
+    second = publish(ships, "two")
 
     assert ships.resolve("ships").commit == second.commit
     assert ships.resolve("ships").tag == "v2"
     assert [version.tag for version in ships.versions("ships")] == ["v1", "v2"]
 
 
-def test_a_version_does_not_change_when_the_branch_moves_on(ships, write):
-    first = publish(ships, write, "one")
+def test_a_version_does_not_change_when_the_branch_moves_on(ships, publish):
+    first = publish(ships, "one")
     content = first.content_id
     draft = ships.resolve("ships@draft")
-    publish(ships, write, "two")
+    publish(ships, "two")
 
     assert ships.resolve("ships@v1").content_id == content
     assert (first.root.path / "notes.md").read_text() == "one"
@@ -83,8 +83,8 @@ def test_what_does_not_exist_is_not_found_and_says_what_to_do(ships, ref, said):
         ships.resolve(ref)
 
 
-def test_a_missing_version_is_told_the_latest(ships, write):
-    publish(ships, write)
+def test_a_missing_version_is_told_the_latest(ships, publish):
+    publish(ships)
 
     with pytest.raises(NotFoundError, match="no version v7; its latest is v1"):
         ships.resolve("ships@v7")
@@ -106,10 +106,10 @@ def test_a_draft_is_the_callers_own(ships, write, monkeypatch):
     assert ships.resolve("ships@draft").commit == ships.resolve("ships@main").commit
 
 
-def test_a_draft_with_nothing_of_its_own_follows_main(ships, write, monkeypatch):
+def test_a_draft_with_nothing_of_its_own_follows_main(ships, publish, monkeypatch):
     ships.draft("ships")
     monkeypatch.setenv("EOLAB_USER", "bob")
-    publish(ships, write)
+    publish(ships)
     monkeypatch.setenv("EOLAB_USER", "anna")
 
     assert ships.draft("ships").head == ships.resolve("ships@v1").commit.id
@@ -131,40 +131,50 @@ def test_an_edit_that_fails_leaves_no_trace(ships):
 
 
 def test_nothing_is_released_that_no_report_has_passed(ships, write):
-    main = ships.resolve("ships@main").commit.id
-    head = write(ships.draft("ships"), "a.txt", "a")
+    draft = ships.draft("ships")
+    main = draft.head
+    head = write(draft, "a.txt", "a")
+    draft.repository.advance("main", to=head, expected=main)
 
     with pytest.raises(ForbiddenError, match="no report"):
-        ships.release("ships", commit=head, expected=main, message="no")
+        ships.release("ships", commit=head, message="no")
     assert ships.versions("ships") == []
 
 
-def test_of_two_who_release_at_once_one_is_told(ships, write, monkeypatch):
-    main = ships.resolve("ships@main").commit.id
-    publish(ships, write, "one")
-    monkeypatch.setenv("EOLAB_USER", "bob")
-    ships.branch("ships", "late", at=main)
-    draft = ships.draft("ships", "late")
-    with draft.edit("late", metadata={"verdict": "passed"}) as root:
-        (root / "late.txt").write_text("late")
+def test_nothing_is_released_that_main_has_not_moved_to(ships, publish):
+    publish(ships)
+    draft = ships.draft("ships")
+    with draft.repository.workspace(draft.branch) as workspace:
+        (workspace.path / "late.txt").write_text("late")
+        head = workspace.commit("late", metadata={"verdict": "passed"}).id
 
-    with pytest.raises(ConflictError):
-        ships.release("ships", commit=draft.head, expected=main, message="late")
+    with pytest.raises(ForbiddenError, match="no report"):
+        ships.release("ships", commit=head, message="late")
     assert [version.tag for version in ships.versions("ships")] == ["v1"]
 
 
-def test_a_commit_is_tagged_once_however_often_it_is_asked_for(ships, write):
-    version = publish(ships, write)
+@pytest.mark.parametrize("claim", ["verdict", "release"])
+def test_no_draft_may_claim_that_it_was_judged(ships, claim):
+    draft = ships.draft("ships")
+    before = draft.head
 
-    again = ships.tag_release("ships", commit=version.commit.id, message="again")
+    with pytest.raises(ForbiddenError, match=claim), draft.edit("sly", {claim: "passed"}):
+        pass
+    assert draft.head == before
+
+
+def test_a_commit_is_tagged_once_however_often_it_is_asked_for(ships, publish):
+    version = publish(ships)
+
+    again = ships.release("ships", commit=version.commit.id, message="again")
 
     assert again.tag == "v1"
     assert len(ships.versions("ships")) == 1
 
 
-def test_a_withdrawn_version_stays_readable_and_is_no_longer_the_newest(ships, write):
-    publish(ships, write, "one")
-    publish(ships, write, "two")
+def test_a_withdrawn_version_stays_readable_and_is_no_longer_the_newest(ships, publish):
+    publish(ships, "one")
+    publish(ships, "two")
 
     withdrawn = ships.withdraw("ships@v2", "wrong labels")
 
@@ -180,15 +190,15 @@ def test_a_withdrawn_version_stays_readable_and_is_no_longer_the_newest(ships, w
 @pytest.mark.parametrize(
     ("ref", "reason"), [("ships@main", "x"), ("ships", "x"), ("ships@v1", " ")]
 )
-def test_only_versions_are_withdrawn_and_only_with_a_reason(ships, write, ref, reason):
-    publish(ships, write)
+def test_only_versions_are_withdrawn_and_only_with_a_reason(ships, publish, ref, reason):
+    publish(ships)
 
     with pytest.raises(InvalidInputError):
         ships.withdraw(ref, reason)
 
 
-def test_a_tombstone_that_cannot_be_read_is_damage(ships, write):
-    publish(ships, write)
+def test_a_tombstone_that_cannot_be_read_is_damage(ships, publish):
+    publish(ships)
     ships.withdraw("ships@v1", "x")
     repository = ships.lake.repository("ships")
     with repository.transaction("tombstones", message="spoil") as transaction:
@@ -234,8 +244,8 @@ def test_history_is_read_from_any_ref_and_by_path(ships, write):
     assert next(iter(ships.log("ships"))).message == "create ships"
 
 
-def test_what_is_derived_is_kept_beside_its_version(ships, write):
-    version = publish(ships, write)
+def test_what_is_derived_is_kept_beside_its_version(ships, publish, write):
+    version = publish(ships)
     write(ships.derive(version), "slices/x.json", "{}")
 
     found = ships.resolve("ships@v1")

@@ -58,12 +58,13 @@ def fill(root, count=COUNT):
         store.append(root, schema, pa.Table.from_pylist(of, schema.arrow))
 
 
-def published(registry, name, count=COUNT):
-    draft = registry.create(Spec(name=name))
-    with draft.edit("fill", {"verdict": "passed"}) as root:
-        fill(root, count)
-    main = draft.repository.resolve("main")
-    return registry.release(name, commit=draft.head, expected=main, message="first")
+@pytest.fixture(scope="session")
+def published(ungated):
+    def with_samples(registry, name, count=COUNT):
+        draft = registry.create(Spec(name=name))
+        return ungated(registry, draft, lambda root: fill(root, count))
+
+    return with_samples
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def person(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory):
+def shared(tmp_path_factory, published):
     """A lake that tests only read."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EOLAB_USER", "ann")
@@ -85,7 +86,7 @@ def shared(tmp_path_factory):
 
 
 @pytest.fixture
-def own(tmp_path, person):
+def own(tmp_path, person, published):
     """A lake of the test's own."""
     registry = Registry(lake=init(str(tmp_path / "lake")))
     published(registry, "ships")
