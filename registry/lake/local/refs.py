@@ -186,14 +186,17 @@ class Locked:
             self._write(ref, to)
 
     def _refuse_nesting(self, ref: str) -> None:
-        folder = "/".join(ref.split("/")[:2]) + "/"
-        for other in in_folder(self._layout, folder):
-            if other.startswith(f"{ref}/") or ref.startswith(f"{other}/"):
-                raise ConflictError(
-                    f"{spoken(ref)} cannot be made beside {spoken(other)}: one would be the "
-                    "folder of the other",
-                    hint="choose another name",
-                )
+        above = ref.rpartition("/")[0]
+        others = [*in_folder(self._layout, f"{ref}/")]
+        while above.count("/") >= 2:  # noqa: PLR2004 — refs/heads/ is no branch
+            others += [above] if self.get(above) is not None else []
+            above = above.rpartition("/")[0]
+        for other in others:
+            raise ConflictError(
+                f"{spoken(ref)} cannot be made beside {spoken(other)}: one would be the "
+                "folder of the other",
+                hint="choose another name",
+            )
 
     def _write(self, ref: str, to: str) -> None:
         file = self._layout.root / ref
