@@ -20,11 +20,13 @@ class MergeConflictError(ConflictError):
 
     code = "merge-conflict"
 
+    conflicts: "pa.Table | None" = None
+    """One row a conflict: ``table, key, columns, base, ours, theirs``; a file outside tables is
+    its own table. None where the error has crossed a process border, which only words do."""
+
     def __init__(self, problem: str, *, hint: str, conflicts: "pa.Table | None" = None) -> None:
         super().__init__(problem, hint=hint)
         self.conflicts = conflicts
-        """One row a conflict: ``table, key, columns, base, ours, theirs``; a file outside tables
-        is its own table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

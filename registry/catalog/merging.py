@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from registry.catalog import front
 from registry.catalog.merged import MergeConflictError, Merged, RowCounts
-from registry.catalog.trees import is_immutable, is_remade, table_of, tables_among
+from registry.catalog.trees import LOG, is_immutable, is_remade, table_of, tables_among
 from registry.catalog.version import CARD
 from registry.errors import ConflictError, InvalidInputError
 
@@ -181,10 +181,9 @@ class _Merge:
         from registry.tables import merge
 
         repository, sides = self.sides.repository, self.sides
-        log = f"{name}/_delta_log/"
-        here = any(path.startswith(log) for path in sides.our_entries)
-        there = any(path.startswith(log) for path in sides.their_entries)
-        if not (here and there):  # one side removed the whole table, the other wrote into it
+        log = f"{name}/{LOG}"
+        if not (_holds(sides.our_entries, log) and _holds(sides.their_entries, log)):
+            # one side removed the whole table, the other wrote into it
             self._disagree(name, yours)
             return
         theirs = repository.locate(sides.theirs)
@@ -225,8 +224,9 @@ class _Merge:
         if self.prefer == "theirs":
             self._take(unit, self._whole(unit) | yours)
         elif self.prefer is None:
-            ours = "changed" if unit in {*self.sides.our_entries, *self.sides.tables} else "removed"
-            self.conflicts.append(_conflict(unit, unit, None, ours, "changed otherwise"))
+            entries = (self.sides.our_entries, self.sides.their_entries)
+            ours, theirs = ("changed" if _holds(side, unit) else "removed" for side in entries)
+            self.conflicts.append(_conflict(unit, unit, None, ours, theirs))
 
     def _whole(self, unit: str) -> "dict[str, Change]":
         """Return changes that undo what ours did to a unit."""
@@ -309,10 +309,12 @@ class _Merge:
 def _same_data(path: str, entry: "Entry", file: Path) -> bool:
     # A data file's name is unique to its bytes; a log's is not: both sides have a version 7.
     return (
-        path.endswith(".parquet")
-        and "_delta_log" not in path
-        and (entry.size == file.stat().st_size)
+        path.endswith(".parquet") and f"/{LOG}/" not in path and (entry.size == file.stat().st_size)
     )
+
+
+def _holds(entries: "Mapping[str, Entry]", unit: str) -> bool:
+    return unit in entries or any(path.startswith(f"{unit}/") for path in entries)
 
 
 def _row_conflict(table: str, row: dict[str, object]) -> dict[str, object]:

@@ -135,11 +135,7 @@ class Registry:
         if branch is None or branch == DRAFT:
             branch = draft_branch()
             _freshen(repository, branch)
-        if branch in {MAIN, TOMBSTONES, *repository.protected()}:
-            raise ForbiddenError(
-                f"'{branch}' of '{dataset}' is protected",
-                hint=f"work on a draft or a branch, then: eolab publish {dataset}",
-            )
+        _refuse_protected(repository, branch)
         if branch not in repository.branches():
             raise NotFoundError(
                 f"dataset '{dataset}' has no branch '{branch}'",
@@ -198,17 +194,19 @@ class Registry:
         )
 
     def undo(self, dataset: str, branch: str) -> "RefUpdate":
-        """Take back the last movement of a branch; an undo can be undone.
+        """Take back the last movement of a branch, also its deletion; an undo can be undone.
 
         Returns:
-            What was taken back.
+            The movement that took it back.
 
         Raises:
             ForbiddenError: The branch is protected.
+            NotFoundError: It has never moved.
         """
-        return self.draft(dataset, branch).repository.undo(
-            draft_branch() if branch == DRAFT else branch
-        )
+        repository = self.lake.repository(dataset)
+        name = draft_branch() if branch == DRAFT else branch
+        _refuse_protected(repository, name)
+        return repository.undo(name)
 
     def merge(
         self,
@@ -334,6 +332,14 @@ class Registry:
 
 def _like_commit(name: str) -> bool:
     return len(name) >= 7 and all(digit in "0123456789abcdef" for digit in name)  # noqa: PLR2004 — the shortest prefix of a commit that a ref may be
+
+
+def _refuse_protected(repository: "Repository", branch: str) -> None:
+    if branch in {MAIN, TOMBSTONES, *repository.protected()}:
+        raise ForbiddenError(
+            f"'{branch}' of '{repository.name}' is protected",
+            hint=f"work on a draft or a branch, then: eolab publish {repository.name}",
+        )
 
 
 def _ensure_branch(repository: "Repository", name: str, *, at: str) -> None:

@@ -43,17 +43,16 @@ def mend(root: Path, *, ours: "Location", theirs: "Location", prefer: str | None
         What was written, and the conflicts.
     """
     done = Mended()
-    if references.restore_pixels(root, [theirs.path, ours.path]):
-        done.tables.add("pixels")
     orphans = _new_orphans(root, ours, theirs)
-    if not orphans:
-        return done
-    if prefer is None:
+    if orphans and prefer is None:
         done.orphans = orphans
         return done
-    _bring_back(root, theirs if prefer == "theirs" else ours, orphans, done)
-    for row in _new_orphans(root, ours, theirs):
-        _drop(root, row, done)
+    if orphans:
+        _bring_back(root, theirs if prefer == "theirs" else ours, orphans, done)
+        for row in _new_orphans(root, ours, theirs):
+            _drop(root, row, done)
+    if references.restore_pixels(root, [theirs.path, ours.path]):
+        done.tables.add("pixels")
     return done
 
 
@@ -62,10 +61,12 @@ def _new_orphans(root: Path, ours: "Location", theirs: "Location") -> list[dict[
     found = references.foreign_key_conflicts(root).to_pylist()
     if not found:
         return []
-    known = [
-        row for side in (ours, theirs) for row in references.foreign_key_conflicts(side).to_pylist()
-    ]
-    return [row for row in found if row not in known]
+    known = {
+        tuple(row.values())
+        for side in (ours, theirs)
+        for row in references.foreign_key_conflicts(side).to_pylist()
+    }
+    return [row for row in found if tuple(row.values()) not in known]
 
 
 def _bring_back(

@@ -48,7 +48,7 @@ class Shelf:
         )
 
     def where(self, ref: Ref) -> str:
-        """Return the tag or the commit id that a ref names.
+        """Return the id of the commit that a ref names; a version's tag wins over any branch.
 
         Raises:
             NotFoundError: It names nothing.
@@ -58,7 +58,7 @@ class Shelf:
         if is_tag(ref.at):
             if ref.at not in self.tags:
                 raise self._no_version(ref)
-            return ref.at
+            return self.tags[ref.at]
         if ref.at == DRAFT:
             return self._draft(ref)
         return self.repository.resolve(ref.at)
@@ -98,7 +98,7 @@ class Shelf:
     def _newest(self, ref: Ref) -> str:
         standing = [tag for tag in self.tags if tag not in self.tombstones]
         if standing:
-            return standing[-1]
+            return self.tags[standing[-1]]
         if self.tags:
             raise NotFoundError(
                 f"every version of '{ref.dataset}' was withdrawn",

@@ -1,5 +1,6 @@
 """Merges of two branches: tables by row, the card by key, other files whole."""
 
+import pickle
 import shutil
 
 import pyarrow as pa
@@ -162,8 +163,10 @@ def test_a_table_removed_here_and_written_there_is_a_conflict(parted):
     drawn = [{"id": "1", "sample": "a", "category": "boat"}]
     change(parted, "theirs", lambda root: edit.upsert(root, ANNOTATIONS, rows(ANNOTATIONS, drawn)))
 
-    with pytest.raises(MergeConflictError, match="annotations"):
+    with pytest.raises(MergeConflictError, match="annotations") as raised:
         merge(parted)
+    [conflict] = raised.value.conflicts.to_pylist()
+    assert (conflict["ours"], conflict["theirs"]) == ("removed", "changed")
     merge(parted, prefer="theirs")
     assert ids(parted, "annotations") == ["0", "1"]
 
@@ -261,3 +264,12 @@ def test_only_ours_and_theirs_can_be_preferred(parted, side):
 def test_main_is_merged_into_by_publishing_alone(parted):
     with pytest.raises(ForbiddenError):
         parted.merge("ships", "theirs", "main")
+
+
+def test_a_conflict_that_crossed_a_process_border_still_says_what_is_wrong(parted):
+    for branch in ("ours", "theirs"):
+        change(parted, branch, lambda root, text=branch: (root / "notes.md").write_text(text))
+    with pytest.raises(MergeConflictError) as raised:
+        merge(parted)
+    arrived = pickle.loads(pickle.dumps(raised.value))  # noqa: S301 — our own
+    assert (str(arrived), arrived.conflicts) == (str(raised.value), None)

@@ -234,6 +234,34 @@ def test_the_last_commit_is_taken_back_and_brought_back(ships, write):
     assert draft.head == after
 
 
+def test_an_undo_takes_back_what_the_caller_did_though_main_has_moved_on(ships, write):
+    draft = ships.draft("ships")
+    before = draft.head
+    write(draft, "a.txt", "one")
+    ahead = ships.branch("ships", "ahead", at="draft")
+    write(ahead, "b.txt", "two")
+    draft.repository.advance("main", to=ahead.head, expected=draft.repository.resolve("main"))
+    ships.undo("ships", "draft")
+    assert draft.head == before
+
+
+def test_a_deleted_branch_comes_back(ships):
+    made = ships.branch("ships", "fix")
+    head = made.head
+    ships.delete_branch("ships", "fix")
+    ships.undo("ships", "fix")
+    assert made.head == head
+
+
+def test_a_version_cannot_be_shadowed_by_a_branch(ships, publish, write):
+    first = publish(ships, "one")
+    draft = ships.draft("ships")
+    write(draft, "later.txt", "x")
+    draft.repository.create_branch("v1", at=draft.head)
+    assert ships.resolve("ships@v1").commit == first.commit
+    assert ships.resolve("ships").commit == first.commit
+
+
 def test_history_is_read_from_any_ref_and_by_path(ships, write):
     draft = ships.draft("ships")
     write(draft, "a.txt", "a", "add a")
