@@ -1,5 +1,6 @@
 """GeoTIFFs with sidecars: metadata in JSON, labels in GeoJSON, or nothing beside them at all."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _SURE: Final = 0.85
 _BARE: Final = 0.2
 _COMMON: Final = 0.5  # what fewer images have than this, the others need not have
 _CLASS_LISTS: Final = frozenset({"labels.json", "classes.json", "label_map.json"})
+_BAND: Final = re.compile(r"(?P<scene>.+)[_.-](?:B\d{1,2}A?|VV|VH|HH|HV|band_?\d+)", re.IGNORECASE)
 _TASKS: Final = ("segmentation", "detection", "classification", "regression")
 
 
@@ -99,6 +101,7 @@ class GeotiffSidecar:
             if labels is not None:
                 tasks.update(add_labels(rows, listing, labels, sample=ids[path], options=options))
         _note_unlabelled(rows, list(samples), sidecars, ids)
+        _note_bands_apart(rows, list(samples))
         lists = [path for path in listing.files if PurePosixPath(path).name in _CLASS_LISTS]
         used |= {*images, *sidecars.metadata.values(), *sidecars.labels.values(), *lists}
         rows.findings += ignored_files(listing, used)
@@ -143,6 +146,25 @@ def _by_bare_name(paths: Iterable[str]) -> dict[str, list[str]]:
         name = PurePosixPath(path).stem
         named.setdefault(without_mask_word(name) or name, []).append(path)
     return named
+
+
+def _note_bands_apart(rows: PlanRows, samples: Sequence[str]) -> None:
+    """Warn of files that are single bands of one scene, each of which became a sample."""
+    scenes: dict[str, list[str]] = {}
+    for path in samples:
+        if found := _BAND.fullmatch(str(PurePosixPath(path).with_suffix(""))):
+            scenes.setdefault(found["scene"], []).append(path)
+    several = {scene: files for scene, files in scenes.items() if len(files) > 1}
+    if not several:
+        return
+    files = [file for each in several.values() for file in each]
+    rows.warn(
+        "bands-apart",
+        f"files that look like single bands of a scene, each taken for a sample of its own: "
+        f"{len(files)} of {len(several)} scenes, such as {files[0]!r}",
+        fix="stack the bands of each scene in one file, or put each scene in a folder of its own",
+        files=files[:5],
+    )
 
 
 def _keys(samples: Sequence[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Image folder: one folder a class, as EuroSAT, UC Merced and most scene classification sets."""
 
+import re
 from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 from typing import Final
@@ -7,21 +8,27 @@ from typing import Final
 from registry.curate.formats.contract import Listing, Plan, SourceOptions
 from registry.curate.formats.filenames import escape_id, sample_ids, time_from_name
 from registry.curate.formats.planning import (
+    TIFF_SUFFIXES,
     PlanRows,
     ignored_files,
     keys_of,
     name_times,
     pattern_of,
     rasters,
+    suffix,
 )
-from registry.curate.formats.records import Record, sample_tables
+from registry.curate.formats.records import Record, has_table, sample_tables
 from registry.curate.formats.roles import is_role
 from registry.errors import RejectedError
 
 __all__ = ["ImageFolder"]
 
 _SURE: Final = 0.8
+_TABLED: Final = 0.5
 _MIN_CLASSES: Final = 2
+_NUMBERED: Final = re.compile(
+    r"(?:(?:chip|frame|image|img|patch|photo|sample|tile)[ _-]?)?\d+", re.IGNORECASE
+)
 
 
 class ImageFolder:
@@ -38,12 +45,15 @@ class ImageFolder:
         images = rasters(listing)
         folders = _by_folder(images)
         classes = {PurePosixPath(folder).name for folder in folders if folder}
+        if not classes and images and not rasters(listing, TIFF_SUFFIXES):
+            return _TABLED if has_table(listing) else 0.0
         if len(classes) < _MIN_CLASSES or any(is_role(name) for name in classes):
             return 0.0
         if any(time_from_name(name) for name in classes):  # folders of scenes or patches
             return 0.0
-        # aerial.tif beside mask.tif in every folder: the folders are samples, not classes.
-        names = Counter(PurePosixPath(path).name for path in images)
+        # aerial.tif beside mask.tif in every folder: the folders are samples, not classes. But
+        # 1.jpg in every folder is a count.
+        names = Counter(PurePosixPath(path).name for path in images if not _is_counted(path))
         repeated = sum(count for count in names.values() if count > 1)
         several = sum(len(paths) for paths in folders.values() if len(paths) > 1)
         inside = sum(len(paths) for folder, paths in folders.items() if folder)
@@ -101,9 +111,17 @@ class ImageFolder:
         )
 
 
+def _is_counted(path: str) -> bool:
+    # GeoTIFFs that are counted may as well be the steps of a time series.
+    return suffix(path) not in TIFF_SUFFIXES and bool(_NUMBERED.fullmatch(PurePosixPath(path).stem))
+
+
 def _labels(folder: str, record: Record) -> list[str]:
-    """Return the classes that a folder stands for; a table may say that they are several."""
-    if record.label and folder == "+".join(record.label):
+    """Return the classes that a folder stands for; a table may say that they are several.
+
+    Where there is no folder, the table alone says them.
+    """
+    if record.label and folder in {"", "+".join(record.label)}:
         return list(record.label)
     return [folder] if folder else []
 

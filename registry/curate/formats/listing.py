@@ -33,6 +33,7 @@ __all__ = ["FileListing", "open_listing"]
 _SMALL: Final = 16 << 20
 _PAPERS: Final = frozenset({".md", ".txt", ".pdf", ""})
 _CARD: Final = "readme.md"
+_ZIPS: Final = frozenset({b"PK\x03\x04", b"PK\x05\x06"})
 _ARCHIVES: Final = frozenset({".zip", ".tar"})
 
 
@@ -143,7 +144,7 @@ def open_listing(source: Path | str) -> FileListing:
         )
     with root.open("rb") as file:
         head = file.read(512)
-    if head[:4] in {b"PK\x03\x04", b"PK\x05\x06"}:
+    if head[:4] in _ZIPS:
         return FileListing(root.stem, root, zip_spans(root))
     if head[257:262] == b"ustar":
         return FileListing(root.stem, root, tar_spans(root))
@@ -163,7 +164,15 @@ def _only_archive(spans: Mapping[str, Span]) -> Path | None:
     data = list(islice((path for path in spans if _suffix(path) not in _PAPERS), 2))
     if len(data) == 1 and _suffix(data[0]) in _ARCHIVES:
         return Path(spans[data[0]].file)
+    nameless = [path for path in spans if not _suffix(path)]
+    if not data and len(nameless) == 1 and _is_zip(Path(spans[nameless[0]].file)):
+        return Path(spans[nameless[0]].file)
     return None
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in _ZIPS
 
 
 def _cards(spans: Mapping[str, Span]) -> dict[str, Span]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -48,6 +49,7 @@ _DATA: Final = RASTER_SUFFIXES | {
     ".7z", ".geoparquet", ".gpkg", ".grib", ".grb", ".gz", ".h5", ".hdf", ".hdf5", ".he5", ".nc",
     ".npy", ".npz", ".parquet", ".rar", ".shp", ".tar", ".tgz", ".tortilla", ".zip",
 }  # fmt: skip
+_LABELS: Final = frozenset({".txt", ".xml"})
 _NAMES_SHOWN: Final = 5
 
 
@@ -90,11 +92,36 @@ def pattern_of(options: "SourceOptions") -> NamePattern | None:
 
 
 def ignored_files(listing: Listing, used: Iterable[str]) -> tuple[SourceFinding, ...]:
-    """Return one finding on the files that a plan leaves out; none if it leaves out none.
+    """Return findings on the files that a plan leaves out; none if it leaves out none.
 
-    It is a warning where whole arrays, layers or archives are among them, else a note.
+    They are warnings where whole arrays, layers or archives are among them, or files that are
+    named like images and so will be their labels; else a note.
     """
     used = set(used)
+    return (*_unread_labels(listing, used), *_ignored(listing, used))
+
+
+def _unread_labels(listing: Listing, used: AbstractSet[str]) -> tuple[SourceFinding, ...]:
+    images = {PurePosixPath(path).stem for path in used if suffix(path) in RASTER_SUFFIXES}
+    left = [
+        path
+        for path in listing.files
+        if suffix(path) in _LABELS and path not in used and PurePosixPath(path).stem in images
+    ]
+    if not left:
+        return ()
+    return (
+        SourceFinding(
+            check="unread-labels",
+            severity=Severity.WARNING,
+            message=f"files named like images but not read: {len(left)}, such as {left[0]!r}",
+            fix="if they are labels (VOC, YOLO), bring them into COCO or GeoJSON",
+            evidence={"files": left[:_NAMES_SHOWN]},
+        ),
+    )
+
+
+def _ignored(listing: Listing, used: AbstractSet[str]) -> tuple[SourceFinding, ...]:
     left = [path for path in listing.files if path not in used and suffix(path) not in _NOT_DATA]
     if not left:
         return ()

@@ -17,19 +17,24 @@ if TYPE_CHECKING:
     from registry.curate.formats.contract import Listing
     from registry.curate.formats.planning import PlanRows
 
-__all__ = ["Record", "parse_record", "parse_time", "read_json", "sample_tables"]
+__all__ = ["Record", "has_table", "parse_record", "parse_time", "read_json", "sample_tables"]
 
 SIDECAR_LIMIT: Final = 16 << 20
 """Bytes of one sidecar at most."""
 
 _TABLE_LIMIT: Final = 256 << 20
-_TABLES: Final = frozenset({"metadata", "samples"})
+_TABLES: Final = frozenset({
+    "metadata.json", "metadata.csv", "samples.json", "samples.csv", "labels.csv",
+})  # fmt: skip
 _TEXT_LIMIT: Final = 10_000
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_:.-]{0,63}")
 _COARSE: Final = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d{2}))?")
 _DAY: Final = timedelta(days=1, microseconds=-1)
 
-_IDS: Final = ("id", "sample", "sample_id", "image_id", "patch_id", "name", "file_name", "image")
+_IDS: Final = (
+    "id", "sample", "sample_id", "image_id", "patch_id", "name", "file_name", "image", "filename",
+    "file",
+)  # fmt: skip
 _TIMES: Final = (
     "datetime", "acquisition-date", "acquisition_date", "acquired", "acquisition_time",
     "time_start", "date", "timestamp",
@@ -265,7 +270,9 @@ def _checked(shape: shapely.Geometry, problems: list[str]) -> bytes | None:
 
 
 def sample_tables(listing: "Listing", rows: "PlanRows") -> tuple[dict[str, Record], set[str]]:
-    """Return what tables beside the samples (``metadata.json``, ``samples.csv``) say of each.
+    """Return what tables beside the samples say of each.
+
+    They are ``metadata`` or ``samples``, as JSON or CSV, and ``labels.csv``.
 
     Args:
         listing: The source.
@@ -278,8 +285,7 @@ def sample_tables(listing: "Listing", rows: "PlanRows") -> tuple[dict[str, Recor
     records: dict[str, Record] = {}
     used: set[str] = set()
     for path in listing.files:
-        name = PurePosixPath(path)
-        if name.stem.lower() not in _TABLES or name.suffix.lower() not in {".json", ".csv"}:
+        if not _is_table(path):
             continue
         used.add(path)
         for said in _table_rows(listing, path, rows):
@@ -291,6 +297,16 @@ def sample_tables(listing: "Listing", rows: "PlanRows") -> tuple[dict[str, Recor
                     records.setdefault(str(PurePosixPath(str(key)).with_suffix("")).lower(), record)
                     break
     return records, used
+
+
+def has_table(listing: "Listing") -> bool:
+    """Return whether a table beside the samples may say what they are."""
+    return any(map(_is_table, listing.files))
+
+
+def _is_table(path: str) -> bool:
+    # labels.json is a list of classes, as EOTDL writes it.
+    return PurePosixPath(path).name.lower() in _TABLES
 
 
 def _table_rows(listing: "Listing", path: str, rows: "PlanRows") -> Iterator[Mapping[str, object]]:

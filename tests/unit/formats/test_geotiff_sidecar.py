@@ -164,3 +164,10 @@ def test_a_sidecar_may_state_licence_provider_label_and_further_facts(listed):
     assert (row["group"], row["properties"]) == ("kattegat", {"sea_state": 3, "note": "calm"})
     assert plan.task == "classification"
     assert plan.classes == ("harbour",)
+
+
+def test_bands_in_files_of_their_own_are_warned_of(listed):
+    plan = planned(listed({f"S2A_33_{band}.tif": b"" for band in ("B02", "B8A", "B11")}))
+    (found,) = [one for one in plan.findings if one.check == "bands-apart"]
+    assert "3 of 1 scenes" in found.message
+    assert planned(listed({"x_B02.tif": b"", "y_B02.tif": b""}, "other")).findings == ()

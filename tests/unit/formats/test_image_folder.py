@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from registry.curate.formats import SourceOptions, detect, open_listing
-from registry.errors import RejectedError
+from registry.errors import InvalidInputError, RejectedError
 
 
 def labels(plan):
@@ -86,3 +86,40 @@ def test_a_table_beside_the_folders_gives_times_and_says_that_labels_are_several
     assert labels(plan)["1"] == ["Forest", "River"]
     assert plan.samples["datetime"][0].as_py().isoformat() == "2020-06-01T10:00:00+00:00"
     assert plan.findings == ()
+
+
+def test_images_that_are_counted_anew_in_every_class_are_recognised(listed):
+    source = listed({
+        f"{split}/{name}/{n}.jpg": b"" for split in ("train", "val", "test")
+        for name in ("forest", "water") for n in range(3)
+    })  # fmt: skip
+    found = detect(source, SourceOptions())
+    assert found.format.name == "image-folder"
+    plan = found.format.plan(source, SourceOptions())
+    assert (plan.classes, plan.samples.num_rows) == (("forest", "water"), 18)
+
+
+def test_files_of_like_names_in_every_folder_are_still_no_classes(listed):
+    source = listed({f"p{n}/{name}.jpg": b"" for n in range(4) for name in ("before", "after")})
+    with pytest.raises(InvalidInputError, match="of no format"):
+        detect(source, SourceOptions())
+
+
+def test_a_table_of_labels_beside_images_says_what_they_are(listed):
+    source = listed({
+        "0.jpg": b"", "1.jpg": b"", "2.jpg": b"",
+        "labels.csv": "filename,label\n0.jpg,forest\n1.jpg,water\n",
+    })  # fmt: skip
+    found = detect(source, SourceOptions())
+    plan = found.format.plan(source, SourceOptions())
+    assert found.format.name == "image-folder"
+    assert labels(plan) == {"0": ["forest"], "1": ["water"], "2": None}
+    assert [(one.check, one.sample) for one in plan.findings] == [("missing-label", "2")]
+
+
+def test_labels_in_a_form_that_is_not_read_are_warned_of(listed):
+    source = listed({"a/1.jpg": b"", "a/1.xml": "<annotation/>", "b/2.jpg": b"", "b/2.txt": "0 0"})
+    options = SourceOptions(format="image-folder")
+    (found,) = detect(source, options).format.plan(source, options).findings
+    assert (found.check, found.severity) == ("unread-labels", "warning")
+    assert "2, such as 'a/1.xml'" in found.message

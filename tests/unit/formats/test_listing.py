@@ -105,3 +105,16 @@ def test_nothing_at_a_path_is_not_found(tmp_path):
 def test_a_device_is_no_source():
     with pytest.raises(InvalidInputError, match="neither a folder nor a file"):
         open_listing("/dev/null")
+
+
+def test_a_zip_without_a_suffix_that_lies_alone_is_the_source(tmp_path):
+    (tmp_path / "cz").mkdir()
+    with zipfile.ZipFile(tmp_path / "cz" / "bd51ec4dea", "w") as archive:
+        archive.writestr("a.tif", b"x")
+    assert list(open_listing(tmp_path / "cz").files) == ["a.tif"]
+
+
+def test_a_file_without_a_suffix_that_is_no_archive_is_a_file(tmp_path):
+    (tmp_path / "cz").mkdir()
+    (tmp_path / "cz" / "LICENCE").write_text("MIT")
+    assert list(open_listing(tmp_path / "cz").files) == ["LICENCE"]
