@@ -1,7 +1,5 @@
 """Many writers at once: nothing is lost, doubled or failed."""
 
-import itertools
-import os
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +8,12 @@ import pytest
 
 from registry import lake
 from registry.errors import ConflictError
+from tests.faults.crowd import (
+    check_history,
+    commit_on_a_branch_each,
+    commit_on_one_branch,
+    in_children,
+)
 
 WRITERS = 8
 COMMITS = 12
@@ -20,64 +24,16 @@ def repo(tmp_path):
     return lake.init(str(tmp_path / "lake")).create("ships")
 
 
-def in_children(count, work):
-    """Run ``work(number)`` in so many children at once; all must end well."""
-    children = []
-    for number in range(count):
-        child = os.fork()
-        if not child:
-            code = 1
-            try:
-                work(number)
-                code = 0
-            finally:
-                os._exit(code)
-        children.append(child)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    assert codes == [0] * count
-
-
 def address(repo):
     return str(repo._layout.root.parents[1])
 
 
-def check_history(repo, branch, expected):
-    """Each commit follows one that it names, and all are there once."""
-    commits = list(repo.log(branch))
-    assert len(commits) == expected
-    for newer, older in itertools.pairwise(commits):
-        assert newer.parents == (older.id,)
-
-
 def test_eight_processes_commit_on_one_branch(repo):
-    def work(number):
-        own = lake.connect(address(repo)).repository("ships")
-        for turn in range(COMMITS):
-            with own.transaction("main", message=f"{number} {turn}") as transaction:
-                transaction.put(f"w{number}/{turn}", f"{number} {turn}".encode())
-
-    in_children(WRITERS, work)
-    check_history(repo, "main", WRITERS * COMMITS + 1)
-    assert {entry.path for entry in repo.entries("main")} == {
-        f"w{number}/{turn}" for number in range(WRITERS) for turn in range(COMMITS)
-    }
-    assert len(list(repo.reflog("main"))) == WRITERS * COMMITS + 1
-    assert list(repo.fsck()) == []
+    commit_on_one_branch(address(repo), writers=WRITERS, commits=COMMITS)
 
 
 def test_eight_processes_commit_on_eight_branches(repo):
-    def work(number):
-        own = lake.connect(address(repo)).repository("ships")
-        own.create_branch(f"w/{number}", at="main")
-        for turn in range(COMMITS):
-            with own.transaction(f"w/{number}", message=f"{turn}") as transaction:
-                transaction.put("same", f"{number} {turn}".encode())
-
-    in_children(WRITERS, work)
-    for number in range(WRITERS):
-        check_history(repo, f"w/{number}", COMMITS + 1)
-        assert repo.read("same", at=f"w/{number}") == f"{number} {COMMITS - 1}".encode()
-    assert list(repo.fsck()) == []
+    commit_on_a_branch_each(address(repo), writers=WRITERS, commits=COMMITS)
 
 
 def test_a_counter_that_all_increase_by_compare_and_swap_misses_no_step(repo):
