@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,6 +125,7 @@ def publish(
         prefer=None,
         progress=progress,
     ).pass_through()
+    _release_earlier(registry, repository, landed.commit)
     version = registry.release(dataset, commit=landed.commit, message=message)
     if source is not None and source.startswith("draft/"):
         # Somebody may have gone on with the draft meanwhile; then it stays as it is.
@@ -190,15 +192,28 @@ def merge(
 
 
 def _finish(registry: "Registry", repository: "Repository") -> None:
-    """Tag a version whose publisher was killed after ``main`` had moved; sweep what it left."""
+    """Tag versions whose publishers were killed after ``main`` had moved; sweep what they left."""
     head = repository.commit(MAIN)
-    if RELEASE in head.metadata and head.id not in repository.tags().values():
+    _release_earlier(registry, repository, head.id)
+    if RELEASE in head.metadata:
         registry.release(repository.name, commit=head.id, message=head.metadata[RELEASE])
     for name in repository.branches(_STAGING):
         began = name.removeprefix(_STAGING).partition("-")[0]
         if began.isdigit() and time.time() - int(began) > _STALE_SECONDS:
             with suppress(NotFoundError):
                 repository.delete_branch(name)
+
+
+def _release_earlier(registry: "Registry", repository: "Repository", landed: str) -> None:
+    """Tag, oldest first, what became ``main`` before a commit and waits for its tag.
+
+    A publisher that was killed or is slow must not get a number above those that came later.
+    """
+    tagged = set(repository.tags().values())
+    since = takewhile(lambda commit: commit.id not in tagged, repository.log(landed))
+    waiting = [commit for commit in since if RELEASE in commit.metadata and commit.id != landed]
+    for commit in reversed(waiting):
+        registry.release(repository.name, commit=commit.id, message=commit.metadata[RELEASE])
 
 
 def _source(registry: "Registry", dataset: str, branch: str | None) -> str | None:

@@ -8,6 +8,7 @@ import shapely
 
 from registry import lake
 from registry.catalog import MergeConflictError, Provider, Registry, Spec, edit_rows
+from registry.curate import publishing
 from registry.curate.publishing import NothingToPublishError, NotPassedError, merge, publish
 from registry.curate.quality import check, rules_hash
 from registry.errors import ForbiddenError
@@ -291,16 +292,40 @@ def test_a_stale_staging_branch_is_swept(published):
     assert repository.branches("staging/") == {}
 
 
-def test_a_version_whose_publisher_died_before_the_tag_is_tagged_by_the_next(published):
-    repository = published.lake.repository("fields")
-    relabel(published, "draft", "b", "forest")
-    draft = published.draft("fields")
-    main = repository.resolve("main")
-    judged = {"verdict": "passed", "release": "second"}
+def land_and_die(registry, message):
+    """Do what a publisher does up to the moment where ``main`` has moved."""
+    draft = registry.draft("fields")
+    main = draft.repository.resolve("main")
+    judged = {"verdict": "passed", "release": message}
     with draft.repository.workspace(draft.branch) as workspace:
         (workspace.path / "note.md").write_text("as if it had been killed")
-        workspace.commit("second", metadata=judged)
-    repository.advance("main", to=draft.head, expected=main)
+        workspace.commit(message, metadata=judged)
+    draft.repository.advance("main", to=draft.head, expected=main)
+
+
+def test_versions_are_numbered_as_they_landed_though_a_publisher_died_meanwhile(
+    published, monkeypatch
+):
+    relabel(published, "draft", "b", "forest")
+    choose = publishing._candidate
+
+    def while_somebody_lands_and_dies(*arguments):
+        monkeypatch.setenv("EOLAB_USER", "bob")
+        land_and_die(published, "second")
+        monkeypatch.setenv("EOLAB_USER", "anna")
+        return choose(*arguments)
+
+    monkeypatch.setattr(publishing, "_candidate", while_somebody_lands_and_dies)
+    third = publish(published, "fields", message="third")
+
+    assert third.tag == "v3"
+    assert published.resolve("fields@v2").commit.message == "second"
+    assert labels(published.resolve("fields"))["b"] == ["forest"]
+
+
+def test_a_version_whose_publisher_died_before_the_tag_is_tagged_by_the_next(published):
+    relabel(published, "draft", "b", "forest")
+    land_and_die(published, "second")
 
     with pytest.raises(NothingToPublishError, match="since v2"):
         publish(published, "fields", message="third")
