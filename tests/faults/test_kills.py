@@ -51,8 +51,8 @@ def test_kills_within_ingest_and_publish_leave_what_was_or_what_was_to_be(tmp_pa
     # in a process of its own, because Delta's runtime lives through no fork
     ran = subprocess.run(
         [
-            sys.executable, "-m", "tests.faults.chaos", "--jobs", "1", "--pipelines", "1", "--seed", str(seed),
-            "--kills", str(PIPELINE_KILLS // 2), "--folder", str(tmp_path),
+            sys.executable, "-m", "tests.faults.chaos", "--jobs", "1", "--pipelines", "1",
+            "--seed", str(seed), "--kills", str(PIPELINE_KILLS // 2), "--folder", str(tmp_path),
         ],
         cwd=project, capture_output=True, text=True, check=False,
     )  # fmt: skip
