@@ -105,6 +105,14 @@ def ingest(
             show_default=False,
         ),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the source, by default the folder's or archive's; a source of a name that "
+            "was ingested before is taken for that one, corrected.",
+            show_default=False,
+        ),
+    ] = None,
     on_error: Annotated[
         Literal["stop", "skip"],
         typer.Option(help="At a file that cannot be read: take nothing, or leave its sample out."),
@@ -137,6 +145,7 @@ def ingest(
             source,
             into=into,
             options=options,
+            name=name,
             on_error=on_error,
             workers=workers,
             progress=progress,

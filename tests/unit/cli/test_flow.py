@@ -56,6 +56,25 @@ def test_the_same_folder_again_adds_nothing(eolab, lands):
     assert again["commit"] == lands["commit"]
 
 
+def test_two_folders_of_one_name_are_two_sources_once_they_are_told_apart(
+    eolab, own_lake, tmp_path
+):
+    for shelf in ("one", "two"):
+        folder = tmp_path / shelf / "photos" / "Forest"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (8, 8), "green").save(folder / f"{shelf}.png")
+    into = ("--into", "woods", "--format", "image-folder", "--workers", 1)
+    assert eolab("ingest", tmp_path / "one" / "photos", *into).status == 0
+
+    refused = eolab("ingest", tmp_path / "two" / "photos", *into)
+    said = eolab("ingest", tmp_path / "two" / "photos", *into, "--name", "second", "--json")
+
+    assert refused.status == 4
+    assert "--name" in refused.err
+    assert (said.document["added"], said.document["source"]) == (1, "source/second")
+    assert connect().resolve("woods@draft").count("samples") == 2
+
+
 def test_a_draft_without_a_licence_is_not_published_but_may_be_with_a_reason(eolab, own_lake):
     for label, colour in (("Forest", "green"), ("River", "blue")):
         (own_lake / "land" / label).mkdir(parents=True)
