@@ -26,6 +26,9 @@ __all__ = ["ImageFolder"]
 _SURE: Final = 0.8
 _TABLED: Final = 0.5
 _MIN_CLASSES: Final = 2
+_SPLITS: Final = frozenset({
+    "train", "training", "val", "valid", "validate", "validation", "test", "testing", "dev",
+})  # fmt: skip
 _NUMBERED: Final = re.compile(
     r"(?:(?:chip|frame|image|img|patch|photo|sample|tile)[ _-]?)?\d+", re.IGNORECASE
 )
@@ -47,7 +50,7 @@ class ImageFolder:
         classes = {PurePosixPath(folder).name for folder in folders if folder}
         if not classes and images and not rasters(listing, TIFF_SUFFIXES):
             return _TABLED if has_table(listing) else 0.0
-        if len(classes) < _MIN_CLASSES or any(is_role(name) for name in classes):
+        if len(classes) < _MIN_CLASSES or any(map(_is_no_class, classes)):
             return 0.0
         if any(time_from_name(name) for name in classes):  # folders of scenes or patches
             return 0.0
@@ -111,6 +114,10 @@ class ImageFolder:
         )
 
 
+def _is_no_class(folder: str) -> bool:
+    return is_role(folder) or folder.lower() in _SPLITS
+
+
 def _is_counted(path: str) -> bool:
     # GeoTIFFs that are counted may as well be the steps of a time series.
     return suffix(path) not in TIFF_SUFFIXES and bool(_NUMBERED.fullmatch(PurePosixPath(path).stem))
@@ -121,9 +128,9 @@ def _labels(folder: str, record: Record) -> list[str]:
 
     Where there is no folder, the table alone says them.
     """
-    if record.label and folder in {"", "+".join(record.label)}:
+    if record.label and (folder == "+".join(record.label) or folder.lower() in {"", *_SPLITS}):
         return list(record.label)
-    return [folder] if folder else []
+    return [folder] if folder and folder.lower() not in _SPLITS else []
 
 
 def _by_folder(images: list[str]) -> dict[str, list[str]]:

@@ -123,3 +123,12 @@ def test_labels_in_a_form_that_is_not_read_are_warned_of(listed):
     (found,) = detect(source, options).format.plan(source, options).findings
     assert (found.check, found.severity) == ("unread-labels", "warning")
     assert "2, such as 'a/1.xml'" in found.message
+
+
+def test_folders_of_splits_are_no_classes(listed):
+    source = listed({f"images/{split}/{n}.jpg": b"" for split in ("train", "val") for n in "123"})
+    with pytest.raises(InvalidInputError, match="of no format"):
+        detect(source, SourceOptions())
+    options = SourceOptions(format="image-folder")
+    plan = detect(source, options).format.plan(source, options)
+    assert set(labels(plan).values()) == {None}
