@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from registry.errors import CorruptError, InvalidInputError
+from registry.lake.names import check_key
 
 __all__ = ["Edits", "Node", "Tree", "apply", "differences", "find", "parse", "serialise", "walk"]
 
 BLOB = b"100644"
 TREE = b"40000"
 
+_PLAIN = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_=-]*(\.[A-Za-z0-9_=-]+)*")
 _ENTRY = re.compile(rb"(\d{5,6}) ([^\x00]+)\x00(.{20})", re.DOTALL)
 
 
@@ -43,21 +45,38 @@ def parse(data: bytes) -> Tree:
     """Return the folder that a Git tree object describes.
 
     Raises:
-        CorruptError: It holds anything but plain files and folders.
+        CorruptError: It holds anything but plain files and folders under names that a lake takes:
+            whoever wrote it, no name leads out of a view.
     """
     tree: Tree = {}
     length = 0
-    for mode, name, oid in _ENTRY.findall(data):
+    found = _ENTRY.findall(data)
+    for mode, name, oid in found:
         if mode not in {BLOB, TREE}:
             raise CorruptError(
                 f"{name!r} in the history is neither file nor folder but of mode {mode.decode()}",
                 hint="add data by eolab, not by git",
             )
+        if not _PLAIN.fullmatch(name):
+            _check_name(name)
         tree[name] = Node(mode == TREE, oid)
         length += len(mode) + len(name) + 22
-    if length != len(data):
+    if length != len(data) or len(tree) != len(found):
         raise CorruptError("a tree of the history cannot be read", hint="run eolab fsck")
     return tree
+
+
+def _check_name(name: bytes) -> None:
+    try:
+        if b"/" in name:
+            raise InvalidInputError(f"the name {name!r} has '/' in it", hint="")  # noqa: TRY301 — one place says what a bad name is
+        check_key(name.decode())
+    except (InvalidInputError, UnicodeDecodeError) as error:
+        problem = getattr(error, "problem", str(error))
+        raise CorruptError(
+            f"the history holds a name that none may have: {problem}",
+            hint="add data by eolab, not by git",
+        ) from error
 
 
 def serialise(tree: Tree) -> bytes:

@@ -74,9 +74,15 @@ def test_a_loose_object_that_git_wrote_is_fine(bare):
     assert packs.loose_problem(oid, stored) is None
 
 
-names = st.text(
-    st.characters(exclude_characters="/\x00", exclude_categories=["Cs"]), min_size=1, max_size=5
-).map(str.encode)
+names = (
+    st.text(
+        st.characters(exclude_characters="/\\", exclude_categories=["Cs", "Cc"]),
+        min_size=1,
+        max_size=5,
+    )
+    .filter(lambda name: name not in {".", ".."})
+    .map(str.encode)
+)
 nodes = st.builds(trees.Node, st.booleans(), st.binary(min_size=20, max_size=20))
 
 
@@ -85,7 +91,20 @@ def test_a_tree_is_read_as_it_was_written(tree):
     assert trees.parse(trees.serialise(tree)) == tree
 
 
-@pytest.mark.parametrize("data", [b"x", b"100644 a\x00short", b"120000 a\x00" + b"i" * 20])
+ENTRY = b"100644 %b\x00" + b"i" * 20
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"x", b"100644 a\x00short", b"120000 a\x00" + b"i" * 20,
+        *(ENTRY % name for name in [
+            b"..", b".", b"a/../../b", b"/etc", b".git", b".GIT ", b"git~1", b"a\\b", b"a\nb",
+            b"\xff", b".gitmodules",
+        ]),
+        ENTRY % b"twice" + ENTRY % b"twice",
+    ],
+)  # fmt: skip
 def test_a_damaged_or_foreign_tree_is_refused(data):
     with pytest.raises(CorruptError):
         trees.parse(data)

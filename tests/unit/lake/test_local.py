@@ -8,7 +8,9 @@ import threading
 import pytest
 
 from registry import lake
-from registry.lake.local import disk, folders, objects
+from registry.errors import CorruptError
+from registry.lake.local import disk, folders, objects, trees
+from registry.lake.local.git import Batch
 
 
 @pytest.fixture
@@ -143,6 +145,26 @@ def test_threads_read_while_others_sweep(repo):
         thread.join()
     sys.setswitchinterval(usual)
     assert not wrong
+
+
+@pytest.mark.parametrize("name", ["..", "a/../../b", ".git"])
+def test_a_name_that_a_stranger_pushed_leads_nowhere(repo, tmp_path, name):
+    fill(repo, {"a": b"1"})
+    blob, batch = trees.find(repo._git.tree, repo._tree("main"), "a"), Batch(repo._git)
+    inner = batch.add("tree", trees.serialise({b"evil": blob}))
+    outer = batch.add("tree", trees.serialise({name.encode(): trees.Node(folder=True, id=inner)}))
+    batch.write()
+    commit = git(repo, "commit-tree", outer.hex(), "-m", "evil").strip()
+    git(repo, "update-ref", "refs/heads/evil", commit)
+    for use in (
+        lambda: repo.locate("evil"),
+        lambda: repo.mount("evil", tmp_path / "out" / "here"),
+        lambda: list(repo.entries("evil")),
+    ):
+        with pytest.raises(CorruptError, match="none may have"):
+            use()
+    assert list(tmp_path.rglob("evil*")) == [repo._layout.root / "refs" / "heads" / "evil"]
+    assert ["none may have" in damage.problem for damage in repo.fsck()] == [True]
 
 
 def test_equal_bytes_are_stored_once(repo):
