@@ -66,6 +66,13 @@ def decode(oid: str, data: bytes) -> RawCommit:
     Raises:
         CorruptError: It cannot be read.
     """
+    try:
+        return _decode(oid, data)
+    except (ValueError, OverflowError) as error:
+        raise CorruptError(f"commit {oid} cannot be read", hint="run eolab fsck") from error
+
+
+def _decode(oid: str, data: bytes) -> RawCommit:
     head, _, body = data.decode(errors="replace").partition("\n\n")
     tree, parents, author, at = b"", [], "", 0
     for line in head.split("\n"):
@@ -73,12 +80,12 @@ def decode(oid: str, data: bytes) -> RawCommit:
         if key == "tree":
             tree = bytes.fromhex(value)
         elif key == "parent":
-            parents.append(value)
+            parents.append(bytes.fromhex(value).hex())
         elif key == "author":
             author, _, when = value.rpartition("> ")
             at = int(when.split(" ")[0])
-    if len(tree) != 20 or not author:  # noqa: PLR2004 — the length of a SHA-1
-        raise CorruptError(f"commit {oid} cannot be read", hint="run eolab fsck")
+    if len(tree) != 20 or any(len(parent) != 40 for parent in parents) or not author:  # noqa: PLR2004 — the length of a SHA-1
+        raise ValueError(oid)
     message, metadata = _without_trailers(body.removesuffix("\n"))
     commit = Commit(
         id=oid,

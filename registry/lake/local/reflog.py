@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from registry.lake.local.layout import Layout
 __all__ = ["append", "entries", "strike_unfinished", "unreadable"]
 
 BLOCK = 1 << 16
+
+_OID = re.compile(r"[0-9a-f]{40}")
 
 
 def append(
@@ -123,12 +126,17 @@ def _lines_backwards(layout: Layout) -> Iterator[bytes]:
 def _parse(line: bytes) -> RefUpdate | None:
     with suppress(ValueError, KeyError, TypeError):
         fields: dict[str, Any] = json.loads(line)
-        return RefUpdate(
-            ref=fields["ref"],
-            before=fields["before"],
-            after=fields["after"],
-            operation=fields["operation"],
-            author=fields["author"],
-            at=datetime.fromisoformat(fields["at"]),
-        )
+        at = datetime.fromisoformat(fields["at"])
+        words = [fields[name] for name in ("ref", "operation", "author")]
+        ends = [end for end in (fields["before"], fields["after"]) if end is not None]
+        known = all(isinstance(word, str) for word in words) and all(map(_OID.fullmatch, ends))
+        if known and at.tzinfo is not None:
+            return RefUpdate(
+                ref=fields["ref"],
+                before=fields["before"],
+                after=fields["after"],
+                operation=fields["operation"],
+                author=fields["author"],
+                at=at,
+            )
     return None

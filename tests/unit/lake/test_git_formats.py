@@ -75,7 +75,8 @@ def test_a_loose_object_that_git_wrote_is_fine(bare):
 
 
 names = (
-    st.text(
+    st
+    .text(
         st.characters(exclude_characters="/\\", exclude_categories=["Cs", "Cc"]),
         min_size=1,
         max_size=5,
@@ -144,3 +145,25 @@ def test_a_commit_is_read_as_it_was_written(message, metadata):
     assert (raw.tree, raw.commit.parents) == (b"t" * 20, ("a" * 40, "b" * 40))
     assert raw.commit.author == "Ada L. <ada@example.org>"
     assert raw.commit.at.timestamp() == 1_700_000_000
+
+
+TREE = "a" * 40
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"tree {TREE}\nauthor a <b> 99999999999999 +0000",
+        f"tree {TREE}\nauthor a <b> soon +0000",
+        f"tree {TREE}\nauthor a <b> 1e3 +0000",
+        f"tree {TREE}\nauthor",
+        f"tree {TREE}",
+        "tree zz\nauthor a <b> 1 +0000",
+        f"tree {TREE[:38]}\nauthor a <b> 1 +0000",
+        f"tree {TREE}\nparent zz\nauthor a <b> 1 +0000",
+        f"tree {TREE}\nparent {TREE[:10]}\nauthor a <b> 1 +0000",
+    ],
+)
+def test_a_commit_that_makes_no_sense_is_refused(head):
+    with pytest.raises(CorruptError, match="cannot be read"):
+        commits.decode("c" * 40, f"{head}\n\nmessage\n".encode())

@@ -1,5 +1,6 @@
 """What the embedded lake does beyond the contract."""
 
+import json
 import os
 import subprocess
 import sys
@@ -165,6 +166,31 @@ def test_a_name_that_a_stranger_pushed_leads_nowhere(repo, tmp_path, name):
             use()
     assert list(tmp_path.rglob("evil*")) == [repo._layout.root / "refs" / "heads" / "evil"]
     assert ["none may have" in damage.problem for damage in repo.fsck()] == [True]
+
+
+def test_a_commit_that_makes_no_sense_is_found_and_stops_nobody(repo):
+    batch = Batch(repo._git)
+    tree = repo._tree("main").hex()
+    strange = batch.add("commit", f"tree {tree}\nauthor a <b> soon +0000\n\nx\n".encode())
+    batch.write()
+    repo.gc()
+    git(repo, "update-ref", "refs/heads/strange", strange.hex())
+    assert [damage.what for damage in repo.fsck()] == [f"commit {strange.hex()}"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ref": 1}, {"before": 1}, {"after": "main"}, {"at": "2020-01-01"}, {"at": 5}, {"author": []}],
+)
+def test_a_reflog_with_anything_in_it_stops_nobody(repo, wrong):
+    known = list(repo.reflog())
+    entry = json.loads(repo._layout.reflog.read_bytes()) | wrong
+    with repo._layout.reflog.open("a") as file:
+        file.write(json.dumps(entry) + "\n[]\n1\n")
+    repo.gc()
+    head = fill(repo, {"a": b"1"})
+    assert [movement.after for movement in repo.reflog()] == [head, *(m.after for m in known)]
+    assert [damage.what for damage in repo.fsck()] == ["reflog"]
 
 
 def test_equal_bytes_are_stored_once(repo):
