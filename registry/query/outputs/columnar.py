@@ -11,6 +11,7 @@ import shapely
 
 from registry.errors import InvalidInputError
 from registry.query.outputs.geometry import geometries, geometry_columns, projjson
+from registry.query.views import CRS84
 
 __all__ = ["write_arrow", "write_parquet"]
 
@@ -115,7 +116,9 @@ class _Seen:
 def _geo(schema: pa.Schema, seen: dict[str, _Seen]) -> dict[str, Any]:
     primary = "geometry" if "geometry" in seen else next(iter(seen))
     columns = {name: _column(schema, name, of) for name, of in seen.items()}
-    if primary == "geometry" and _is_box(schema):
+    # A box of degrees covers no geometry that was moved to another system.
+    in_degrees = geometry_columns(schema)[primary] == CRS84
+    if primary == "geometry" and in_degrees and _is_box(schema):
         columns[primary]["covering"] = {
             "bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}
         }
@@ -125,7 +128,7 @@ def _geo(schema: pa.Schema, seen: dict[str, _Seen]) -> dict[str, Any]:
 def _column(schema: pa.Schema, name: str, seen: _Seen) -> dict[str, Any]:
     said: dict[str, Any] = {"encoding": "WKB", "geometry_types": sorted(seen.kinds)}
     crs = geometry_columns(schema)[name]
-    if crs != "OGC:CRS84":  # what GeoParquet takes for granted
+    if crs != CRS84:  # what GeoParquet takes for granted
         said["crs"] = projjson(schema, name)
     if np.isfinite(seen.bounds).all():
         said["bbox"] = seen.bounds

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,9 @@ FORMATS: Final[dict[str, Writer]] = {
     "table": write_table,
 }
 """Writers by the name of their format."""
+
+NAMED: Final = frozenset({"geojson", "json", "parquet"})
+"""Formats in which a value is found by its column's name."""
 
 
 def write(rows: pa.RecordBatchReader | pa.Table, format: str, out: Path | BinaryIO) -> int:  # noqa: A002 — the word users write
@@ -58,10 +62,22 @@ def write(rows: pa.RecordBatchReader | pa.Table, format: str, out: Path | Binary
         raise InvalidInputError(
             f"{format!r} is no format of results", hint=f"take one of {', '.join(FORMATS)}"
         )
+    if format in NAMED:
+        _check_names(rows.schema.names, format)
     counter = _Counter(rows)
     with _opened(out) as file:
         FORMATS[format](plain_schema(rows.schema), counter.batches(), file)
     return counter.rows
+
+
+def _check_names(names: list[str], format_: str) -> None:
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise InvalidInputError(
+            f"{names.count(twice[0])} columns are called {twice[0]!r}, "
+            f"of which {format_} would keep one",
+            hint="name each by AS",
+        )
 
 
 class _Counter:

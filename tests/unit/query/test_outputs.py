@@ -119,6 +119,26 @@ def test_a_projected_geometry_says_its_crs_in_parquet(shared, tmp_path):
     assert geo["columns"]["g"]["crs"]["id"] == {"authority": "EPSG", "code": 32631}
 
 
+def test_no_box_of_degrees_is_said_to_cover_a_projected_geometry(shared, tmp_path):
+    rows = asked(
+        shared,
+        """select bbox, st_transform(geometry, 'EPSG:3857') as geometry
+        from "ships@v1".samples""",
+    )
+    write(rows, "parquet", tmp_path / "moved.parquet")
+
+    geo = json.loads(pq.read_metadata(tmp_path / "moved.parquet").metadata[b"geo"])
+    assert "covering" not in geo["columns"]["geometry"]
+
+
+@pytest.mark.parametrize("kind", ["json", "geojson", "parquet"])
+def test_two_columns_of_one_name_are_refused_where_one_would_be_lost(shared, kind):
+    rows = asked(shared, 'select geometry, id, id from "ships@v1".samples')
+
+    with pytest.raises(InvalidInputError, match="2 columns are called 'id'"):
+        written(rows, kind)
+
+
 def test_parquet_has_large_row_groups_whatever_the_batches_were(tmp_path):
     table = pa.table({"n": range(300_000)})
     path = tmp_path / "n.parquet"
