@@ -28,6 +28,7 @@ __all__ = ["Decoded", "Decoder", "Header", "UnreadableError", "sniff"]
 _MEMORY: Final = {"dirname": "eolab", "filename": "source"}
 _MEMORY_PATH: Final = "/vsimem/eolab/source"
 _LONGEST_DOMAINS: Final = 2048
+_LONGEST_SAID: Final = 128 << 10  # of JSON; 400 bands with their wavelengths take half of it
 _LARGE: Final = 16 << 20
 _BOMBS: Final = ((16 << 20, 2000), (64 << 20, 200))  # a mask of zeros deflates 1,000:1
 _MOST_LAYOUTS: Final = 512
@@ -97,7 +98,7 @@ class Header:
     said: str = "{}"
     """Everything else, as JSON: ``driver`` and, where they are not as usual, ``bands``,
     ``scales``, ``offsets``, ``units``, ``colours``, ``tags``, ``band_tags``, ``domains``;
-    ``lost`` names domains that are too long to keep."""
+    ``lost`` names which of these, and which domains, are too long to keep."""
 
     warnings: tuple[str, ...] = ()
     """What is odd about it but harmless, ``check: message``."""
@@ -332,18 +333,23 @@ def _said(raster: DatasetReader) -> str:
         "colours": [colour.name for colour in raster.colorinterp],
     }
     said = {name: values for name, values in said.items() if not set(values) <= set(usual[name])}
-    found: dict[str, Any] = {
+    said |= {
         "tags": raster.tags(),
         "band_tags": {str(band): own for band in raster.indexes if (own := raster.tags(band))},
     }
+    lost = [name for name, values in said.items() if len(json.dumps(values)) > _LONGEST_SAID]
     domains = {
         domain: own
         for domain in raster.tag_namespaces()
         if domain not in _OWN_DOMAINS and (own := raster.tags(ns=domain))
     }
-    small = len(json.dumps(domains)) <= _LONGEST_DOMAINS
-    found |= {"domains": domains} if small else {"lost": sorted(domains)}
-    said |= {name: values for name, values in found.items() if values}
+    if len(json.dumps(domains)) <= _LONGEST_DOMAINS:
+        said["domains"] = domains
+    else:
+        lost += domains
+    said = {name: values for name, values in said.items() if values and name not in lost}
+    if lost:
+        said["lost"] = sorted(lost)
     return json.dumps({"driver": raster.driver, **said}, sort_keys=True, ensure_ascii=False)
 
 

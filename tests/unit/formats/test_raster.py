@@ -1,3 +1,4 @@
+import json
 import os
 import zipfile
 
@@ -90,7 +91,7 @@ def test_what_a_file_says_of_its_bands_is_kept(read, tmp_path):
         raster.update_tags(2, WAVELENGTH="0.56")
     row = read(tmp_path / "set")["a.tif"]
     assert row["nodata"] == 7
-    said = __import__("json").loads(row["said"])
+    said = json.loads(row["said"])
     assert said["bands"] == ["blue", "green", "red"]
     assert said["scales"] == [0.1] * 3
     assert said["offsets"] == [-1.0] * 3
@@ -103,6 +104,19 @@ def test_two_files_that_differ_in_a_tag_alone_keep_their_own(read, tmp_path):
         chip(tmp_path / "set" / f"{number}.tif", nodata=number)
     rows = read(tmp_path / "set")
     assert [rows[f"{number}.tif"]["nodata"] for number in range(3)] == [0, 1, 2]
+
+
+def test_tags_as_large_as_an_image_are_left_out_by_name(read, tmp_path):
+    chip(tmp_path / "set" / "a.tif")
+    with rasterio.open(tmp_path / "set" / "a.tif", "r+") as raster:
+        raster.scales = (0.1, 0.1, 0.1)
+        raster.update_tags(NOVEL="x" * 200_000)
+
+    said = json.loads(read(tmp_path / "set")["a.tif"]["said"])
+
+    assert "tags" not in said
+    assert said["lost"] == ["tags"]
+    assert said["scales"] == [0.1] * 3
 
 
 def test_a_jpeg_keeps_the_bytes_it_came_with(read, tmp_path):
