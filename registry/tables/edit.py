@@ -20,7 +20,7 @@ from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
 from registry.tables.expressions import Statement
 from registry.tables.log import DataFile, Root, Snapshot, folder_of, snapshot
 from registry.tables.rewrite import FileEdit, Rewritten, drop_files, rewrite
-from registry.tables.rows import ROW, fetch, locate, one_chunk, opened, overlay
+from registry.tables.rows import ROW, cells_of, fetch, locate, one_chunk, opened, overlay
 from registry.tables.schemas import TableSchema
 from registry.tables.store import LOG_ENTRIES, append, exists, schema_at
 
@@ -105,8 +105,9 @@ def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
     Args:
         root: The dataset's folder; must be writable.
         schema: The table's schema; the table is made if it is not there.
-        rows: Its key columns and any others. Columns that are left out keep their value in rows
-            that are there, and are null in new ones. Derived columns are computed.
+        rows: Its key columns and any others. Columns, and fields of ``properties``, that are left
+            out keep their value in rows that are there, and are null in new ones. Derived columns
+            are computed.
 
     Returns:
         How many rows were inserted, changed, or had those values already.
@@ -115,6 +116,7 @@ def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
         SchemaMismatchError: The rows do not fit.
         DuplicateKeyError: A key comes twice.
     """
+    stated = [cell for cell in cells_of(rows.schema) if cell.startswith("properties.")]
     rows = _checked_rows(rows, schema)
     rows = rows.drop_columns([name for name in schema.derived if name in rows.column_names])
     if not exists(root, schema.name) or schema.append_only:
@@ -130,6 +132,8 @@ def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
         old = fetch(before, target, values, file=file, row=place)
         wanted = TableSchema(name=schema.name, arrow=old.schema, key=())
         new = conform(rows.select(values).take(pa.array(at)), wanted)
+        if stated:
+            new = _keep_unstated(old, new, stated)
         differing = changed_places(old, new)
         for number, (picked, inside) in group_edits(file[differing], place[differing]).items():
             patch = new.take(pa.array(differing[picked]))
@@ -314,6 +318,16 @@ def _keep_changes(
     if len(differing):
         patch = new.take(pa.array(differing))
         edits[number] = FileEdit(rows=places[differing], patch=patch)
+
+
+def _keep_unstated(old: pa.Table, new: pa.Table, stated: list[str]) -> pa.Table:
+    """Return ``new`` with the fields of ``properties`` that it does not state from ``old``."""
+    everywhere = np.ones(new.num_rows, dtype=bool)
+    mixed = overlay(
+        old.select(["properties"]), new.select(["properties"]), [(c, everywhere) for c in stated]
+    )
+    at = new.schema.get_field_index("properties")
+    return new.set_column(at, new.schema.field(at), mixed.column(0))
 
 
 def _checked_rows(rows: pa.Table, schema: TableSchema) -> pa.Table:

@@ -170,6 +170,14 @@ def test_upsert_inserts_what_is_new_and_changes_only_given_columns(root, schema)
     assert edit.upsert(root, schema, rows) == EditSummary(unchanged=3)
 
 
+def test_upsert_changes_only_given_fields_of_properties(root, schema):
+    part = pa.table({"id": ["Forest_1", "new"], "properties": [{"orbit": "down"}] * 2})
+    done = edit.upsert(root, schema, part)
+    assert (done.inserted, done.updated) == (1, 1)
+    assert row(root, "Forest_1")["properties"] == {"eo:cloud_cover": 1.0, "orbit": "down"}
+    assert row(root, "new")["properties"] == {"eo:cloud_cover": None, "orbit": "down"}
+
+
 def test_upsert_makes_the_table_if_there_is_none(tmp_path):
     rows = pa.table({"sample": ["a"], "subset": ["train"]})
     assert edit.upsert(tmp_path, SPLITS, rows).inserted == 1
