@@ -212,10 +212,9 @@ def _samples(samples: pa.Table, assets: pa.Table, plan: Plan, options: SourceOpt
         "georeferenced": pc.is_valid(geometry),
         "declared": _declared({
             "crs": crs_stated,
-            "end_datetime": stated,
             "licence": licence_stated,
             "provider": provider_stated,
-            "start_datetime": stated,
+            **stated,
         }),
         "source": source,
     }
@@ -226,20 +225,21 @@ def _samples(samples: pa.Table, assets: pa.Table, plan: Plan, options: SourceOpt
 
 def _times(
     samples: pa.Table, options: SourceOptions
-) -> tuple[pa.ChunkedArray, dict[str, pa.ChunkedArray]]:
-    """Return where the user's time is taken, and the three columns of time."""
+) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.ChunkedArray]]:
+    """Return where each of the user's times is taken, and the three columns of time."""
     names = ("datetime", "start_datetime", "end_datetime")
     unknown = pc.and_(
         pc.and_(pc.is_null(samples[names[0]]), pc.is_null(samples[names[1]])),
         pc.is_null(samples[names[2]]),
     )
     if options.time is None:
-        return pc.and_(unknown, pa.scalar(False)), {name: samples[name] for name in names}  # noqa: FBT003 — Arrow's false
+        return {}, {name: samples[name] for name in names}
     kind = PLAN_SAMPLES.field("datetime").type
     start, end = pa.scalar(options.time.start, kind), pa.scalar(options.time.end, kind)
     instant = start if options.time.start == options.time.end else pa.scalar(None, kind)
     given = dict(zip(names, (instant, start, end), strict=True))
-    return unknown, {name: pc.if_else(unknown, given[name], samples[name]) for name in names}
+    stated = {name: unknown for name in names if given[name].is_valid}
+    return stated, {name: pc.if_else(unknown, given[name], samples[name]) for name in names}
 
 
 def _stated(

@@ -61,6 +61,23 @@ def test_what_the_user_states_is_taken_and_marked_as_stated(registry, forest, br
     assert set(draft.spec.declared) == {"bands", "licence", "provider", "time"}
 
 
+@pytest.mark.parametrize(
+    ("time", "stated"),
+    [
+        ("2015-06-01/..", ["start_datetime"]),
+        ("../2015", ["end_datetime"]),
+        ("2015-06-01T10:30:00.000000Z", ["datetime", "end_datetime", "start_datetime"]),
+    ],
+)
+def test_of_times_those_that_were_stated_are_marked_and_no_others(
+    registry, forest, bring, time, stated
+):
+    bring("forest", time=time)
+    sample = registry.resolve("things@draft").table("samples").slice(0, 1).to_pylist()[0]
+    assert sample["declared"] == stated
+    assert all(sample[name] is not None for name in stated)
+
+
 def test_what_nobody_says_stays_null(registry, tmp_path, chip, bring):
     for number, label in enumerate("abcd"):
         chip(tmp_path / "bare" / "xy"[number % 2] / f"{label}.tif", number, crs=None)
