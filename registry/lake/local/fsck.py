@@ -10,10 +10,11 @@ from pathlib import Path
 
 from registry.errors import CorruptError
 from registry.lake.contract import Damage
-from registry.lake.local import locks, packs, reflog, refs
+from registry.lake.local import locks, objects, packs, reflog, refs
 from registry.lake.local.git import Git, loose_files
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
+from registry.lake.local.trees import walk
 from registry.progress import Progress
 
 __all__ = ["damages"]
@@ -41,6 +42,7 @@ def damages(git: Git, progress: Progress) -> Iterator[Damage]:
         needed: dict[Pointer, str] = {}
         found = list(_history(fresh, needed, progress))
         found += _objects(layout, needed, progress)
+        found += _views(fresh)
     yield from found
     yield from _leftovers(layout)
 
@@ -207,6 +209,30 @@ def _object_problem(file: Path) -> tuple[Path, int, str | None]:
     except OSError as error:
         return file, 0, f"it cannot be read: {error.strerror}"
     return file, size, None if digest == file.name else "its content has another hash"
+
+
+# ---------------------------------------------------------------------------- views
+def _views(git: Git) -> Iterator[Damage]:
+    # Only copies are looked at; the other files of a view are the stored objects themselves.
+    for view in sorted(git.layout.views.iterdir()):
+        try:
+            files = [(p, git.pointer(oid)) for p, oid in walk(git.tree, bytes.fromhex(view.name))]
+        except (CorruptError, ValueError):  # the tree is said already, or it is no view
+            continue
+        for path, pointer in files:
+            if not _shows(view / path, git.layout.object(pointer.sha256), pointer):
+                yield Damage(
+                    what=f"view {view.name[:10]}:{path}",
+                    problem="it is not what was stored",
+                    fix=f"remove {view} while nobody reads it; it is made again",
+                )
+
+
+def _shows(file: Path, stored: Path, pointer: Pointer) -> bool:
+    try:
+        return (stored.exists() and file.samefile(stored)) or objects.digest(file) == pointer
+    except OSError:
+        return False
 
 
 # ------------------------------------------------------------------------ leftovers

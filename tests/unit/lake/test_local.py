@@ -253,6 +253,16 @@ def test_views_are_shared_by_commits_of_equal_trees(repo):
     assert repo.locate(first) == repo.locate(third)
 
 
+def test_a_copy_in_a_view_that_changed_is_found(repo, monkeypatch):
+    monkeypatch.setattr(disk, "_on_network", lambda _: True)
+    fill(repo, {"a": b"hello", "b": b"world"})
+    view = repo.locate("main").path
+    assert list(repo.fsck()) == []
+    (view / "a").write_bytes(b"jello")
+    (view / "b").unlink()
+    assert [damage.what.partition(":")[2] for damage in repo.fsck()] == ["a", "b"]
+
+
 def test_mount_points_tell_network_file_systems_apart(tmp_path, monkeypatch):
     lines = "\n".join([
         "1 0 8:1 / / rw - ext4 /dev/vda rw",
