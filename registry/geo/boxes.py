@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from registry.errors import InvalidInputError
 
-__all__ = ["BBox", "bbox_of", "bounds_of", "centres_of"]
+__all__ = ["BBox", "bbox_of", "bounds_of", "box_around", "centres_of"]
 
 _ROUNDING = 1e-9  # degrees; a tenth of a millimetre
 
@@ -124,12 +124,42 @@ def bounds_of(
     column = np.asarray(geometries, dtype=object)
     bounds: npt.NDArray[np.float64] = shapely.bounds(column).reshape(-1, 4)
     for row in np.flatnonzero((bounds[:, 0] <= -180) & (bounds[:, 2] >= 180)):  # noqa: PLR2004 — degrees
-        bounds[row, 0], bounds[row, 2] = _around_the_largest_gap(column[row])
+        parts = shapely.bounds(shapely.get_parts(column[row]))
+        bounds[row, 0], bounds[row, 2] = _around_the_largest_gap(parts[:, [0, 2]])
     return bounds
 
 
-def _around_the_largest_gap(geometry: BaseGeometry) -> tuple[float, float]:
-    parts = shapely.bounds(shapely.get_parts(geometry))[:, [0, 2]]
+def box_around(bounds: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Return the smallest box around many boxes, across the antimeridian if any of them is.
+
+    Args:
+        bounds: West, south, east, north in degrees, shape ``(n, 4)``, at least one row.
+
+    Returns:
+        West, south, east, north in degrees; west exceeds east across the antimeridian.
+
+    References:
+        RFC 7946 §5.2.
+
+    Examples:
+        >>> box_around(np.array([[170.0, -1.0, -170.0, 1.0], [-180.0, 0.0, -175.0, 2.0]]))
+        (170.0, -1.0, -170.0, 2.0)
+    """
+    west, south, east, north = np.moveaxis(np.asarray(bounds, np.float64), -1, 0)
+    across = west > east
+    left, right = float(west.min()), float(east.max())
+    if across.any():
+        halves = [
+            np.stack([west[~across], east[~across]], axis=1),
+            np.stack([west[across], np.full(across.sum(), 180.0)], axis=1),
+            np.stack([np.full(across.sum(), -180.0), east[across]], axis=1),
+        ]
+        left, right = _around_the_largest_gap(np.concatenate(halves))
+    return left, float(south.min()), right, float(north.max())
+
+
+def _around_the_largest_gap(parts: npt.NDArray[np.float64]) -> tuple[float, float]:
+    # West and east of arcs of which none crosses the antimeridian but some touch it.
     parts = parts[np.argsort(parts[:, 0])]
     reach = np.maximum.accumulate(parts[:, 1])
     gaps = parts[1:, 0] - reach[:-1]

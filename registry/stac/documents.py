@@ -13,11 +13,10 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import shapely
-from shapely import MultiPolygon
 
 from registry.catalog.spec import AssetSpec, Spec
 from registry.errors import NotFoundError
-from registry.geo import bounds_of
+from registry.geo import box_around
 from registry.stac.selection import IS_ITEM, TABLE_TYPE, asset_roles, bands_of
 from registry.stac.streaming import item_tables
 from registry.stac.survey import Dataset, opened
@@ -228,7 +227,7 @@ def _extent(version: "Version") -> dict[str, Any]:
         first, last = connection.execute(_PERIOD).fetchone() or (None, None)
     edges = np.column_stack([boxes[name].to_numpy() for name in boxes.column_names])
     return {
-        "spatial": {"bbox": [_around(edges) if len(edges) else _WORLD]},
+        "spatial": {"bbox": [list(box_around(edges)) if len(edges) else _WORLD]},
         "temporal": {"interval": [[_moment(first), _moment(last)]]},
     }
 
@@ -238,21 +237,6 @@ _PERIOD: Final = (
     "select epoch_us(min(coalesce(start_datetime, datetime))),"  # noqa: S608 — a constant
     f" epoch_us(max(coalesce(end_datetime, datetime))) from samples where {IS_ITEM}"
 )
-
-
-def _around(boxes: np.ndarray) -> list[float]:
-    """Return the smallest box around boxes of degrees, across the antimeridian if they are."""
-    west, south, east, north = boxes.T
-    across = west > east
-    if not across.any():
-        return [float(west.min()), float(south.min()), float(east.max()), float(north.max())]
-    parts = [
-        shapely.box(west[~across], south[~across], east[~across], north[~across]),
-        shapely.box(west[across], south[across], 180, north[across]),
-        shapely.box(-180, south[across], east[across], north[across]),
-    ]
-    whole = np.array([MultiPolygon(np.concatenate(parts).tolist())], dtype=object)
-    return [float(edge) for edge in bounds_of(whole)[0]]
 
 
 def _moment(microseconds: int | None) -> str | None:
