@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.catalog import Spec
+from registry.catalog import MergeConflictError, Spec
 from registry.catalog.version import CARD
 from registry.curate.ingest.branch import Written, write_source
 from registry.curate.ingest.card import joined
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Landing", "land"]
 
 _MAIN = "main"
+_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +112,30 @@ def _land(
         commit = workspace.commit(
             f"ingest {name}: {len(rows.samples):,} samples", metadata={"source": name}
         )
-    registry.merge(spec.name, commit.id, draft.branch, message=f"ingest {name}")
-    _update_card(draft, spec)
+    _again_if_moved(
+        lambda: registry.merge(spec.name, commit.id, draft.branch, message=f"ingest {name}")
+    )
+    _again_if_moved(lambda: _update_card(draft, spec))
     return Landing(branch=draft.branch, commit=draft.head, source=source, written=written)
+
+
+def _again_if_moved(write: Callable[[], object]) -> None:
+    """Write to a draft again from where it stands, if somebody else's work landed meanwhile.
+
+    Raises:
+        MergeConflictError: The work and the draft changed the same.
+        ConflictError: The draft keeps moving.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            write()
+        except MergeConflictError:
+            raise
+        except ConflictError:
+            if not left:
+                raise
+        else:
+            return
 
 
 def _forget(registry: "Registry", dataset: str, source: str) -> None:

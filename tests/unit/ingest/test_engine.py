@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import shapely
 
+from registry.catalog import Registry
 from registry.curate.ingest import IngestFailedError
 from registry.curate.ingest.engine import source_branch
 from registry.errors import ConflictError, InvalidInputError, NotFoundError, RejectedError
@@ -286,3 +287,20 @@ def test_source_branches_are_names_that_git_can_hold():
     assert source_branch("EuroSAT") == "source/EuroSAT"
     assert source_branch("../..") == "source/source"
     assert source_branch("ünï cöde.v2") == "source/n-c-de-v2"
+
+
+def test_a_draft_that_moves_meanwhile_is_merged_into_where_it_stands(
+    registry, forest, bring, monkeypatch
+):
+    merge, calls = Registry.merge, []
+
+    def moved_at_first(self, *said, **options):
+        calls.append(said)
+        if len(calls) == 1:
+            raise ConflictError("the draft moved during the merge", hint="merge again")
+        return merge(self, *said, **options)
+
+    monkeypatch.setattr(Registry, "merge", moved_at_first)
+
+    assert bring("forest").added == 12
+    assert registry.resolve("things@draft").count("samples") == 12
