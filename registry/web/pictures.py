@@ -52,17 +52,28 @@ def true_colour(
         known &= (chosen != nodata).any(axis=0)
     alpha = np.where(known, 255, 0).astype(np.uint8)
     photograph = array.dtype == np.uint8 and image.shape[0] >= 3  # noqa: PLR2004 — colours
-    grey = list(chosen.astype(np.uint8)) if photograph else _stretched(chosen, known)
+    grey = (
+        list(chosen.astype(np.uint8))
+        if photograph
+        else _stretched(chosen, known, alike=_named(image.shape[0], bands) is not None)
+    )
     return _sized(Image.fromarray(np.dstack([*grey, alpha]), "RGBA"))
 
 
-def _visible(count: int, bands: Sequence[str]) -> tuple[int, int, int]:
+def _named(count: int, bands: Sequence[str]) -> tuple[int, int, int] | None:
     names = [name.strip().lower() for name in bands]
     for wanted in _TRUE_COLOUR:
         if set(wanted) <= set(names) and len(names) == count:
             red, green, blue = (names.index(name) for name in wanted)
             return red, green, blue
-    if count in _SENTINEL_2 and not any(names):
+    return None
+
+
+def _visible(count: int, bands: Sequence[str]) -> tuple[int, int, int]:
+    named = _named(count, bands)
+    if named is not None:
+        return named
+    if count in _SENTINEL_2 and not any(bands):
         return 3, 2, 1
     if count >= 3:  # noqa: PLR2004 — red, green, blue
         return 0, 1, 2
@@ -70,13 +81,15 @@ def _visible(count: int, bands: Sequence[str]) -> tuple[int, int, int]:
 
 
 def _stretched(
-    bands: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
+    bands: npt.NDArray[np.float64], known: npt.NDArray[np.bool_], *, alike: bool
 ) -> list[npt.NDArray[np.uint8]]:
     """Return bands between their percentiles, but noise over even ground not blown up."""
     ends = [
         np.percentile(band[known], (_LOW, _HIGH)) if known.any() else np.array([0.0, 1.0])
         for band in bands
     ]
+    if alike:  # one stretch for all three, so that grey stays grey
+        ends = [np.array([min(e[0] for e in ends), max(e[1] for e in ends)])] * len(ends)
     least = _LEAST * max(float(np.abs(end).max()) for end in ends)
     shown = []
     for band, (low, high) in zip(bands, ends, strict=True):
@@ -111,7 +124,8 @@ def mask_picture(
     found = [int(value) for value in np.unique(whole)[:64]]
     listed = [value for value in sorted({*values, *found}) if not _background(value, values)]
     listed = [value for value in listed if value != nodata]
-    order = {name: at for at, name in enumerate(classes)}
+    behind = {name for value, name in values.items() if _background(value, values)}
+    order = {name: at for at, name in enumerate(name for name in classes if name not in behind)}
     numbers = {
         value: order.get(values.get(value, ""), at)
         for at, value in enumerate(listed)
@@ -127,6 +141,9 @@ def _background(value: int, values: Mapping[int, str]) -> bool:
     name = values.get(value)
     if name is None:
         return value <= 0
+    # Where there are two classes, 0 is the one that the other stands out from: not burnt, dry.
+    if value == 0 and set(values) == {0, 1}:
+        return True
     return name.strip().lower() in {"background", "none", "nodata", "no data", "unlabelled"}
 
 
