@@ -10,6 +10,8 @@ import os
 import re
 import resource
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
@@ -49,6 +51,7 @@ NARROW_ROWS: Final = 16_384
 def main() -> None:
     """Run the job that standard input holds."""
     job = json.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with, args=(job["asker"],), daemon=True).start()
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not fall into the stream
     try:
@@ -61,6 +64,13 @@ def main() -> None:
     except (duckdb.Error, MemoryError, pa.ArrowException, OSError) as error:
         names = {view["folder"]: f"{view['ref']}/{view['table']}" for view in job["views"]}
         _report(translated(error, memory_mb=job["memory_mb"], names=names))
+
+
+def _end_with(asker: int) -> None:
+    """End at once when the process that asks has ended, however it did."""
+    while os.getppid() == asker:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _report(error: RegistryError) -> None:

@@ -74,6 +74,7 @@ def run(text: str, resolve: Resolve, limits: Limits | None = None) -> pa.RecordB
     statement = parse(text)
     views = views_of(statement.tables, resolve)
     job = {
+        "asker": os.getpid(),
         "text": text,
         "views": [view.to_json() for view in views],
         "decodes": not statement.functions.isdisjoint(DECODERS),

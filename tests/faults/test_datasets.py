@@ -1,9 +1,13 @@
 """Datasets on full disks, read-only folders, under collection, and with clocks that run back."""
 
+import os
 import resource
 import shutil
+import signal
 import time
 from datetime import timedelta
+from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -13,6 +17,7 @@ from registry.curate.publishing import NothingToPublishError, publish
 from registry.errors import ConflictError, ForbiddenError, UnavailableError
 from registry.query import find_slice, slice, sql, version_of_slice  # noqa: A004 — the word users write
 from registry.tables import edit
+from tests.faults import killing
 
 NOW = timedelta(0)
 
@@ -85,6 +90,25 @@ def test_a_publish_onto_a_full_disk_publishes_nothing_and_is_done_when_there_is_
     assert_sound(registry)
 
 
+def test_an_ingest_that_fails_keeps_what_others_put_into_the_dataset_it_made(
+    tmp_path, chips, bring, monkeypatch
+):
+    registry = Registry(lake=lake.init(str(tmp_path / "lake")))
+    shutil.copytree(chips, tmp_path / "others")
+    merge = Registry.merge
+
+    def fail_after_others(*_, **__):
+        monkeypatch.setattr(Registry, "merge", merge)
+        bring(registry, tmp_path / "others")
+        raise UnavailableError("the disk is gone", hint="wait")
+
+    monkeypatch.setattr(Registry, "merge", fail_after_others)
+    with pytest.raises(UnavailableError, match="gone"):
+        bring(registry, chips)
+    assert registry.resolve("fields@draft").count("samples") == 4
+    assert list(registry.lake.repository("fields").fsck()) == []
+
+
 # ------------------------------------------------------------------------- read-only
 def test_a_dataset_that_may_only_be_read_is_read_and_asked(
     registry, tmp_path, chips, bring, only_reading
@@ -132,6 +156,28 @@ def test_collecting_garbage_takes_nothing_from_a_query_that_runs(registry):
     repository.gc(grace=NOW)
     assert first.num_rows + sum(batch.num_rows for batch in reader) == 80_000
     assert_sound(registry)
+
+
+def test_a_query_ends_with_the_process_that_asks(registry):
+    text = """
+        select id, (select sum(a.range * b.range) from range(1000000) a, range(1000000) b)
+        from "fields@v1".samples
+    """
+
+    def started():
+        return any(tasks.read_text() for tasks in Path("/proc/self/task").glob("*/children"))
+
+    def work(say):
+        Thread(target=lambda: sql(registry, text).read_all(), daemon=True).start()
+        deadline = time.monotonic() + 60
+        while not started() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        say({"asked": started()})
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    heard = killing.run_and_kill(work, killing.Death(calls=1 << 60))
+    assert heard == [{"asked": True}]
 
 
 def test_collecting_garbage_takes_nothing_from_a_version_that_is_held(registry):
