@@ -24,6 +24,7 @@ MAIN = "main"
 """The branch that only publishing moves."""
 
 _KEPT_NAMES = frozenset({MAIN, DRAFT, TOMBSTONES, "HEAD"})
+_KEPT_FOLDERS = ("derived/", "staging/")
 
 
 def connect(address: str | None = None) -> "Registry":
@@ -158,7 +159,8 @@ class Registry:
             ConflictError: There is one of that name.
             InvalidInputError: The name is kept for something else.
         """
-        if name in _KEPT_NAMES or name.startswith("derived/") or is_tag(name) or _like_commit(name):
+        kept = name in _KEPT_NAMES or name.startswith(_KEPT_FOLDERS)
+        if kept or is_tag(name) or _like_commit(name):
             raise InvalidInputError(
                 f"'{name}' cannot be a branch's name: it means something else in a ref",
                 hint="choose a word, such as 'fix-labels' or 'anna/fix'",
@@ -171,11 +173,10 @@ class Registry:
     def branches(self, dataset: str) -> dict[str, str]:
         """Return the branches that people work on, with the commits they name."""
         branches = self.lake.repository(dataset).branches()
-        hidden = ("staging/", "derived/")
         return {
             name: commit
             for name, commit in branches.items()
-            if name != TOMBSTONES and not name.startswith(hidden)
+            if name != TOMBSTONES and not name.startswith(_KEPT_FOLDERS)
         }
 
     def delete_branch(self, dataset: str, name: str) -> None:

@@ -208,7 +208,9 @@ def test_a_tombstone_that_cannot_be_read_is_damage(ships, publish):
         ships.resolve("ships@v1")
 
 
-@pytest.mark.parametrize("name", ["main", "draft", "v1", "derived/v1", "deadbeef", "../x", "a b"])
+@pytest.mark.parametrize(
+    "name", ["main", "draft", "v1", "derived/v1", "staging/1-mine", "deadbeef", "../x", "a b"]
+)
 def test_a_branch_cannot_take_a_name_that_means_something_else(ships, name):
     with pytest.raises(InvalidInputError):
         ships.branch("ships", name)
