@@ -31,6 +31,7 @@ __all__ = [
     "load",
     "read_chip",
     "read_chips",
+    "untrue_indexes",
     "write_index",
 ]
 
@@ -198,6 +199,20 @@ def write_index(folder: Path, file: DataFile) -> None:
 
 def index_path(folder: Path, file: DataFile) -> Path:
     return folder / _FOLDER / f"{Path(file.path).stem}.npy"
+
+
+def untrue_indexes(root: Root) -> list[str]:
+    """Return which files of ``pixels`` have an index that says something else than they do.
+
+    Args:
+        root: The dataset's folder; its rows may have come from elsewhere.
+    """
+    found = snapshot(root, "pixels")
+    return [
+        file.path
+        for file in found.files
+        if not np.array_equal(entries_of(found.folder, file), _build(found.folder / file.path))
+    ]
 
 
 def _may_hold(files: Sequence[DataFile], sample: str) -> list[DataFile]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
+from registry.curate.quality import check
 from registry.curate.quality.checks import CHECKS
 
 
@@ -59,6 +60,20 @@ def test_pixels_of_another_array_are_found_by_their_checksum(fields):
 
     assert found(report, "checksum") == [("error", "a", "s2")]
     assert report.level is None
+
+
+def test_an_index_that_points_at_other_arrays_is_found(fields):
+    version = fields.commit()
+    with fields.registry.draft("fields").edit("lie about places") as root:
+        [path] = (root / "pixels" / "_index").glob("*.npy")
+        entries = np.load(path)
+        entries["offset"][[0, 1]] = entries["offset"][[1, 0]]
+        path.unlink()
+        np.save(path, entries)
+    spoilt = fields.registry.resolve("fields@draft")
+
+    assert found(check(version), "checksum") == []
+    assert found(check(spoilt), "checksum") == [("error", None, None)]
 
 
 def test_a_git_lfs_pointer_in_place_of_pixels_is_named_as_such(fields):
