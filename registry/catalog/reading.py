@@ -64,7 +64,11 @@ class Reader:
             value = value[0] if value else None
         if value is not None and not isinstance(value, str):
             raise self._refuse(key, value, "an address")
-        return value.strip() or None if value else None
+        said = value.strip() if value else None
+        # Pages and catalogues link to it: what a browser would run instead of open is no address.
+        if said and said.partition(":")[0].lower() in {"javascript", "data", "vbscript"}:
+            raise self._refuse(key, value, "an address that can be opened")
+        return said or None
 
     def number(self, key: str) -> float | None:
         """Return a finite number."""

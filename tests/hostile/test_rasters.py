@@ -265,3 +265,15 @@ def test_secrets_of_the_environment_do_not_reach_a_reader(monkeypatch):
         process = pool._children[0].process.pid
         environment = Path(f"/proc/{process}/environ").read_bytes()
     assert b"do-not-tell" not in environment
+
+
+def test_an_image_of_countless_bands_is_refused_before_they_are_described(read):
+    profile = {"driver": "GTiff", "count": 5000, "height": 1, "width": 1, "dtype": "uint8"}
+    with MemoryFile() as file:
+        with file.open(**profile, interleave="pixel") as raster:
+            raster.write(np.zeros((5000, 1, 1), np.uint8))
+        data = file.read()
+
+    [row] = read({"bands.tif": data}).values()
+
+    assert "5,000 bands" in str(row)

@@ -49,6 +49,7 @@ _MAGIC: Final = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"),
     (b"\xff\x4f\xff\x51", "JP2OpenJPEG"),
 )
+_MOST_BANDS: Final = 4096
 _REFUSED: Final = (
     (b"\x89HDF\r\n", "is HDF5 or netCDF 4"),
     (b"CDF", "is netCDF"),
@@ -235,6 +236,12 @@ class Decoder:
         )
 
     def _header(self, raster: DatasetReader) -> Header:
+        if raster.count > _MOST_BANDS:  # each costs time to describe, however small the image
+            raise UnreadableError(
+                "bands",
+                f"has {raster.count:,} bands",
+                f"split it into files of at most {_MOST_BANDS:,} bands",
+            )
         dtypes = set(raster.dtypes)
         if len(dtypes) != 1 or not dtypes <= DTYPES:
             raise UnreadableError(
