@@ -269,8 +269,9 @@ def test_secrets_of_the_environment_do_not_reach_a_reader(monkeypatch):
 
 def test_an_image_of_countless_bands_is_refused_before_they_are_described(read):
     profile = {"driver": "GTiff", "count": 5000, "height": 1, "width": 1, "dtype": "uint8"}
+    place = {"crs": "EPSG:32633", "transform": from_origin(5e5, 5e6, 10, 10)}
     with MemoryFile() as file:
-        with file.open(**profile, interleave="pixel") as raster:
+        with file.open(**profile, **place, interleave="pixel") as raster:
             raster.write(np.zeros((5000, 1, 1), np.uint8))
         data = file.read()
 
