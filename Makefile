@@ -16,6 +16,7 @@ setup: $(STAMP) ## make the environment in .venv
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $$($(PYTHON) -V) was found: install it, or name it: make PYTHON=python3.12"; exit 1; }
+	@echo "setting up $(VENV), once; about a minute"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

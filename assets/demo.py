@@ -40,7 +40,7 @@ def main() -> int:
     )
     began = time.monotonic()
     outcomes = [_materialise(name, config) for name, config in wanted.items()]
-    print(f"\n{time.monotonic() - began:.0f} s for {len(wanted)} datasets\n")
+    print(f"\n{time.monotonic() - began:.0f} s for {', '.join(wanted)}\n")
     return max(
         _summary(name, made, config.get("report", {}).get("allow", {}))
         for (name, config), made in zip(wanted.items(), outcomes, strict=True)
@@ -146,6 +146,8 @@ def _summary(name: str, made: bool, allowed: Mapping[str, str]) -> int:  # noqa:
         version = _unpublished(registry, name)
         page = lake.folder("pages") / f"{name}-draft.html"
         _explain(version, page, allowed)
+    for check, reason in allowed.items():
+        print(f"{name}: '{check}' was let pass: {reason}")
     _where_to_look(version, page)
     return 0 if made else RejectedError.exit_status
 
@@ -168,8 +170,9 @@ def _explain(version: "Version", page: Path, allowed: Mapping[str, str]) -> None
 def _where_to_look(version: "Version", page: Path) -> None:
     eolab = Path(os.path.relpath(Path(sys.executable).parent / "eolab"))
     name, query = version.dataset, f'select * from "{version.ref}".samples limit 5'  # noqa: S608 — to copy, not to run
+    level = version.commit.metadata.get("level") or "not published"
     print(
-        f"{version.ref}: {version.count('samples'):,} samples, "
+        f"{version.ref}: {level}, {version.count('samples'):,} samples, "
         f"{version.count('annotations'):,} annotations, content id {version.content_id[:16]}…\n"
         f"  look      {page.as_uri()}\n"
         f"  history   {eolab} log {version.ref}\n"

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 from assets.home import DAGSTER_HOME, at_home
@@ -17,6 +18,8 @@ def main() -> None:
     sys.stderr.write(f"Dagster's UI: http://127.0.0.1:{port} (Ctrl-C ends it)\n")
     workspace = str(DAGSTER_HOME / "workspace.yaml")
     command = [sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1"]
+    # A job that a script started inherits an ignored SIGINT, and Dagster ends its own by it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(sys.executable, [*command, "-p", port], at_home())  # noqa: S606 — becomes it
 
 

@@ -265,7 +265,7 @@ class Registry:
         if not passed or repository.merge_base(commit, repository.resolve(MAIN)) != commit:
             raise ForbiddenError(
                 f"no report has let commit {commit[:12]} onto '{MAIN}'",
-                hint=f"eolab publish {dataset}",
+                hint=f"publish it by its report: eolab publish {dataset} -m 'why'",
             )
         while True:
             shelf = Shelf.of(repository)
@@ -324,7 +324,7 @@ class Registry:
         if version.tag is None:
             raise InvalidInputError(
                 f"'{version.ref}' is not a published version, so nothing can be kept beside it",
-                hint=f"publish it first: eolab publish {version.dataset}",
+                hint=f"publish it first: eolab publish {version.dataset} -m 'why'",
             )
         branch = f"derived/{version.tag}"
         _ensure_branch(version.repository, branch, at=version.commit.id)
@@ -339,7 +339,7 @@ def _refuse_protected(repository: "Repository", branch: str) -> None:
     if branch in {MAIN, TOMBSTONES, *repository.protected()}:
         raise ForbiddenError(
             f"'{branch}' of '{repository.name}' is protected",
-            hint=f"work on a draft or a branch, then: eolab publish {repository.name}",
+            hint=f"work on a draft or a branch, then: eolab publish {repository.name} -m 'why'",
         )
 
 

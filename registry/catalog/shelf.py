@@ -93,7 +93,9 @@ class Shelf:
                 f"you have no draft of '{ref.dataset}'",
                 hint=f"begin one: eolab ingest … --into {ref.dataset}",
             )
-        return self.repository.resolve(branch)
+        head, main = self.repository.resolve(branch), self.repository.resolve("main")
+        # A draft with nothing left to publish stands where main is; writing to it moves it there.
+        return main if self.repository.merge_base(head, main) == head else head
 
     def _newest(self, ref: Ref) -> str:
         standing = [tag for tag in self.tags if tag not in self.tombstones]
@@ -106,14 +108,15 @@ class Shelf:
             )
         raise NotFoundError(
             f"dataset '{ref.dataset}' has no published version yet",
-            hint=f"publish it: eolab publish {ref.dataset}; or name a branch: {ref.dataset}@draft",
+            hint=f"publish it: eolab publish {ref.dataset} -m 'first release'; or name a branch: "
+            f"{ref.dataset}@draft",
         )
 
     def _no_version(self, ref: Ref) -> NotFoundError:
         if not self.tags:
             return NotFoundError(
                 f"dataset '{ref.dataset}' has no version {ref.at}; nothing is published yet",
-                hint=f"publish it: eolab publish {ref.dataset}",
+                hint=f"publish it: eolab publish {ref.dataset} -m 'first release'",
             )
         newest = list(self.tags)[-1]
         return NotFoundError(

@@ -271,7 +271,7 @@ class Draft:
         if claimed := {VERDICT, RELEASE} & set(metadata or ()):
             raise ForbiddenError(
                 f"a draft's commit may not claim {', '.join(sorted(claimed))}",
-                hint=f"let the checks say it: eolab publish {self.dataset}",
+                hint=f"let the checks say it: eolab publish {self.dataset} -m 'why'",
             )
         with self.repository.workspace(self.branch) as workspace:
             yield workspace.path

@@ -39,7 +39,7 @@ def list_datasets(as_json: Json = False) -> None:
             "version": newest.tag,
             "level": newest.commit.metadata.get("level") if newest.tag else None,
             "task": newest.spec.task,
-            "samples": newest.count("samples"),
+            "samples": newest.count("samples") if newest.tag else None,
             "licence": newest.spec.licence,
         })
     emit(rows, lambda: _list_text(rows))

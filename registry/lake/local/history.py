@@ -40,9 +40,10 @@ def resolve(git: Git, ref: str) -> str:
                 f"several commits of '{git.layout.root.name}' begin with {ref}",
                 hint="give more digits",
             )
+    name = git.layout.root.name
     raise NotFoundError(
-        f"'{git.layout.root.name}' has no branch, tag or commit '{ref}'",
-        hint=f"list its history: eolab log {git.layout.root.name}",
+        f"'{name}' has no branch, tag or commit '{ref}'",
+        hint=f"list them: eolab branch {name}, or eolab log {name}@main",
     )
 
 
