@@ -38,7 +38,7 @@ test: setup java ## every test, linters included
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -n auto --dist loadgroup
+	@$(BIN)/pytest -n auto --dist loadfile
 
 chaos: setup ## 10,000 kills at random points
 	@$(BIN)/python -m tests.faults.chaos --kills 10000

@@ -48,6 +48,9 @@ NARROW_ROWS: Final = 16_384
 """Rows sent at once otherwise."""
 
 
+_ASKED_AGAIN = 3
+
+
 def main() -> None:
     """Run the job that standard input holds."""
     job = json.load(sys.stdin.buffer)
@@ -95,13 +98,35 @@ def _run(job: Mapping[str, Any], sink: BinaryIO) -> None:
     views = [View.from_json(view) for view in job["views"]]
     _show(connection, views)
     engine.lock(connection, folders_of(views))
-    connection.execute(job["text"])
-    reader = connection.to_arrow_reader(_batch_rows(connection.description))
-    with pa.ipc.new_stream(sink, reader.schema) as stream:
-        for batch in _counted(reader, job["rows"]):
-            stream.write_batch(batch)
+    try:
+        reader = _asked(connection, job["text"])
+        with pa.ipc.new_stream(sink, reader.schema) as stream:
+            for batch in _counted(reader, job["rows"]):
+                stream.write_batch(batch)
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise _cause(connection, job["text"], error) from error
     sink.close()
     os._exit(0)  # nothing to tidy up; a slow teardown would only keep the reader waiting
+
+
+def _asked(connection: duckdb.DuckDBPyConnection, text: str) -> pa.RecordBatchReader:
+    connection.execute(text)
+    return connection.to_arrow_reader(_batch_rows(connection.description))
+
+
+def _cause(
+    connection: duckdb.DuckDBPyConnection, text: str, error: duckdb.Error | pa.ArrowException
+) -> duckdb.Error | pa.ArrowException:
+    """Return why a query failed: a stopped thread may be heard before the one that erred."""
+    for _ in range(_ASKED_AGAIN):
+        if "INTERRUPT" not in str(error):
+            break
+        try:
+            for _ in _asked(connection, text):
+                pass
+        except (duckdb.Error, pa.ArrowException) as again:
+            error = again
+    return error
 
 
 def _show(connection: duckdb.DuckDBPyConnection, views: list[View]) -> None:

@@ -14,7 +14,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 SMALL = Path(__file__).parents[1] / "unit" / "web" / "conftest.py"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must have ended before other tests run theirs
 def browser():
     """Return a running browser; skips where there is none."""
     if not CHROMIUM.exists():
