@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import uuid
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -108,8 +109,10 @@ def _sweep_views(layout: Layout, cutoff: float) -> None:
     leased = views.leased(layout)
     for view in layout.views.iterdir():
         if view.name not in leased and view.stat().st_mtime <= cutoff:
-            gone = layout.temporary / f"{view.name}.swept"
-            view.rename(gone)  # a half-removed view would be taken for a whole one
+            # A half-removed view would be taken for a whole one. The name is new each time: what
+            # a killed sweep left under an old one would be in the way.
+            gone = layout.temporary / f"{view.name}.{uuid.uuid4().hex}"
+            view.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
 
 
