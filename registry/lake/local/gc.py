@@ -2,8 +2,8 @@
 
 import os
 import shutil
-import uuid
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
