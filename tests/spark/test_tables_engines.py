@@ -16,7 +16,7 @@ from registry import tables
 from registry.tables import edit, merge
 from registry.tables.schemas import ANNOTATIONS, ASSETS, PIXELS, SPLITS, samples_schema
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = pytest.mark.spark
 
 SAMPLES = samples_schema(pa.struct([("eo:cloud_cover", pa.float64()), ("orbit", pa.string())]))
 
