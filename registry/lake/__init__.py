@@ -1,22 +1,19 @@
 """Versioned object stores: one contract, several backends, each reached by its address."""
 
 from registry.lake.addresses import connect, init
-from registry.lake.contract import (
+from registry.lake.contract import Lake, Repository, Transaction, Workspace
+from registry.lake.records import (
     Change,
     ChangeKind,
     Commit,
     Conflict,
     Damage,
     Entry,
-    Lake,
     Location,
     MergePlan,
     RefUpdate,
-    Repository,
     Statistics,
     Sweep,
-    Transaction,
-    Workspace,
 )
 
 __all__ = [

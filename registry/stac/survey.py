@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from registry.catalog.spec import Spec
-from registry.lake.contract import Location
+from registry.lake.records import Location
 from registry.tables import store
 
 __all__ = ["CODE", "Dataset", "Survey", "opened", "quoted", "survey"]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from registry.catalog.spec import Spec
-from registry.lake.contract import Location
+from registry.lake.records import Location
 from registry.stac.streaming import item_tables
 from registry.stac.survey import Dataset, opened
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from registry.errors import InvalidInputError
-from registry.lake.contract import Location
+from registry.lake.records import Location
 from registry.tables.errors import TableNotFoundError, UnsafeTableError
 from registry.tables.types import arrow_schema
 

@@ -20,7 +20,7 @@ from registry.web.pictures import data_uri, png
 
 if TYPE_CHECKING:
     from registry.catalog.version import Version
-    from registry.lake.contract import Commit
+    from registry.lake.records import Commit
 
 __all__ = ["render"]
 

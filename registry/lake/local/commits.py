@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from registry.errors import CorruptError
-from registry.lake.contract import Commit
 from registry.lake.names import split_author
+from registry.lake.records import Commit
 
 __all__ = ["RawCommit", "decode", "encode", "walk"]
 

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from registry.errors import CorruptError
-from registry.lake.contract import Damage
 from registry.lake.local import locks, objects, packs, reflog, refs
 from registry.lake.local.git import Git, loose_files
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
 from registry.lake.local.trees import walk
+from registry.lake.records import Damage
 from registry.progress import Progress
 
 __all__ = ["damages"]

@@ -10,10 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from registry.errors import InvalidInputError
-from registry.lake.contract import Sweep
 from registry.lake.local import disk, gate, packs, reach, sessions, views
 from registry.lake.local.git import Git, loose_files
 from registry.lake.local.layout import Layout
+from registry.lake.records import Sweep
 
 __all__ = ["collect"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from registry.errors import InvalidInputError, NotFoundError
-from registry.lake.contract import Commit, RefUpdate
 from registry.lake.local import reach, reflog, refs, trees
 from registry.lake.local.git import Git
 from registry.lake.names import check_branch, default_author
+from registry.lake.records import Commit, RefUpdate
 
 __all__ = ["annotated_tag", "log", "movements", "resolve", "undo"]
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from registry.errors import ConflictError, InvalidInputError
-from registry.lake.contract import Change, ChangeKind, Conflict, Entry, MergePlan
 from registry.lake.local import folders, trees
 from registry.lake.local.git import Git
+from registry.lake.records import Change, ChangeKind, Conflict, Entry, MergePlan
 
 __all__ = ["MergeConflictError", "changes", "decide", "plan", "refuse_stale_inverse"]
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from registry.lake.contract import RefUpdate
 from registry.lake.local.layout import Layout
+from registry.lake.records import RefUpdate
 
 __all__ = ["append", "entries", "strike_unfinished", "unreadable"]
 

@@ -9,17 +9,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
-from registry.lake.contract import (
-    Change,
-    Commit,
-    Damage,
-    Entry,
-    Location,
-    MergePlan,
-    RefUpdate,
-    Statistics,
-    Sweep,
-)
 from registry.lake.local import (
     fsck,
     gc,
@@ -40,6 +29,17 @@ from registry.lake.local.pointers import Pointer
 from registry.lake.local.transaction import Intent, LocalTransaction, check_message
 from registry.lake.local.workspace import LocalWorkspace
 from registry.lake.names import check_branch, check_tag, default_author, split_author
+from registry.lake.records import (
+    Change,
+    Commit,
+    Damage,
+    Entry,
+    Location,
+    MergePlan,
+    RefUpdate,
+    Statistics,
+    Sweep,
+)
 from registry.lake.system import translated_if_full
 from registry.progress import SILENT, Progress
 
@@ -370,6 +370,10 @@ class LocalRepository:
         """Return where engines read a ref: an immutable view, made once for each commit."""
         with translated(f"lay out {self.name}@{at}"):
             return Location(uri=str(views.locate(self._git, self.resolve(at))))
+
+    def direct(self, at: str) -> Location:
+        """Return where other programs' engines read a ref: the view's folder."""
+        return self.locate(at)
 
     def mount(self, at: str, folder: Path) -> None:
         """Lay a ref's files into an empty or new folder for people: copies, never links."""

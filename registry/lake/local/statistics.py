@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from registry.lake.contract import Statistics
 from registry.lake.local import refs
 from registry.lake.local.git import Git
+from registry.lake.records import Statistics
 
 __all__ = ["measure"]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
-from registry.lake.contract import Commit, Entry
 from registry.lake.local import commits, folders, objects, pointers, refs, trees
 from registry.lake.local.disk import translated
 from registry.lake.local.git import Batch, Git
 from registry.lake.local.pointers import Pointer
 from registry.lake.local.sessions import Session
 from registry.lake.names import check_key, check_metadata
+from registry.lake.records import Commit, Entry
 
 __all__ = ["Intent", "LocalTransaction", "write_commit"]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry.errors import CorruptError, InvalidInputError
-from registry.lake.contract import Commit
 from registry.lake.local import folders, objects, refs, views
 from registry.lake.local.disk import translated
 from registry.lake.local.git import Git
 from registry.lake.local.pointers import Pointer
 from registry.lake.local.sessions import Session
 from registry.lake.local.transaction import LocalTransaction
+from registry.lake.records import Commit
 
 __all__ = ["LocalWorkspace"]
 

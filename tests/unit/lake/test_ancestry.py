@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.lake.contract import Commit
 from registry.lake.local import ancestry, commits
 from registry.lake.local.commits import RawCommit
+from registry.lake.records import Commit
 
 
 @st.composite

@@ -11,7 +11,7 @@ import shapely
 
 from registry import geo
 from registry.catalog.spec import Spec
-from registry.lake.contract import Location
+from registry.lake.records import Location
 from registry.tables import schemas, store
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
