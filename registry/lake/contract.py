@@ -304,7 +304,8 @@ class Repository(Protocol):
             parents: Its parents here, in its order; none for the first of a history.
             changes: How its tree differs from its first parent's; from nothing if it has none.
             fetch: Opens the bytes of an object that is not stored here; they are hashed on
-                arrival. None where all of them are stored or are to be fetched when touched.
+                arrival. Several threads may call it at once. None where all of them are stored
+                or are to be fetched when touched.
 
         Returns:
             The commit here.

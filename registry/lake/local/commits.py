@@ -44,7 +44,8 @@ def encode(
         message: Why; the metadata follow it as trailers.
         author: ``Name <address>``.
         at: Seconds since 1970, UTC.
-        metadata: What programs say.
+        metadata: What programs say; written in the order of their keys, so that the same commit
+            has the same id wherever it has been.
     """
     name, address = split_author(author)
     lines = [f"tree {tree.hex()}", *(f"parent {parent}" for parent in parents)]
@@ -56,7 +57,7 @@ def _with_trailers(message: str, metadata: Mapping[str, str]) -> str:
     message = message.strip("\n")
     if not metadata and not _BLOCK.fullmatch(message):
         return message
-    trailers = "".join(f"\n{key}: {value}" for key, value in metadata.items())
+    trailers = "".join(f"\n{key}: {value}" for key, value in sorted(metadata.items()))
     return f"{message}\n\n{_MARK}: {len(metadata)}{trailers}"
 
 

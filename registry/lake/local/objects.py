@@ -12,7 +12,16 @@ from registry.lake.local import disk
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
 
-__all__ = ["digest", "find", "keep", "place", "stage_bytes", "stage_file", "stage_stream"]
+__all__ = [
+    "digest",
+    "find",
+    "is_whole",
+    "keep",
+    "place",
+    "stage_bytes",
+    "stage_file",
+    "stage_stream",
+]
 
 CHUNK = 1 << 20
 READ_ONLY = 0o444
@@ -39,13 +48,15 @@ def stage_bytes(data: bytes | bytearray | memoryview, folder: Path, *, name: str
     return Pointer(sha256, len(data))
 
 
-def stage_stream(stream: BinaryIO, folder: Path, *, name: str) -> Pointer:
+def stage_stream(stream: BinaryIO, folder: Path, *, name: str, most: int | None = None) -> Pointer:
     """Write a stream into a session's folder under its own hash, reading it once.
 
     Args:
         stream: What is read to its end.
         folder: The session's folder.
         name: A name in that folder that nobody else uses.
+        most: Bytes after which nothing more is read, however much there is; the size that is
+            returned is greater then.
 
     Returns:
         Their hash and size.
@@ -58,6 +69,8 @@ def stage_stream(stream: BinaryIO, folder: Path, *, name: str) -> Pointer:
                 digest.update(chunk)
                 write.write(chunk)
                 size += len(chunk)
+                if most is not None and size > most:
+                    break
         half.replace(folder / digest.hexdigest())
     except BaseException:
         half.unlink(missing_ok=True)
@@ -134,7 +147,7 @@ def place(layout: Layout, folder: Path, pointers: Iterable[Pointer]) -> None:
     for pointer in set(pointers):
         target = layout.object(pointer.sha256)
         staged = folder / pointer.sha256
-        if _has(target, pointer.size):
+        if is_whole(layout, pointer):
             with suppress(PermissionError):  # another user's object; its age is his
                 os.utime(target)
             continue
@@ -146,10 +159,10 @@ def place(layout: Layout, folder: Path, pointers: Iterable[Pointer]) -> None:
     disk.make_durable((layout.object(p.sha256) for p in set(pointers)), folders)
 
 
-def _has(target: Path, size: int) -> bool:
-    """Return whether an object lies there whole; one that was cut short is replaced."""
+def is_whole(layout: Layout, pointer: Pointer) -> bool:
+    """Return whether an object is stored whole; one that was cut short is to be replaced."""
     try:
-        return target.stat().st_size == size
+        return layout.object(pointer.sha256).stat().st_size == pointer.size
     except FileNotFoundError:
         return False
 

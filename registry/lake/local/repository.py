@@ -1,7 +1,7 @@
 """One dataset's history in the embedded lake: the contract's words, each handed to its module."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from hashlib import sha256
@@ -12,6 +12,7 @@ from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.lake.local import (
     fsck,
     gc,
+    grafting,
     history,
     merge,
     objects,
@@ -53,6 +54,7 @@ class LocalRepository:
         self.name: str = root.name
         self._layout = Layout(root)
         self._git = Git(self._layout)
+        self._pins = grafting.Pins(self._layout)
 
     # ------------------------------------------------------------------ refs
     def resolve(self, ref: str) -> str:
@@ -364,6 +366,30 @@ class LocalRepository:
 
     def _refuse_protected(self, branch: str, doing: str) -> None:
         refs.Locked(self._layout).refuse_protected(branch, doing)
+
+    # ---------------------------------------------------------- between lakes
+    def holds(self, digests: Iterable[str]) -> set[str]:
+        """Return which objects, by SHA-256 in hex, are stored here already."""
+        return grafting.holds(self._layout, digests)
+
+    def graft(
+        self,
+        commit: Commit,
+        *,
+        parents: Sequence[str],
+        changes: Iterable[Change],
+        fetch: Callable[[Entry], BinaryIO] | None = None,
+    ) -> Commit:
+        """Record a commit that was made elsewhere, as it was; no ref moves.
+
+        While this repository is in use, what was grafted is kept from garbage collection.
+
+        Returns:
+            The commit here.
+        """
+        return grafting.graft(
+            self._git, self._pins, commit, parents=parents, changes=changes, fetch=fetch
+        )
 
     # ------------------------------------------------------------------ views
     def locate(self, at: str) -> Location:

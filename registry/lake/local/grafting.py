@@ -1,0 +1,200 @@
+"""Commits that were made elsewhere, recorded here as they were."""
+
+import itertools
+import re
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import BinaryIO
+
+from registry.errors import CorruptError, InvalidInputError, NotFoundError
+from registry.lake.local import commits, objects, pointers, sessions, trees
+from registry.lake.local.disk import translated
+from registry.lake.local.git import Batch, Git
+from registry.lake.local.layout import Layout
+from registry.lake.local.pointers import Pointer
+from registry.lake.local.sessions import Session
+from registry.lake.local.transaction import check_message
+from registry.lake.names import check_key, check_metadata, split_author
+from registry.lake.records import Change, Commit, Entry
+
+__all__ = ["Pins", "graft", "holds"]
+
+FETCHERS = 8
+"""Threads that fetch and hash objects; most of their time they wait."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Fetch = Callable[[Entry], BinaryIO]
+
+
+class Pins:
+    """Commits that no ref names yet, kept from garbage collection while this process lives."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._session: Session | None = None
+        self._tips: set[str] = set()
+        self._lock = threading.Lock()
+
+    def add(self, commit: str, parents: Iterable[str]) -> None:
+        """Keep a commit; its parents are kept by it."""
+        with self._lock:
+            if self._session is None:
+                self._session = Session(self._layout)
+                closing = weakref.finalize(self, self._session.close)
+                closing.atexit = False  # a forked child's end is not this process's
+            self._tips -= set(parents)
+            self._tips.add(commit)
+            self._session.pin(*sorted(self._tips))
+
+
+def holds(layout: Layout, digests: Iterable[str]) -> set[str]:
+    """Return which objects are stored; what is no SHA-256 in hex never is."""
+    with translated("look for objects"):
+        return {one for one in digests if _SHA256.fullmatch(one) and layout.object(one).exists()}
+
+
+def graft(
+    git: Git,
+    pins: Pins,
+    commit: Commit,
+    *,
+    parents: Sequence[str],
+    changes: Iterable[Change],
+    fetch: Fetch | None,
+) -> Commit:
+    """Record a commit that was made elsewhere, as the contract says.
+
+    Nothing that the other side says is believed: names are checked as those of a transaction,
+    and bytes are hashed on arrival.
+
+    Returns:
+        The commit here.
+    """
+    message = _checked_message(commit)
+    name, address = split_author(commit.author)
+    metadata = check_metadata(commit.metadata)
+    edits, needed = _edits(changes)
+    with translated(f"record commit {commit.id[:10]}"), sessions.opened(git.layout) as session:
+        git.catch_up()
+        before = [_parent(git, parent) for parent in parents]
+        _bring(git, session, needed, fetch)
+        with git.adding():
+            objects.place(git.layout, session.folder, needed)
+            batch = Batch(git)
+            root = git.commit(before[0].id).tree if before else None
+            tree = trees.apply(batch.tree, batch.add, root, edits)
+            data = commits.encode(
+                tree=batch.add("tree", b"") if tree is None else tree,
+                parents=tuple(parents),
+                message=message,
+                author=f"{name} <{address}>",
+                at=max(_second(one) for one in (commit, *before)),
+                metadata=metadata,
+            )
+            made = batch.add("commit", data).hex()
+            batch.write()
+            pins.add(made, parents)
+        git.tidy()
+    return git.commit(made).commit
+
+
+def _checked_message(commit: Commit) -> str:
+    message = check_message(commit.message)
+    if _second(commit) < 0:
+        raise InvalidInputError(
+            f"commit {commit.id[:10]} says that it was made in {commit.at.year}",
+            hint="look at the history that it comes from",
+        )
+    return message
+
+
+def _second(commit: Commit) -> int:
+    return int(commit.at.timestamp())
+
+
+def _parent(git: Git, oid: str) -> Commit:
+    if not git.has_commit(oid):
+        raise NotFoundError(
+            f"commit {oid[:10]}, on which another is to be recorded, is not here",
+            hint="send the parents first",
+        )
+    return git.commit(oid).commit
+
+
+def _edits(changes: Iterable[Change]) -> tuple[trees.Edits, dict[Pointer, Entry]]:
+    """Return what to do to the tree, and which objects that needs."""
+    edits = trees.Edits()
+    needed: dict[Pointer, Entry] = {}
+    for change in (ordered := list(changes)):
+        check_key(change.path)
+        if change.after is None:
+            edits.remove(change.path)
+    for change in ordered:
+        if change.after is not None:
+            pointer = _pointer(change.after)
+            edits.put(change.path, pointers.encode(pointer))
+            needed.setdefault(pointer, replace(change.after, path=change.path))
+    return edits, needed
+
+
+def _pointer(entry: Entry) -> Pointer:
+    empty = entry.sha256 == pointers.EMPTY_SHA256
+    if not _SHA256.fullmatch(entry.sha256) or entry.size < 0 or empty != (entry.size == 0):
+        raise InvalidInputError(
+            f"'{entry.path}' is said to have {entry.size} bytes of hash {entry.sha256[:70]!r}",
+            hint="look at the lake that it comes from: eolab fsck",
+        )
+    return Pointer(entry.sha256, entry.size)
+
+
+def _bring(git: Git, session: Session, needed: dict[Pointer, Entry], fetch: Fetch | None) -> None:
+    """Lay every needed object into the session's folder: what is stored, or what arrives.
+
+    Raises:
+        NotFoundError: Something is not stored and nobody can fetch it.
+    """
+    missing = []
+    with git.adding():
+        for pointer in needed:
+            if not pointer.size:
+                objects.stage_bytes(b"", session.folder, name="empty")
+            elif objects.is_whole(git.layout, pointer):
+                objects.keep(git.layout, pointer, session.folder)
+            else:
+                missing.append(pointer)
+    if missing and fetch is None:
+        first = needed[missing[0]]
+        raise NotFoundError(
+            f"{len(missing):,} objects are not stored here, '{first.path}' the first of them",
+            hint="send them with the commit",
+        )
+    if missing and fetch is not None:
+        names = itertools.count()
+        fetcher = fetch
+
+        def bring(pointer: Pointer) -> None:
+            _receive(fetcher, needed[pointer], pointer, session, str(next(names)))
+
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            waiting = [pool.submit(bring, pointer) for pointer in missing]
+            try:
+                for one in waiting:
+                    one.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _receive(fetch: Fetch, entry: Entry, pointer: Pointer, session: Session, name: str) -> None:
+    with fetch(entry) as stream:
+        arrived = objects.stage_stream(stream, session.folder, name=name, most=pointer.size)
+    if arrived != pointer:
+        raise CorruptError(
+            f"'{entry.path}' arrived as {arrived.size:,} bytes of hash {arrived.sha256[:10]}; it "
+            f"should be {pointer.size:,} of hash {pointer.sha256[:10]}",
+            hint="run eolab fsck where it comes from",
+        )
