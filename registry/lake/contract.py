@@ -316,6 +316,22 @@ class Repository(Protocol):
         """
         ...
 
+    def bring(self, entries: Iterable[Entry], *, at: str) -> dict[str, Path]:
+        """Bring objects to this machine, those that are not here several at once.
+
+        Args:
+            entries: Which, as a commit has them.
+            at: That commit.
+
+        Returns:
+            By SHA-256 in hex, a file that holds the object's bytes, which nobody may write to.
+
+        Raises:
+            CorruptError: Bytes arrived that are not what their hash says.
+            NotFoundError: The commit is not here, or has them no more.
+        """
+        ...
+
     # ------------------------------------------------------------------ views
     def locate(self, at: str) -> Location:
         """Return where engines read a ref: an immutable view, made once for each commit.

@@ -15,7 +15,7 @@ from registry.lake.local.git import Git, loose_files
 from registry.lake.local.layout import Layout
 from registry.lake.records import Sweep
 
-__all__ = ["collect"]
+__all__ = ["collect", "empty", "sweep_git", "sweep_objects", "tell"]
 
 
 def collect(git: Git, *, grace: timedelta, dry_run: bool, keep: Iterable[str]) -> Sweep:
@@ -42,27 +42,38 @@ def collect(git: Git, *, grace: timedelta, dry_run: bool, keep: Iterable[str]) -
     with gate.sweeping(git.layout):
         needed = reach.needed(fresh, young_since=cutoff, keep=keep)
         if not dry_run:
-            _tell(git.layout)
-        outcome = _sweep_objects(
+            tell(git.layout)
+        outcome = sweep_objects(
             git.layout, {pointer.sha256 for pointer in needed.objects}, cutoff, dry_run=dry_run
         )
         if not dry_run:
             sessions.sweep(git.layout)
-            _sweep_git(fresh, needed.git, cutoff)
+            sweep_git(fresh, needed.git, cutoff)
             _sweep_views(git.layout, cutoff)
-            _empty(git.layout.temporary)
-            _tell(git.layout)
+            empty(git.layout.temporary)
+            tell(git.layout)
     git.catch_up()
     return outcome
 
 
-def _tell(layout: Layout) -> None:
+def tell(layout: Layout) -> None:
     """Let others forget what they read; said first too, lest this process be killed."""
     half = layout.temporary / "swept"
     disk.write_atomically(layout.swept, b"", temporary=half, durable=False)
 
 
-def _sweep_objects(layout: Layout, needed: set[str], cutoff: float, *, dry_run: bool) -> Sweep:
+def sweep_objects(layout: Layout, needed: set[str], cutoff: float, *, dry_run: bool) -> Sweep:
+    """Remove stored objects, or count them.
+
+    Args:
+        layout: The repository's; nobody adds to it meanwhile.
+        needed: Those that stay, by SHA-256 in hex.
+        cutoff: What was stored since this time (seconds since 1970) stays too.
+        dry_run: Only count.
+
+    Returns:
+        What was removed, or would be.
+    """
     objects = size = young = 0
     for file in _files(layout.objects):
         if file.name in needed:
@@ -87,7 +98,8 @@ def _files(folder: Path) -> Iterator[Path]:
             yield Path(above, name)
 
 
-def _sweep_git(git: Git, needed: set[bytes], cutoff: float) -> None:
+def sweep_git(git: Git, needed: set[bytes], cutoff: float) -> None:
+    """Remove Git's objects other than ``needed`` and those written since ``cutoff``."""
     for oid, file in loose_files(git.layout):
         if bytes.fromhex(oid) not in needed and file.stat().st_mtime <= cutoff:
             file.unlink()
@@ -116,7 +128,7 @@ def _sweep_views(layout: Layout, cutoff: float) -> None:
             shutil.rmtree(gone, ignore_errors=True)
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path) -> None:
     """Remove what killed processes left: whoever writes here shares the gate."""
     for left in folder.iterdir():
         if left.is_dir():

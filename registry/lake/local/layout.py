@@ -54,6 +54,11 @@ class Layout:
         return self.own / "reflog"
 
     @property
+    def moves(self) -> Path:
+        """Movements of several refs that are decided and perhaps not all made yet."""
+        return self.own / "moves.json"
+
+    @property
     def protected(self) -> Path:
         """The names of protected branches."""
         return self.own / "protected.json"

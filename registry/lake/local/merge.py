@@ -2,23 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from registry.errors import ConflictError, InvalidInputError
+from registry.errors import ConflictError, InvalidInputError, MergeConflictError
 from registry.lake.local import folders, trees
 from registry.lake.local.git import Git
 from registry.lake.records import Change, ChangeKind, Conflict, Entry, MergePlan
 
-__all__ = ["MergeConflictError", "changes", "decide", "plan", "refuse_stale_inverse"]
+__all__ = ["changes", "decide", "plan", "refuse_stale_inverse"]
 
 SIDES = ("ours", "theirs", "base")
-
-
-class MergeConflictError(ConflictError):
-    """Both sides of a merge changed the same paths differently."""
-
-    code = "merge-conflict"
-
-    conflicts: tuple[Conflict, ...] = ()
-    """The paths."""
 
 
 def changes(
@@ -175,12 +166,11 @@ def _refuse_mixed(sides: Mapping[str, str]) -> None:
 def _undecided(merge: MergePlan, left: list[Conflict]) -> MergeConflictError:
     shown = ", ".join(f"'{conflict.path}'" for conflict in left[:5])
     more = f" and {len(left) - 5} more" if len(left) > 5 else ""  # noqa: PLR2004 — as shown above
-    error = MergeConflictError(
+    return MergeConflictError(
         f"{merge.theirs[:10]} and {merge.ours[:10]} changed {shown}{more} differently",
         hint="say which side to take for each, or merge the tables by row",
+        conflicts=tuple(left),
     )
-    error.conflicts = tuple(left)
-    return error
 
 
 def refuse_stale_inverse(

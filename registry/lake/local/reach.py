@@ -10,7 +10,7 @@ from registry.lake.local import objects, packs, reflog, refs, sessions
 from registry.lake.local.git import Git, loose_files
 from registry.lake.local.pointers import Pointer
 
-__all__ = ["Reached", "needed", "require"]
+__all__ = ["Reached", "needed", "reach", "reach_tree", "require", "young"]
 
 
 @dataclass(slots=True)
@@ -55,15 +55,15 @@ def needed(git: Git, *, young_since: float, keep: Iterable[str]) -> Reached:
         CorruptError: Something that a branch or a tag needs is missing, so nothing may be removed.
     """
     reached = Reached()
-    _reach(git, refs.in_folder(git.layout, "refs/").values(), reached)
+    reach(git, refs.in_folder(git.layout, "refs/").values(), reached)
     others = _roots(git, young_since=young_since, keep=keep)
-    for oid in (*others, *_young(git, young_since)):
+    for oid in (*others, *young(git, young_since)):
         with suppress(CorruptError):  # an older part of it is swept already
-            _reach(git, [oid], reached)
+            reach(git, [oid], reached)
     return reached
 
 
-def _reach(git: Git, start: Iterable[str], reached: Reached) -> None:
+def reach(git: Git, start: Iterable[str], reached: Reached) -> None:
     """Add all that some commits and tags need.
 
     Args:
@@ -85,10 +85,10 @@ def _reach(git: Git, start: Iterable[str], reached: Reached) -> None:
             reached.git.add(bytes.fromhex(oid))
             raw = git.commit(oid)
             waiting.extend(raw.commit.parents)
-            _reach_tree(git, raw.tree, reached)
+            reach_tree(git, raw.tree, reached)
 
 
-def _young(git: Git, since: float) -> Iterator[str]:
+def young(git: Git, since: float) -> Iterator[str]:
     """Yield young commits that perhaps no ref names: whoever holds their ids may use them."""
     young = [oid for oid, file in loose_files(git.layout) if file.stat().st_mtime > since]
     for index in (git.layout.git_objects / "pack").glob("*.idx"):
@@ -112,7 +112,7 @@ def require(git: Git, commit: str) -> None:
     try:
         reached = Reached()
         for oid in git.beyond(commit, heads):
-            _reach_tree(git, git.commit(oid).tree, reached)
+            reach_tree(git, git.commit(oid).tree, reached)
         for pointer in reached.objects:
             objects.find(git.layout, pointer)
     except CorruptError as error:
@@ -122,7 +122,8 @@ def require(git: Git, commit: str) -> None:
         ) from error
 
 
-def _reach_tree(git: Git, root: bytes, reached: Reached) -> None:
+def reach_tree(git: Git, root: bytes, reached: Reached) -> None:
+    """Add all that a tree needs."""
     waiting = [root]
     while waiting:
         oid = waiting.pop()

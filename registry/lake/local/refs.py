@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from registry.errors import ConflictError, CorruptError, ForbiddenError, NotFoundError
-from registry.lake.local import disk, locks, reflog
+from registry.lake.local import disk, locks, moves, reflog
 from registry.lake.local.layout import Layout
+from registry.lake.local.moves import Move
 
 __all__ = [
     "branch",
@@ -53,6 +54,13 @@ def get(layout: Layout, ref: str) -> str | None:
     Raises:
         CorruptError: The ref's file holds something else.
     """
+    decided = moves.pending(layout)
+    if ref in decided:
+        return decided[ref].after
+    return _stored(layout, ref)
+
+
+def _stored(layout: Layout, ref: str) -> str | None:
     try:
         text = (layout.root / ref).read_text(encoding="ascii").removesuffix("\n")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -96,21 +104,28 @@ def names(layout: Layout) -> list[str]:
     found = set(_packed(layout))
     for above, _, files in os.walk(layout.root / "refs"):
         found |= {os.path.relpath(f"{above}/{name}", layout.root) for name in files}
+    for move in moves.pending(layout).values():
+        (found.discard if move.after is None else found.add)(move.ref)
     return sorted(found)
 
 
 def in_folder(layout: Layout, folder: str) -> dict[str, str]:
     """Return the object ids of all refs below a folder such as ``refs/heads/``, by ref, sorted."""
+    decided = moves.pending(layout)
     found = {ref: oid for ref, oid in _packed(layout).items() if ref.startswith(folder)}
     root = str(layout.root)
     for above, _, names in os.walk(layout.root / folder):
         for name in names:
             if not name.endswith(".lock"):
                 ref = f"{above[len(root) + 1 :].rstrip('/')}/{name}"
-                oid = get(layout, ref)
+                oid = _stored(layout, ref)
                 if oid is not None:
                     found[ref] = oid
-    return dict(sorted(found.items()))
+    # Looked at before and after, for a movement may be decided or made while files are read.
+    for ref, move in (decided | moves.pending(layout)).items():
+        if ref.startswith(folder):
+            found[ref] = move.after or ""
+    return {ref: oid for ref, oid in sorted(found.items()) if oid}
 
 
 def protected(layout: Layout) -> frozenset[str]:
@@ -180,6 +195,39 @@ class Locked:
             self._layout, ref=spoken(ref), before=current, after=to, operation=operation,
             author=author,
         )  # fmt: skip
+        self._make(ref, to)
+
+    def move_all(self, wanted: list[Move]) -> None:
+        """Make every movement or none, whenever this process ends.
+
+        Raises:
+            ConflictError: A ref does not stand where it is expected.
+            NotFoundError: A ref does not exist and should.
+        """  # noqa: DOC501 — made by the function below
+        for move in wanted:
+            if self.get(move.ref) != move.before:
+                raise _moved(move.ref, move.before, self.get(move.ref))
+            if move.before is None:
+                self._refuse_nesting(move.ref)
+        moves.announce(self._layout, wanted)
+        self.finish_moves()
+
+    def finish_moves(self) -> None:
+        """Make what was decided and, the decider being killed, perhaps not made."""
+        decided = moves.pending(self._layout)
+        if not decided:
+            return
+        for move in decided.values():
+            last = next(reflog.entries(self._layout, spoken(move.ref)), None)
+            if last is None or (last.before, last.after) != (move.before, move.after):
+                reflog.append(
+                    self._layout, ref=spoken(move.ref), before=move.before, after=move.after,
+                    operation=move.operation, author=move.author,
+                )  # fmt: skip
+            self._make(move.ref, move.after)
+        moves.conclude(self._layout)
+
+    def _make(self, ref: str, to: str | None) -> None:
         if to is None:
             self._delete(ref)
         else:
@@ -241,6 +289,7 @@ def locked(layout: Layout) -> Iterator[Locked]:
     """
     with locks.exclusive(layout.refs_lock):
         held = Locked(layout)
+        held.finish_moves()
         reflog.strike_unfinished(layout, held.get)
         yield held
 

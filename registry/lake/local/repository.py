@@ -391,6 +391,12 @@ class LocalRepository:
             self._git, self._pins, commit, parents=parents, changes=changes, fetch=fetch
         )
 
+    def bring(self, entries: Iterable[Entry], *, at: str) -> dict[str, Path]:  # noqa: ARG002 — objects go by their hash here
+        """Return the stored files of objects by SHA-256; nobody may write to them."""
+        with translated("bring objects"):
+            pointers = {Pointer(entry.sha256, entry.size) for entry in entries}
+            return {one.sha256: objects.find(self._layout, one) for one in pointers}
+
     # ------------------------------------------------------------------ views
     def locate(self, at: str) -> Location:
         """Return where engines read a ref: an immutable view, made once for each commit."""

@@ -17,7 +17,7 @@ from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
 from registry.lake.local.trees import walk
 
-__all__ = ["lay", "leased", "locate", "mount"]
+__all__ = ["home_outside", "lay", "leased", "locate", "mount"]
 
 
 class _Lease(NamedTuple):
@@ -76,14 +76,19 @@ def _outside(git: Git, tree: bytes) -> Path:
     Returns:
         The folder.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = hashlib.sha256(str(git.layout.root).encode()).hexdigest()[:16]
-    home = cache / "eolab" / "views" / name
+    home = home_outside(git.layout)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     view = home / tree.hex()
     if not view.is_dir():
         _make(git, tree, view, home, share=False)
     return view
+
+
+def home_outside(layout: Layout) -> Path:
+    """Return where this user's private views of a repository lie, if there are any."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = hashlib.sha256(str(layout.root).encode()).hexdigest()[:16]
+    return cache / "eolab" / "views" / name
 
 
 def lay(
