@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from registry.cli.commands import datasets, history, lake, publishing, queries, samples
 from registry.cli.lean import leave_out_pandas
 from registry.cli.output import fail, json_wanted
+from registry.cli.subjects import BySubject
 from registry.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -28,6 +29,7 @@ _LOCKED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 app = typer.Typer(
     name="eolab",
+    cls=BySubject,
     help="Create, check, version, explore and share Earth-observation training data.",
     no_args_is_help=True,
     rich_markup_mode=None,
