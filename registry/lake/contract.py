@@ -153,6 +153,30 @@ class Repository(Protocol):
         """Take back the last movement of a branch; an undo can be undone."""
         ...
 
+    def move_refs(
+        self,
+        moves: Mapping[str, tuple[str | None, str | None]],
+        *,
+        operation: str,
+        edit: Callable[[str], str] = str,
+    ) -> None:
+        """Move branches and tags, protected ones too, to any commits: all of them or none.
+
+        A process that is killed in the middle has moved all or none as well, for whoever looks
+        next; on lakeFS whoever opens the repository next finishes what was written down before.
+
+        Args:
+            moves: By ref, ``branch/<name>`` or ``tag/<name>``, the commit that it must name now
+                (compare-and-swap) and the one that it names from then on; None is "not there".
+            operation: What the reflog says.
+            edit: Applied to the message of a tag that moves, where the backend keeps one.
+
+        Raises:
+            ConflictError: One of them stands elsewhere; none was moved.
+            NotFoundError: A commit is not here, or not whole; none was moved.
+        """
+        ...
+
     # --------------------------------------------------------------- reading
     def commit(self, ref: str) -> Commit:
         """Return the commit that a ref names."""
@@ -376,6 +400,29 @@ class Repository(Protocol):
             grace: What is younger stays, whoever needs it.
             dry_run: Only count.
             keep: Further commits that are roots.
+        """
+        ...
+
+    def forget(
+        self, objects: Iterable[str], *, commits: Mapping[str, str | None] | None = None
+    ) -> Sweep:
+        """Remove objects and commits at once: no grace, no reflog entry, no view keeps them.
+
+        Views, caches and journals of this machine that show them go too, whoever reads them. The
+        reflog speaks of what stands in for a commit from then on, or not at all. Done twice, it
+        is done once. On lakeFS the objects stay on the server's store until its operator collects
+        garbage, which the result says; nothing of ours leads to them any more.
+
+        Args:
+            objects: SHA-256 in hex of what goes; what is not here is passed over.
+            commits: Ids of commits that go, each with the one that stands in for it, or None.
+
+        Returns:
+            What was removed, with whatever else nobody needed.
+
+        Raises:
+            ConflictError: A ref still reaches one of them, or a running process works on one;
+                nothing was removed.
         """
         ...
 

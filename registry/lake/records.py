@@ -190,6 +190,10 @@ class Sweep:
     kept_by_grace: int
     """How many unreachable objects are too young to be removed."""
 
+    left_on_server: int = 0
+    """How many objects nothing leads to any more, though a server keeps their bytes until its
+    operator collects garbage."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:

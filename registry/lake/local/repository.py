@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.lake.local import (
+    forgetting,
     fsck,
     gc,
     grafting,
@@ -178,6 +179,17 @@ class LocalRepository:
         """
         with translated(f"undo on '{branch}'"), self._git.adding():
             return history.undo(self._git, check_branch(branch))
+
+    def move_refs(
+        self,
+        moves: Mapping[str, tuple[str | None, str | None]],
+        *,
+        operation: str,
+        edit: Callable[[str], str] = str,
+    ) -> None:
+        """Move branches and tags, protected ones too, to any commits: all of them or none."""
+        with translated("move refs"):
+            forgetting.move_refs(self._git, moves, operation=operation, edit=edit)
 
     # --------------------------------------------------------------- reading
     def commit(self, ref: str) -> Commit:
@@ -455,6 +467,17 @@ class LocalRepository:
         roots = [self.resolve(ref) for ref in keep]
         with translated("collect garbage"):
             return gc.collect(self._git, grace=grace, dry_run=dry_run, keep=roots)
+
+    def forget(
+        self, objects: Iterable[str], *, commits: Mapping[str, str | None] | None = None
+    ) -> Sweep:
+        """Remove objects and commits at once: no grace, no reflog entry, no view keeps them.
+
+        Returns:
+            What was removed.
+        """
+        with translated("forget objects"):
+            return forgetting.forget(self._git, objects, commits=commits or {})
 
     def statistics(self) -> Statistics:
         """Return how large the repository is."""
