@@ -348,7 +348,10 @@ def _unlink(root: Path, path: str) -> None:
 
 
 def _lay(source: Path, target: Path) -> None:
+    from registry.lake import lazy
+
     if is_immutable(source.as_posix()):
+        lazy.ensure(source)
         try:
             os.link(source, target)
         except OSError:  # another file system, or too many links: a copy does as well

@@ -11,6 +11,7 @@ from registry.catalog.ref import DRAFT, Ref
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
+from registry.lake import lazy
 from registry.query.engine import quoted
 from registry.query.parsing import TableName
 from registry.query.views import CRS84, View
@@ -173,6 +174,7 @@ def _file_view(ref: str, name: str, path: Path) -> View:
 def _delta_view(ref: str, name: str, path: Path) -> View:
     depth = name.count("/") + 1
     found = snapshot(path.parents[depth - 1], name)
+    lazy.ensure(*found.paths())
     columns = {field.name: sql_type(field.type) for field in found.arrow}
     crs = CRS84 if name == "samples" else ""
     return View(

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from registry.catalog.spec import Spec
+from registry.lake import lazy
 from registry.lake.records import Location
 from registry.tables import store
 
@@ -128,6 +129,7 @@ def _view(
     connection.register(f"{view}_schema", plain.empty_table())  # else WKB would turn GEOMETRY
     select = f"select * from {view}_schema"  # noqa: S608 — a fixed name
     if files:
+        lazy.ensure(*files)
         listed = ", ".join(quoted(str(file)) for file in files)
         select += f" union all by name select * from read_parquet([{listed}], union_by_name=true)"  # noqa: S608 — quoted paths of checked files
     connection.execute(f"create temp view {named(view)} as {select}")

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from registry.errors import NotFoundError
+from registry.lake import lazy
 from registry.tables.errors import UnsafeTableError
 from registry.tables.log import DataFile, Root, Snapshot, snapshot
 from registry.tables.pages import locate_values
@@ -167,7 +168,9 @@ def load(root: Root, sample: str, asset: str) -> np.ndarray:
     where = (pc.field("sample") == sample) & (pc.field("asset") == asset)
     import pyarrow.dataset as ds  # late: it brings pandas along
 
-    dataset = ds.dataset(found.paths(_may_hold(found.files, sample)), schema=found.arrow)
+    paths = found.paths(_may_hold(found.files, sample))
+    lazy.ensure(*paths)
+    dataset = ds.dataset(paths, schema=found.arrow)
     rows = dataset.to_table(columns=["pixels", "dtype", "shape"], filter=where).to_pylist()
     if not rows or rows[0]["pixels"] is None:
         raise ChipNotFoundError(
@@ -240,6 +243,7 @@ def entries_of(folder: Path, file: DataFile) -> np.ndarray:
 
 
 def _build(path: Path) -> np.ndarray:
+    lazy.ensure(path)
     try:
         with pq.ParquetFile(path) as file, path.open("rb") as raw:
             parts = [
@@ -283,6 +287,7 @@ def _found(entries: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _payloads(path: Path, rows: Sequence[np.void]) -> list[bytes]:
     if not rows:
         return []
+    lazy.ensure(path)
     with path.open("rb") as file:
         plain = {
             i: os.pread(file.fileno(), int(row["length"]), int(row["offset"]))

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from registry.errors import ConflictError, InvalidInputError
+from registry.lake import lazy
 from registry.tables.chips import ChipIndex, entries_of, write_index
 from registry.tables.commit import Change, append_entry, create_log, cut_log
 from registry.tables.conform import conform, union
@@ -322,6 +323,7 @@ def _bring(found: Snapshot | None, one: DataFile, folder: Path) -> None:
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    lazy.ensure(source)
     try:
         os.link(source, target)
     except OSError:  # another device, or a file with all the links it may have

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from registry.lake import lazy
 from registry.tables.conform import conform
 from registry.tables.equality import differing_cells
 from registry.tables.log import DataFile, Snapshot
@@ -64,6 +65,7 @@ class _Chunks:
     """A Parquet file's column chunks as bytes."""
 
     def __init__(self, path: Path) -> None:
+        lazy.ensure(path)
         self.parquet = pq.ParquetFile(path, memory_map=True)
         self.metadata = self.parquet.metadata
         schema = self.parquet.schema

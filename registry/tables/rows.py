@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from registry.lake import lazy
 from registry.tables.conform import conform
 from registry.tables.engine import connection
 from registry.tables.errors import UnsafeTableError
@@ -68,6 +69,7 @@ def keys_reader(
     target = TableSchema(name=schema.name, arrow=plain, key=())
 
     def stream() -> "Iterator[pa.RecordBatch]":
+        lazy.ensure(*found.paths(files))
         for number, path in enumerate(found.paths(files)):
             start = 0
             with opened(path) as file:
@@ -239,6 +241,7 @@ def opened(path: str | Path) -> "Iterator[pq.ParquetFile]":
     Raises:
         UnsafeTableError: It cannot be read.
     """
+    lazy.ensure(path)
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             yield file

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from registry.errors import ConflictError
+from registry.lake import lazy
 from registry.tables.chips import write_index
 from registry.tables.commit import Change, append_entry, create_log, cut_log
 from registry.tables.conform import close_names, conform, union
@@ -223,9 +224,14 @@ def count(root: Root, name: str) -> int:
     """Return how many rows a table has, from its log where that says so."""
     found = snapshot(root, name)
     return sum(
-        pq.read_metadata(path).num_rows if one.rows is None else one.rows
+        _counted(path) if one.rows is None else one.rows
         for one, path in zip(found.files, found.paths(), strict=True)
     )
+
+
+def _counted(path: str) -> int:
+    lazy.ensure(path)
+    return int(pq.read_metadata(path).num_rows)
 
 
 def checkpoint(root: Root, name: str) -> None:
@@ -313,6 +319,7 @@ def _dataset(found: Snapshot, files: Sequence[DataFile]) -> "ds.Dataset":
     import pyarrow.dataset as ds  # late: it brings pandas along, which most commands never need
 
     plain = pa.schema([pa.field(f.name, f.type) for f in found.arrow])
+    lazy.ensure(*found.paths(files))
     return ds.dataset(found.paths(files), schema=plain, format="parquet")
 
 
@@ -320,6 +327,7 @@ def _stream(
     found: Snapshot, files: Sequence[DataFile], wanted: pa.Schema, rows: int
 ) -> Iterator[pa.RecordBatch]:
     whole = TableSchema(name="rows", arrow=wanted, key=())
+    lazy.ensure(*found.paths(files))
     for path in found.paths(files):
         try:
             with pq.ParquetFile(path, pre_buffer=False) as file:
