@@ -1,26 +1,44 @@
-"""What changed between two versions of a dataset."""
+"""What changed between two versions of a dataset: rows, columns, pixels, card, files."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from registry.catalog import front
 from registry.catalog.trees import table_of, tables_among
-from registry.errors import InvalidInputError
+from registry.catalog.version import CARD
+from registry.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Iterator
 
+    from registry.catalog.renames import Rename
     from registry.catalog.version import Version
-    from registry.lake import Change
+    from registry.lake import Change, Location
+    from registry.tables.changes import TableDiff
 
-__all__ = ["DatasetDiff", "difference"]
+__all__ = ["CardChange", "DatasetDiff", "difference", "systems_of"]
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardChange:
+    """A key of the card that says something else than before."""
+
+    key: str
+    """The key; ``body`` is the prose."""
+
+    before: object
+    """What it said; None if there was none."""
+
+    after: object
+    """What it says; None if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetDiff:
-    """Rows and files that differ between two versions of one dataset."""
+    """What differs between two versions of one dataset; values are read when they are asked for."""
 
     before: str
     """The earlier version's ref."""
@@ -28,74 +46,186 @@ class DatasetDiff:
     after: str
     """The later version's ref."""
 
-    tables: "Mapping[str, pa.Table]"
-    """For each table that changed, one row a changed key: what was done, which columns, before
-    and after."""
+    tables: "Mapping[str, TableDiff]"
+    """Each table that changed: its counts, its columns, and its changed rows as a stream."""
+
+    renames: "tuple[Rename, ...]"
+    """Rows that went by one key and came by another with the same content."""
+
+    uncompared: Mapping[str, str]
+    """Tables that changed and of which the rows cannot be compared, with the reason."""
+
+    card: tuple[CardChange, ...]
+    """What changed in the README, by key."""
 
     files: "tuple[Change, ...]"
-    """Files outside tables that differ."""
+    """Other files that differ."""
 
-    def to_text(self) -> str:
-        """Return it for people: counts, then the first changed rows of each table."""
-        if not (self.tables or self.files):
-            return f"{self.before} and {self.after} are the same"
-        lines = []
-        for name, rows in self.tables.items():
-            lines.append(f"{name}: {_counts(rows)}")
-            if name == "pixels":  # hashes say nothing to people
-                continue
-            lines += [f"  {_row_text(row)}" for row in rows.slice(0, _SHOWN).to_pylist()]
-            if rows.num_rows > _SHOWN:
-                lines.append(f"  … and {rows.num_rows - _SHOWN:,} more")
-        lines += [f"{change.path}: {change.kind}" for change in self.files]
-        return "\n".join(lines)
+    versions: "tuple[Version, Version]" = field(repr=False, compare=False)
+    """The two versions."""
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.uncompared or self.card or self.files)
+
+    def systems(self, samples: Sequence[str]) -> dict[str, str | None]:
+        """Return the coordinate systems that samples are in, as the later version says.
+
+        Args:
+            samples: Their ids.
+
+        Returns:
+            Ids with names of systems; what has none, or two, is left out.
+        """
+        found: dict[str, str | None] = {}
+        for version in self.versions:
+            found |= systems_of(version, samples)
+        return found
+
+    def to_text(self, *, rows: int | None = _SHOWN) -> str:
+        """Return it for people: counts, columns, then changed rows of each table.
+
+        Args:
+            rows: How many rows of a table at most; all of them if None.
+        """
+        return "\n".join(self.lines(rows=rows))
+
+    def lines(self, *, rows: int | None = _SHOWN) -> "Iterator[str]":
+        """Yield the lines of :meth:`to_text` one by one.
+
+        Args:
+            rows: How many rows of a table at most; all of them if None.
+        """
+        from registry.catalog.differing import card_lines, table_lines
+
+        if not self:
+            yield f"{self.before} and {self.after} are the same"
+        for name, table in self.tables.items():
+            renamed = [each for each in self.renames if each.table == name]
+            yield from table_lines(table, renamed, self.systems, rows)
+        for name, why in self.uncompared.items():
+            yield f"{name}: changed, but {why}"
+        for change in self.card:
+            yield from card_lines(change)
+        yield from (f"{change.path}: {change.kind}" for change in self.files)
 
 
-def difference(before: "Version", after: "Version") -> DatasetDiff:
+def difference(
+    before: "Version", after: "Version", tables: Sequence[str] | None = None
+) -> DatasetDiff:
     """Return what changed from one version of a dataset to another, row by row.
+
+    Data files that both have are not read, and values only when they are asked for.
+
+    Args:
+        before: The one version.
+        after: The other.
+        tables: Only these, published or derived; all that changed, the card and other files
+            if None.
 
     Raises:
         InvalidInputError: They are of two datasets.
+        NotFoundError: A table that was named is in neither.
     """
     if before.dataset != after.dataset:
         raise InvalidInputError(
             f"'{before.ref}' and '{after.ref}' are two datasets",
             hint="compare two refs of one dataset",
         )
-    from registry.tables import diff
-
     changes = list(before.repository.diff(before.commit.id, after.commit.id))
-    known = frozenset({*before.tables_published(), *after.tables_published()})
-    tables = known | tables_among(change.path for change in changes)
-    touched = {table_of(change.path, tables) for change in changes} - {None}
-    rows = {
-        name: diff.diff(before.root, after.root, name) for name in sorted(filter(None, touched))
-    }
+    paths = (change.path for change in changes)
+    known = frozenset({*before.tables_published(), *after.tables_published()}) | tables_among(paths)
+    touched = {table_of(change.path, known) for change in changes} - {None}
+    wanted = sorted(filter(None, touched)) if tables is None else list(dict.fromkeys(tables))
+    found, uncompared = _compared(before, after, wanted, strict=tables is not None)
+    loose = [c for c in changes if table_of(c.path, known) is None] if tables is None else []
     return DatasetDiff(
         before=str(before.ref),
         after=str(after.ref),
-        tables={name: table for name, table in rows.items() if table.num_rows},
-        files=tuple(change for change in changes if table_of(change.path, tables) is None),
+        tables=found,
+        renames=_renamed(found),
+        uncompared=uncompared,
+        card=_card(before, after) if any(c.path == CARD for c in loose) else (),
+        files=tuple(change for change in loose if change.path != CARD),
+        versions=(before, after),
     )
 
 
-def _counts(rows: "pa.Table") -> str:
-    counts = rows.column("change").value_counts().to_pylist()
-    return ", ".join(f"{each['counts']:,} {each['values']}" for each in counts)
+def systems_of(version: "Version", samples: Sequence[str]) -> dict[str, str | None]:
+    """Return the coordinate system of each of some samples that has exactly one.
+
+    Args:
+        version: Where they are.
+        samples: Their ids.
+    """
+    import pyarrow.compute as pc
+
+    from registry.tables import store
+
+    if "assets" not in version.tables() or not samples:
+        return {}
+    wanted = pc.field("sample").isin(list(samples))
+    rows = store.read(
+        version.home_of("assets"), "assets", columns=["sample", "crs"], filter=wanted
+    ).to_pylist()
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row["crs"]:
+            found.setdefault(row["sample"], set()).add(row["crs"])
+    return {sample: min(systems) for sample, systems in found.items() if len(systems) == 1}
 
 
-def _row_text(row: Mapping[str, object]) -> str:
-    parts = {"change", "columns", "before", "after"}
-    key = " ".join(str(_short(value)) for name, value in row.items() if name not in parts)
-    before, after = row.get("before") or {}, row.get("after") or {}
-    columns = row.get("columns") or []
-    if row["change"] != "updated" or not isinstance(columns, list):
-        return f"{row['change']} {key}"
-    sides = (before if isinstance(before, dict) else {}, after if isinstance(after, dict) else {})
-    said = (f"{c}: {_short(sides[0].get(c))} → {_short(sides[1].get(c))}" for c in columns)
-    return f"{row['change']} {key}  {'; '.join(said)}"
+def _compared(
+    before: "Version", after: "Version", names: Sequence[str], *, strict: bool
+) -> "tuple[dict[str, TableDiff], dict[str, str]]":
+    from registry.tables.changes import table_diff
+    from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
+
+    found, uncompared = {}, {}
+    for name in names:
+        try:
+            table = table_diff(_home(before, name), _home(after, name), name)
+        except (DuplicateKeyError, SchemaMismatchError) as error:
+            if strict:
+                raise
+            uncompared[name] = error.problem
+            continue
+        if table:
+            found[name] = table
+    return found, uncompared
 
 
-def _short(value: object) -> str:
-    text = value.hex() if isinstance(value, bytes) else str(value)
-    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 — a line of a terminal
+def _home(version: "Version", table: str) -> "Location | None":
+    try:
+        return version.home_of(table)
+    except NotFoundError:
+        return None
+
+
+def _renamed(tables: "Mapping[str, TableDiff]") -> "tuple[Rename, ...]":
+    if not any(table.inserted and table.deleted for table in tables.values()):
+        return ()
+    from registry.catalog.renames import renames
+
+    return renames(tables)
+
+
+def _card(before: "Version", after: "Version") -> tuple[CardChange, ...]:
+    was, now = _stated(before), _stated(after)
+    return tuple(
+        CardChange(key=key, before=was.get(key), after=now.get(key))
+        for key in dict.fromkeys([*was, *now])
+        if was.get(key) != now.get(key)
+    )
+
+
+def _stated(version: "Version") -> dict[str, object]:
+    """Return the card by key; of one that cannot be read as such, its text."""
+    try:
+        text = version.repository.read(CARD, at=version.commit.id).decode("utf-8", "replace")
+    except NotFoundError:
+        return {}
+    try:
+        known, body = front.split(text)
+    except InvalidInputError:
+        return {"body": text}
+    return known | {"body": body}

@@ -1,6 +1,6 @@
 """The catalogue of a lake: datasets, drafts, versions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -108,13 +108,21 @@ class Registry:
             asked = Ref(dataset=asked.dataset, at=MAIN)
         return repository.log(shelf.where(asked), path=path)
 
-    def diff(self, before: Ref | str, after: Ref | str) -> DatasetDiff:
+    def diff(
+        self, before: Ref | str, after: Ref | str, tables: Sequence[str] | None = None
+    ) -> DatasetDiff:
         """Return what changed between two refs of one dataset, row by row.
+
+        Args:
+            before: The one ref, as in :meth:`resolve`.
+            after: The other.
+            tables: Only these; all, the card and other files if None.
 
         Raises:
             InvalidInputError: They are of two datasets.
+            NotFoundError: A table that was named is in neither.
         """
-        return difference(self.resolve(before), self.resolve(after))
+        return difference(self.resolve(before), self.resolve(after), tables)
 
     # ---------------------------------------------------------------- branches
     def draft(self, dataset: str, branch: str | None = None) -> Draft:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from registry.errors import NotFoundError
 from registry.tables.conform import union
 from registry.tables.engine import connection
-from registry.tables.errors import DuplicateKeyError, TableNotFoundError
+from registry.tables.errors import DuplicateKeyError, SchemaMismatchError, TableNotFoundError
 from registry.tables.log import Root, Snapshot, snapshot
 from registry.tables.rewritten import compare_rewritten, match_files
 from registry.tables.rows import FILE, ROW, cells_of, fetch, keys_reader, one_chunk, quoted
@@ -21,7 +21,17 @@ from registry.tables.schemas import TableSchema
 from registry.tables.store import schema_at
 from registry.tables.writing import layout_of
 
-__all__ = ["DELETED", "INSERTED", "UPDATED", "Differences", "compare", "diff", "snapshot_or_none"]
+__all__ = [
+    "DELETED",
+    "INSERTED",
+    "UPDATED",
+    "Differences",
+    "common_schema",
+    "compare",
+    "diff",
+    "snapshot_or_none",
+    "structs",
+]
 
 INSERTED, UPDATED, DELETED = "inserted", "updated", "deleted"
 
@@ -104,10 +114,10 @@ def diff(before: Root, after: Root, name: str) -> pa.Table:
     for side, absent in (("before", INSERTED), ("after", DELETED)):
         mask = ~found.is_change(absent)
         rows = found.values(columns, side=side, mask=mask)
-        sides[side] = _structs(rows, mask)
+        sides[side] = structs(rows, mask)
     table = found.rows.select([*found.schema.key, "change", "columns"])
-    for side, structs in sides.items():
-        table = table.append_column(side, structs)
+    for side, values in sides.items():
+        table = table.append_column(side, values)
     return table.sort_by([(key, "ascending") for key in found.schema.key])
 
 
@@ -119,14 +129,27 @@ def snapshot_or_none(root: Root | None, name: str) -> Snapshot | None:
         return None
 
 
-def compare(before: Snapshot | None, after: Snapshot | None, name: str) -> Differences:
+def compare(
+    before: Snapshot | None,
+    after: Snapshot | None,
+    name: str,
+    *,
+    schema: TableSchema | None = None,
+) -> Differences:
     """Return the rows that differ between two snapshots.
+
+    Args:
+        before: The one side.
+        after: The other.
+        name: The table.
+        schema: Columns to compare, of types that both sides' widen to; all of either by default.
 
     Raises:
         NotFoundError: There is neither.
-        DuplicateKeyError: A side has two rows of one key.
+        SchemaMismatchError: They have no key, or a column of one name and different types.
+        DuplicateKeyError: A side has two rows of one key, or a row without one.
     """
-    schema = _common_schema(before, after, name)
+    schema = schema or common_schema(before, after, name)
     gone, come = _unshared(before, after), _unshared(after, before)
     parts: list[pa.Table] = []
     moved = _shared(before, after)
@@ -146,10 +169,21 @@ def compare(before: Snapshot | None, after: Snapshot | None, name: str) -> Diffe
     )
 
 
-def _common_schema(before: Snapshot | None, after: Snapshot | None, name: str) -> TableSchema:
+def common_schema(before: Snapshot | None, after: Snapshot | None, name: str) -> TableSchema:
+    """Return the columns that either side of a table has, nullable but for the key.
+
+    Raises:
+        NotFoundError: There is neither.
+        SchemaMismatchError: They have no key or two, or a column of one name and different types.
+    """
     sides = [schema_at(side) for side in (before, after) if side is not None]
     if not sides:
         raise NotFoundError(f"neither version has a table {name!r}", hint="list them: eolab show")
+    if any(not side.key or side.key != sides[0].key for side in sides):
+        raise SchemaMismatchError(
+            f"table {name!r} has no key that names its rows on both sides",
+            hint="state it when the table is made: TableSchema(name=…, arrow=…, key=…)",
+        )
     arrow = sides[0].arrow
     for side in sides[1:]:
         arrow = union(arrow, side.arrow, table=name)
@@ -207,7 +241,7 @@ def _compare_by_key(
     compared = [n for n in schema.arrow.names if not schema.append_only and n != payload]
     names = list(dict.fromkeys([*schema.key, *compared]))
     cells = [c for c in cells_of(pa.schema([schema.arrow.field(n) for n in names])) if c not in key]
-    on = " and ".join(f"b.{quoted(k)} = a.{quoted(k)}" for k in schema.key)
+    on = " and ".join(f"b.{quoted(k)} = a.{quoted(k)}" for k in schema.key)  # none is null
     keys = ", ".join(f"coalesce(b.{quoted(k)}, a.{quoted(k)}) as {quoted(k)}" for k in schema.key)
     sql = (
         f"select {keys}, case when b.{ROW} is null then '{INSERTED}' "  # noqa: S608 — quoted, declared names
@@ -239,6 +273,13 @@ def _none(schema: TableSchema, names: Sequence[str]) -> pa.Table:
 
 def _refuse_doubles(engine: object, side: str, schema: TableSchema) -> None:
     names = ", ".join(quoted(k) for k in schema.key)
+    keyless = " or ".join(f"{quoted(k)} is null" for k in schema.key)
+    sql = f"select count(*) from {side} where {keyless}"  # noqa: S608 — quoted, declared names
+    if count := engine.sql(sql).fetchone()[0]:  # type: ignore[attr-defined]
+        raise DuplicateKeyError(
+            f"{count} rows of table {schema.name!r} have no {' or '.join(schema.key)}",
+            hint="give every row its key on the side that has them",
+        )
     sql = f"select {names} from {side} group by all having count(*) > 1 limit 1"  # noqa: S608 — quoted, declared names
     row = engine.sql(sql).fetchone()  # type: ignore[attr-defined]
     if row is not None:
@@ -281,8 +322,13 @@ def _changed_cells(cells: Sequence[str]) -> str:
     return f"list_filter([{said}]::varchar[], lambda x: x is not null)"
 
 
-def _structs(rows: pa.Table, mask: np.ndarray) -> pa.Array:
-    """Return rows as structs, spread to where ``mask`` is true."""
+def structs(rows: pa.Table, mask: np.ndarray) -> pa.Array:
+    """Return rows as structs, spread to where a mask is true.
+
+    Args:
+        rows: One row each true value.
+        mask: Where they belong; boolean, unitless, shape ``(row,)``.
+    """
     fields = [pa.field(f.name, f.type) for f in rows.schema]
     arrays = [one_chunk(column) for column in rows.columns]
     structs = pa.StructArray.from_arrays(arrays, fields=fields)

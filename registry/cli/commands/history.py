@@ -1,4 +1,4 @@
-"""History: branches, what was done, what differs, and taking it back."""
+"""History: branches, what was done, and taking it back."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("branch")(branch)
     app.command("log")(log)
-    app.command("diff")(diff)
     app.command("undo")(undo)
 
 
@@ -91,16 +90,6 @@ def log(
             ],
         ),
     )
-
-
-def diff(
-    before: RefArgument,
-    after: RefArgument,
-    as_json: Json = False,
-) -> None:
-    """Say which rows differ between two refs of a dataset."""
-    found = connected().diff(before, after)
-    emit(found, found.to_text)
 
 
 def undo(

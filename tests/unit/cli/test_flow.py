@@ -29,9 +29,9 @@ def test_a_folder_becomes_a_version_that_is_changed_on_a_branch(eolab, lands):
         "edit", "lands@fix", "--set", "label=['forest']", "--where", f"id='{one}'", "--json"
     )
     assert edited.document["rows"] == 1
-    changed = eolab("diff", "lands@v1", "lands@fix", "--json").document["tables"]
+    changed = eolab("diff", "lands@v1", "lands@fix", "--rows", "--json").document["tables"]
     assert list(changed) == ["samples"]
-    assert [(row["id"], row["columns"]) for row in changed["samples"]] == [(one, ["label"])]
+    assert [(row["id"], row["columns"]) for row in changed["samples"]["rows"]] == [(one, ["label"])]
     assert eolab("merge", "lands", "fix", "--json").document["moved"] is True
     published = eolab("publish", "lands", "-m", "second", "--json").document
 

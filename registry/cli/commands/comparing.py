@@ -1,0 +1,175 @@
+"""Comparing: what differs between two refs, and which commit changed a row last."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from registry.cli.options import Json, RefArgument, connected
+from registry.cli.output import json_wanted, jsonable, listener
+from registry.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from registry.catalog import DatasetDiff
+    from registry.tables.changes import TableDiff
+
+__all__ = ["register"]
+
+_SHOWN = 20
+
+TableOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--table",
+        metavar="TABLE",
+        help="Only this table, such as annotations or splits/default. Repeatable.",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("diff")(diff)
+
+
+def diff(
+    before: RefArgument,
+    after: RefArgument,
+    table: TableOption = None,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Every changed row; the first ones by default.")
+    ] = False,
+    map_: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Draw changed samples side by side and on a map, as one HTML file.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the changed rows of one table to a .parquet, .arrow or .json file.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which rows differ between two refs of a dataset: keys, columns, old and new values."""
+    found = connected().diff(before, after, table)
+    done: dict[str, str] = {}
+    if map_ is not None:
+        from registry.web.differences import render
+
+        render(found, map_)
+        done["page"] = str(map_)
+    if output is not None:
+        done["rows"] = str(output)
+        _write(found, output)
+    if json_wanted.get():
+        _print(_document(found, done, rows=rows))
+    else:
+        shown = found.lines(rows=None if rows else _SHOWN)
+        _print(f"{line}\n" for line in chain(shown, done.values()))
+
+
+def _print(pieces: Iterator[str]) -> None:
+    """Print text as it comes, so that no more than a piece is held."""
+    with listener() as stdout:
+        for piece in pieces:
+            stdout.write(piece.encode("utf-8", "replace"))
+
+
+def _write(found: "DatasetDiff", output: Path) -> None:
+    from registry.query.outputs import write
+
+    tables = [one for one in found.tables.values() if one.total]
+    if len(tables) != 1:
+        names = ", ".join(one.name for one in tables) or "none"
+        raise InvalidInputError(
+            f"a file holds the rows of one table, but those that changed are: {names}",
+            hint="name one: --table annotations",
+        )
+    kind = output.suffix.removeprefix(".").lower() or "parquet"
+    write(tables[0].batches(found.systems), kind, output)
+
+
+# ---------------------------------------------------------------------- JSON
+def _document(found: "DatasetDiff", done: Mapping[str, str], *, rows: bool) -> Iterator[str]:
+    """Yield one JSON document, a row a line."""
+    yield f'{{"before": {_json(found.before)}, "after": {_json(found.after)}, "tables": {{'
+    for number, table in enumerate(found.tables.values()):
+        yield from _table(found, table, comma="," if number else "", rows=rows)
+    rest = {
+        "renames": found.renames,
+        "uncompared": found.uncompared,
+        "card": found.card,
+        "files": found.files,
+        "written": done,
+    }
+    yield "}" + "".join(f",\n{_json(name)}: {_json(value)}" for name, value in rest.items()) + "}\n"
+
+
+def _table(found: "DatasetDiff", table: "TableDiff", *, comma: str, rows: bool) -> Iterator[str]:
+    from registry.catalog.differing import rows_of
+
+    facts = {
+        "inserted": table.inserted,
+        "updated": table.updated,
+        "deleted": table.deleted,
+        "columns": table.columns,
+        "uncompared": table.uncompared,
+    }
+    said = ", ".join(f"{_json(name)}: {_json(value)}" for name, value in facts.items())
+    yield f"{comma}\n{_json(table.name)}: {{{said}"
+    if rows:
+        yield ', "rows": ['
+        for number, row in enumerate(rows_of(table, found.systems)):
+            yield f"{',' if number else ''}\n{_json(_row(row))}"
+        yield "]"
+    yield "}"
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of which an update says only what changed."""
+    from registry.catalog.differing import field_of
+
+    sides = {side: row[side] for side in ("before", "after")}
+    if row["change"] == "updated":
+        sides = {
+            side: {cell: field_of(held, cell) for cell in row["columns"]}
+            for side, held in sides.items()
+        }
+    return row | {side: _outlines(held) for side, held in sides.items()}
+
+
+def _outlines(held: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a row with its outline as WKT, as conflicts say it."""
+    import shapely
+
+    if held is None or not isinstance(held.get("geometry"), bytes):
+        return None if held is None else dict(held)
+    shape = shapely.from_wkb(held["geometry"], on_invalid="ignore")
+    return dict(held) if shapely.is_missing(shape) else {**held, "geometry": shape.wkt}
+
+
+def _json(value: object) -> str:
+    return json.dumps(_finite(jsonable(value)), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 — JSON has no narrower type
+    """Return a value in which what JSON has no number for is a word."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
