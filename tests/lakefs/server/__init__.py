@@ -4,7 +4,8 @@ It stands in for a real server where none is named; ``make test-lakefs`` runs th
 against a real one.
 """
 
+from tests.lakefs.server.chosen import RealServer, chosen_server
 from tests.lakefs.server.faults import Fault, Faults
 from tests.lakefs.server.serving import FakeLakeFS, running_server
 
-__all__ = ["FakeLakeFS", "Fault", "Faults", "running_server"]
+__all__ = ["FakeLakeFS", "Fault", "Faults", "RealServer", "chosen_server", "running_server"]

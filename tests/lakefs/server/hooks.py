@@ -29,8 +29,9 @@ def before_commit(tree):
 def before_merge(repository, *, source, branch, metadata):
     """Run the source's pre-merge hooks; the destination is held still meanwhile."""
     for action in _actions(repository.history.commits[source].tree, "pre-merge"):
-        event = (action.get("on") or {}).get("pre-merge", None)
-        if "pre-merge" not in (action.get("on") or {}) or not _concerns(event, branch):
+        # YAML 1.1 reads a bare `on` as true.
+        events = action.get("on", action.get(True)) or {}
+        if "pre-merge" not in events or not _concerns(events["pre-merge"], branch):
             continue
         for hook in action["hooks"]:
             said = _run(repository, hook["properties"]["script"], branch, metadata)
@@ -64,11 +65,12 @@ def _run(repository, script, branch, metadata):
 
 
 def _actions(tree, phase):
-    found = []
-    for path in tree.paths:
-        if path.startswith(FOLDER) and path.endswith((".yaml", ".yml")):
-            found.append(_parsed(path, tree.entries[path].file.read_bytes(), phase))
-    return found
+    files = [path for path in tree.paths if path.startswith(FOLDER)]
+    return [
+        _parsed(path, tree.entries[path].file.read_bytes(), phase)
+        for path in files
+        if path.endswith((".yaml", ".yml"))
+    ]
 
 
 def _parsed(path, text, phase):

@@ -75,12 +75,12 @@ class _Body:
     def __init__(self, headers, stream):
         self._stream = stream
         if headers.get("Transfer-Encoding", "").lower() == "chunked":
-            self._read = _Chunks(stream.readline, stream.read).read
+            self._read = _Chunks(stream.read).read
         else:
             self._left = int(headers.get("Content-Length") or 0)
             self._read = self._counted
         if headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
-            self._read = _Chunks(self._line, self._exactly(self._read)).read
+            self._read = _Chunks(self._read).read
 
     def read(self, count=-1):
         """Read ``count`` bytes, or all that is left."""
@@ -102,32 +102,14 @@ class _Body:
         self._left -= len(block)
         return block
 
-    def _line(self):
-        line = b""
-        while not line.endswith(b"\n"):
-            byte = self._counted(1) if hasattr(self, "_left") else b""
-            if not byte:
-                break
-            line += byte
-        return line
-
-    @staticmethod
-    def _exactly(read):
-        def exact(count):
-            blocks = []
-            while count and (block := read(count)):
-                blocks.append(block)
-                count -= len(block)
-            return b"".join(blocks)
-
-        return exact
-
 
 class _Chunks:
-    """``size[;extension] CRLF bytes CRLF … 0 CRLF trailers``: HTTP's framing, and S3's inside it."""
+    """HTTP's framing, and S3's own inside it: ``size[;extension] CRLF bytes CRLF … 0 CRLF CRLF``.
 
-    def __init__(self, line, read):
-        self._line = line
+    S3's ends with its checksums in the place of HTTP's trailers.
+    """
+
+    def __init__(self, read):
         self._raw = read
         self._left = 0
         self._ended = False
@@ -136,10 +118,10 @@ class _Chunks:
         if self._ended or not count:
             return b""
         if not self._left:
-            self._left = int(self._line().split(b";")[0].strip() or b"0", 16)
+            self._left = int(self._line().split(b";")[0] or b"0", 16)
             if not self._left:
                 self._ended = True
-                while self._line().strip():
+                while self._line():
                     pass
                 return b""
         block = self._raw(min(count, self._left))
@@ -149,6 +131,12 @@ class _Chunks:
         if not self._left:
             self._line()
         return block
+
+    def _line(self):
+        line = b""
+        while not line.endswith(b"\n") and (byte := self._raw(1)):
+            line += byte
+        return line.strip()
 
 
 def byte_range(header, size):

@@ -224,7 +224,7 @@ class Repository:
         if name in self.tags:
             return self.tags[name]
         found = [commit for commit in self.history.commits if commit.startswith(name)]
-        if len(found) != 1 or len(name) < 6:  # noqa: PLR2004 — shorter would be by chance
+        if len(found) != 1 or len(name) < 6:
             raise missing(f"ref {name}")
         return found[0]
 

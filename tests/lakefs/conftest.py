@@ -1,0 +1,54 @@
+"""A server, a client of it, and a repository that goes when its test is over."""
+
+import uuid
+
+import pytest
+
+from tests.lakefs.server import chosen_server, running_server
+
+lakefs = pytest.importorskip("lakefs")
+
+
+def a_client(server):
+    return lakefs.Client(host=server.endpoint, username=server.key, password=server.secret)
+
+
+def a_repository(client):
+    """Make a repository with a name of its own, below the server's place for such."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    config = client.sdk_client.config_api.get_config().storage_config
+    place = config.default_namespace_prefix or f"{config.blockstore_type}://eolab-tests"
+    return lakefs.Repository(name, client=client).create(
+        storage_namespace=f"{place.rstrip('/')}/{name}" if place != "local://" else f"{place}{name}"
+    )
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The server that the environment names, else a fake."""
+    with chosen_server() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    return a_client(server)
+
+
+@pytest.fixture
+def repo(client):
+    made = a_repository(client)
+    yield made
+    made.delete()
+
+
+@pytest.fixture
+def fake():
+    """A fake of the test's own, to break."""
+    with running_server() as found:
+        yield found
+
+
+@pytest.fixture
+def fake_repo(fake):
+    return a_repository(a_client(fake))
