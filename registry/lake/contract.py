@@ -116,6 +116,14 @@ class Repository(Protocol):
         """Make a tag, which never moves; ConflictError if there is one of that name."""
         ...
 
+    def tag_message(self, name: str) -> str:
+        """Return what was said when a tag was made; empty where nothing was, or nothing is kept.
+
+        Raises:
+            NotFoundError: No such tag.
+        """
+        ...
+
     def protect(self, branch: str) -> None:
         """Refuse transactions, resets and deletion of this branch from now on.
 
@@ -438,7 +446,11 @@ class Lake(Protocol):
     """What :func:`registry.lake.connect` was given, normalised."""
 
     def create(
-        self, name: str, *, prepare: Callable[[Repository], None] | None = None
+        self,
+        name: str,
+        *,
+        prepare: Callable[[Repository], None] | None = None,
+        resumes: str | None = None,
     ) -> Repository:
         """Make a repository with an empty first commit on ``main``.
 
@@ -446,6 +458,9 @@ class Lake(Protocol):
             name: Its name.
             prepare: Fills it before anybody else sees it, so that it is there whole or not at all;
                 it goes by another name until then.
+            resumes: What the preparation is about, such as where a copy comes from. Where one
+                of the same name about the same was killed, or stopped because something was
+                unavailable, ``prepare`` may be given what that one left.
 
         Raises:
             ConflictError: There is one of that name.

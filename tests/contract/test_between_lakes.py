@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from registry.errors import CorruptError, InvalidInputError, NotFoundError
+from registry.errors import (
+    ConflictError,
+    CorruptError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
 from registry.lake import Change, ChangeKind, Commit, Entry
 
 WHEN = datetime(2024, 2, 29, 12, 30, 15, tzinfo=UTC)
@@ -206,3 +212,43 @@ def test_what_was_grafted_stays_while_its_transfer_is_under_way(repo, put, conte
     repo.gc(grace=timedelta(0))
     repo.create_branch("arrived", at=second.id)
     assert content("arrived") == {"a": b"1", "b": b"2", "c": b"3"}
+
+
+def test_objects_are_brought_to_this_machine(repo, put):
+    head = put({"a": b"1", "b/c": b"2", "empty": b""})
+    entries = list(repo.entries(head))
+    brought = repo.bring(entries, at=head)
+    assert {e.path: brought[e.sha256].read_bytes() for e in entries} == {
+        "a": b"1", "b/c": b"2", "empty": b"",
+    }  # fmt: skip
+    assert repo.bring([], at=head) == {}
+
+
+def test_a_tag_tells_what_was_said_when_it_was_made(repo, put):
+    put({"a": b"1"})
+    repo.create_tag("v1", at="main", message="first release\n\nwith care")
+    repo.create_tag("plain", at="main")
+    assert repo.tag_message("v1") == "first release\n\nwith care"
+    assert repo.tag_message("plain") == ""
+    with pytest.raises(NotFoundError):
+        repo.tag_message("v2")
+
+
+def test_a_repository_that_could_not_be_prepared_is_not_there_and_may_be_tried_again(any_lake):
+    def stop(repository):
+        with repository.transaction("main", message="half") as transaction:
+            transaction.put("a", b"1")
+        raise UnavailableError("the other side is gone", hint="wait")
+
+    def finish(repository):
+        with repository.transaction("main", message="all") as transaction:
+            transaction.put("b", b"2")
+
+    with pytest.raises(UnavailableError):
+        any_lake.create("ships", prepare=stop, resumes="elsewhere")
+    assert any_lake.repositories() == []
+    made = any_lake.create("ships", prepare=finish, resumes="elsewhere")
+    assert made.read("b", at="main") == b"2"
+    assert any_lake.repositories() == ["ships"]
+    with pytest.raises(ConflictError):
+        any_lake.create("ships", prepare=finish, resumes="elsewhere")

@@ -8,10 +8,10 @@ from dataclasses import replace
 from registry.errors import InvalidInputError, NotFoundError
 from registry.lake.local import reach, reflog, refs, trees
 from registry.lake.local.git import Git
-from registry.lake.names import check_branch, default_author
+from registry.lake.names import check_branch, check_tag, default_author
 from registry.lake.records import Commit, RefUpdate
 
-__all__ = ["annotated_tag", "log", "movements", "resolve", "undo"]
+__all__ = ["annotated_tag", "log", "movements", "resolve", "tag_message", "undo"]
 
 _HEX = re.compile(r"[0-9a-f]{7,40}")
 _FULL = 40
@@ -65,6 +65,21 @@ def annotated_tag(name: str, target: str, message: str, author: str) -> bytes:
         message,
         "",
     ]).encode()
+
+
+def tag_message(git: Git, name: str) -> str:
+    """Return what was said when a tag was made; empty where nothing was.
+
+    Raises:
+        NotFoundError: No such tag.
+    """
+    oid = refs.get(git.layout, refs.tag(check_tag(name)))
+    if oid is None:
+        raise NotFoundError(f"no tag '{name}'", hint="list them: eolab log")
+    kind, data = git.read(oid)
+    if kind != "tag":
+        return ""
+    return data.decode(errors="replace").partition("\n\n")[2].strip("\n")
 
 
 def log(git: Git, head: str, path: str | None) -> Iterator[Commit]:

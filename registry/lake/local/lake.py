@@ -1,16 +1,19 @@
 """The embedded lake: a folder with one bare Git repository for each dataset."""
 
 import json
+import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pygit2
 
-from registry.errors import ConflictError, InvalidInputError, NotFoundError
-from registry.lake.local import disk, refs
+from registry.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from registry.lake.local import disk, locks, refs
 from registry.lake.local.disk import translated
 from registry.lake.local.git import Batch, Git
 from registry.lake.local.layout import Layout
@@ -23,6 +26,9 @@ __all__ = ["LocalLake", "initialise", "open_lake"]
 MARK = "lake.json"
 FORMAT = {"format": "eolab-lake", "version": 1}
 FIRST_MESSAGE = "Begin"
+READY = "eolab/ready"
+"""Written when a repository that is being made is one, however empty."""
+
 STALE = 24 * 3600
 """Seconds after which a half-made repository was certainly left behind."""
 
@@ -101,7 +107,11 @@ class LocalLake:
         return f"LocalLake({self.address!r})"
 
     def create(
-        self, name: str, *, prepare: Callable[[LocalRepository], None] | None = None
+        self,
+        name: str,
+        *,
+        prepare: Callable[[LocalRepository], None] | None = None,
+        resumes: str | None = None,
     ) -> LocalRepository:
         """Make a repository with an empty first commit on ``main``.
 
@@ -109,6 +119,8 @@ class LocalLake:
             name: Its name.
             prepare: Fills it before anybody else sees it, so that it is there whole or not at all;
                 it goes by another name until then.
+            resumes: What the preparation is about; ``prepare`` is given what one about the same
+                left that was killed, or that stopped because something was unavailable.
 
         Returns:
             The repository.
@@ -119,27 +131,61 @@ class LocalLake:
         home = self.folder / "repositories" / check_repository(name)
         if home.exists():
             raise _exists(name)
-        half = self.folder / "tmp" / f"{uuid.uuid4().hex}.git"
-        with translated(f"make repository '{name}'"):
-            self._sweep()
+        with (
+            translated(f"make repository '{name}'"),
+            self._half(name, resumes) as half,
+        ):
+            if home.exists():  # while this one waited for another that makes the same
+                raise _exists(name)
             try:
-                _make_repository(half)
                 if prepare is not None:
                     prepare(LocalRepository(half))
                 half.rename(home)
-            except BaseException as error:
-                shutil.rmtree(half, ignore_errors=True)
-                if isinstance(error, OSError) and home.exists():
+            except OSError as error:
+                if home.exists():
                     raise _exists(name) from error
                 raise
             disk.sync_folder(home.parent)
         return LocalRepository(home)
 
+    @contextmanager
+    def _half(self, name: str, resumes: str | None) -> Iterator[Path]:
+        """Make a repository under another name, or find one that may be gone on with.
+
+        Yields:
+            Its folder; what is left in it when the block ends is removed, except where the same
+            may be tried again.
+        """
+        said = uuid.uuid4().hex if resumes is None else f"{name}\n{resumes}"
+        half = self.folder / "tmp" / f"{sha256(said.encode()).hexdigest()[:32]}.git"
+        lock = half.with_suffix(".lock")
+        handle = locks.hold(lock)
+        try:
+            self._sweep()
+            if not (half / READY).exists():
+                shutil.rmtree(half, ignore_errors=True)
+                _make_repository(half)
+                (half / READY).touch()
+            os.utime(half)
+            yield half
+        except BaseException as error:
+            again = isinstance(error, UnavailableError | OSError | KeyboardInterrupt)
+            if resumes is None or not again:
+                shutil.rmtree(half, ignore_errors=True)
+            raise
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(handle)
+
     def _sweep(self) -> None:
         """Remove what processes left that were killed while they made or deleted a repository."""
         for left in (self.folder / "tmp").iterdir():
-            if left.stat().st_mtime < time.time() - STALE:
-                shutil.rmtree(left, ignore_errors=True)
+            try:
+                old = left.stat().st_mtime < time.time() - STALE
+                if old and not locks.is_held(left.with_suffix(".lock")):
+                    _remove(left)
+            except FileNotFoundError:  # somebody else was faster
+                continue
 
     def repository(self, name: str) -> LocalRepository:
         """Return a repository; NotFoundError if there is none of that name.
@@ -180,6 +226,13 @@ class LocalLake:
                     )
                 layout.root.rename(gone)
             shutil.rmtree(gone)
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)
 
 
 def _exists(name: str) -> ConflictError:

@@ -117,6 +117,10 @@ class LocalRepository:
                 author=default_author(),
             )  # fmt: skip
 
+    def tag_message(self, name: str) -> str:
+        """Return what was said when a tag was made; empty where nothing was."""
+        return history.tag_message(self._git, name)
+
     def protect(self, branch: str) -> None:
         """Refuse transactions, resets and deletion of this branch from now on."""
         refs.existing(self._layout, branch)
