@@ -18,7 +18,14 @@ from registry.tables.log import LOG, DataFile, Snapshot, snapshot, table_folder
 from registry.tables.schemas import TableSchema
 from registry.tables.types import delta_schema
 
-__all__ = ["Change", "append_entry", "create_log", "cut_log", "retract_entry"]
+__all__ = [
+    "Change",
+    "append_entry",
+    "check_writable",
+    "create_log",
+    "cut_log",
+    "retract_entry",
+]
 
 _NAMESPACE = uuid.UUID("6f0c2f86-9d0b-5c53-9e0d-3a1f7c1b7f55")
 _WRITABLE = frozenset({"appendOnly", "invariants"})
@@ -66,7 +73,7 @@ def append_entry(before: Snapshot, change: Change) -> None:
         ConflictError: Another entry came first.
         UnsafeTableError: The table asks writers for something that the lab does not do.
     """
-    _check_writable(before)
+    check_writable(before)
     actions: list[dict[str, Any]] = []
     if change.arrow is not None and not change.arrow.equals(before.arrow, check_metadata=True):
         stated = {**before.metadata, "schemaString": delta_schema(change.arrow)}
@@ -153,7 +160,12 @@ def _remove(one: DataFile) -> dict[str, Any]:
     return {"path": one.path, "deletionTimestamp": 0, "dataChange": True, "size": one.size}
 
 
-def _check_writable(before: Snapshot) -> None:
+def check_writable(before: Snapshot) -> None:
+    """Refuse a table of which the log asks writers for more than the lab does.
+
+    Raises:
+        UnsafeTableError: It asks for a feature, such as check constraints or identity columns.
+    """
     features = before.protocol.get("writerFeatures") or []
     version = before.protocol.get("minWriterVersion")
     known = all(isinstance(feature, str) and feature in _WRITABLE for feature in features)

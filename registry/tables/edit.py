@@ -120,7 +120,7 @@ def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
     rows = _checked_rows(rows, schema)
     rows = rows.drop_columns([name for name in schema.derived if name in rows.column_names])
     if not exists(root, schema.name) or schema.append_only:
-        return EditSummary(inserted=append(root, schema, derive(rows, schema)))
+        return EditSummary(inserted=append(root, schema, rows))
     before = snapshot(root, schema.name)
     current = schema_at(before)
     target = replace(current, arrow=union(current.arrow, schema.arrow, table=schema.name))
@@ -141,7 +141,7 @@ def upsert(root: Root, schema: TableSchema, rows: pa.Table) -> EditSummary:
     changed = sum(len(one.rows) for one in edits.values())
     fresh = np.ones(rows.num_rows, dtype=bool)
     fresh[at] = False
-    inserted = rows.filter(pa.array(fresh))
+    inserted = derive(conform(rows.filter(pa.array(fresh)), target), target, strict=False)
     done = _run(before, target, edits, inserted)
     summary = EditSummary(inserted=inserted.num_rows, updated=changed, unchanged=len(at) - changed)
     return finish(root, before, done, summary)

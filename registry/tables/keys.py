@@ -22,18 +22,21 @@ __all__ = ["check_new_keys", "only_new_pixels", "overlapping"]
 def check_new_keys(
     before: Snapshot, schema: TableSchema, kept: Sequence[DataFile], written: Sequence[DataFile]
 ) -> None:
-    """Refuse files whose keys are there twice, among themselves or with what is kept.
+    """Refuse files with a row without a key, or with a key that is there twice.
 
     Only key columns are read, and of kept files only those whose bounds leave room for a double.
 
     Raises:
         DuplicateKeyError: With one such key.
-    """
+    """  # noqa: DOC501 — a function makes the error
     if schema.append_only or not schema.key or not written:
         return
     key = ", ".join(f'"{column}"' for column in schema.key)
     with connection(locked=False) as engine:
         _register(engine, "fresh", before.folder, schema, written)
+        missing = " or ".join(f'"{column}" is null' for column in schema.key)
+        if engine.sql(f"select 1 from fresh where {missing} limit 1").fetchone():  # noqa: S608 — quoted, declared names
+            raise _keyless(schema)
         double = f"select {key} from fresh group by all having count(*) > 1 limit 1"  # noqa: S608 — quoted, declared names
         _refuse(engine.sql(double).fetchone(), schema)
         near = [one for one in kept if overlapping(one, written, schema.key[0])]
@@ -41,6 +44,13 @@ def check_new_keys(
             _register(engine, "kept", before.folder, schema, near)
             both = f"select {key} from fresh semi join kept using ({key}) limit 1"  # noqa: S608 — quoted, declared names
             _refuse(engine.sql(both).fetchone(), schema)
+
+
+def _keyless(schema: TableSchema) -> DuplicateKeyError:
+    return DuplicateKeyError(
+        f"a row of table {schema.name!r} has no {' or '.join(schema.key)}, which is its key",
+        hint="give every row its key on the side that wrote it",
+    )
 
 
 def only_new_pixels(

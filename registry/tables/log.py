@@ -29,6 +29,7 @@ from registry.tables.types import arrow_schema
 
 __all__ = [
     "LOG",
+    "UNPLACED",
     "DataFile",
     "Root",
     "Snapshot",
@@ -43,6 +44,9 @@ Root = str | Path | Location
 
 LOG = "_delta_log"
 """Folder of a table that holds its log."""
+
+UNPLACED = "~"
+"""Order of a file of which the log does not say where it stands; sorts last."""
 
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
@@ -75,8 +79,8 @@ class DataFile:
     stats: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """Delta's statistics: ``minValues``, ``maxValues``, ``nullCount`` of small columns."""
 
-    order: str = "~"
-    """Where its rows stand among other files'; unsaid sorts last."""
+    order: str = UNPLACED
+    """Where its rows stand among other files'; the lab alone says it of what it writes."""
 
     added: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """The log's own action, to be said again elsewhere."""

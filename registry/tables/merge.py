@@ -17,8 +17,9 @@ import pyarrow as pa
 from registry.errors import ConflictError, InvalidInputError
 from registry.lake import lazy
 from registry.tables.chips import ChipIndex, entries_of, write_index
-from registry.tables.commit import Change, append_entry, create_log, cut_log
+from registry.tables.commit import Change, append_entry, check_writable, create_log, cut_log
 from registry.tables.conform import conform, union
+from registry.tables.derive import derive, is_derived
 from registry.tables.diff import DELETED, INSERTED, UPDATED, Differences, compare, snapshot_or_none
 from registry.tables.edit import EditSummary, finish, group_edits
 from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
@@ -53,6 +54,12 @@ class TableMerge:
     deleted: int = 0
     """Rows that ours lost."""
 
+    kept: int | None = None
+    """Rows that ours changed since base; None where files of ours were not read."""
+
+    same: int | None = None
+    """Rows that both changed to the same; None where a conflict was decided."""
+
 
 def merge_table(
     base: Root | None,
@@ -80,7 +87,8 @@ def merge_table(
 
     Raises:
         SchemaMismatchError: Both have a column of one name and different types.
-        DuplicateKeyError: A side has two rows of one key.
+        DuplicateKeyError: A side has two rows of one key, or a row without one.
+        UnsafeTableError: A side's log asks for a feature that the lab does not know.
         ConflictError: ``into`` is not what ours is.
         InvalidInputError: ``prefer`` is no side.
     """
@@ -91,16 +99,23 @@ def merge_table(
         return _nothing(None)
     target = _target(ours, into, name, other or parted)
     schema = _merged_schema(target, other, name)
+    for side in filter(None, (target, other)):
+        check_writable(side)
     if schema.append_only:
         return merge_pixels(theirs, into=into) if other else _nothing(schema)
     replayed = _replay(parted, target, other, into, schema)
     if replayed is not None:
         return replayed
-    mine, their = compare(parted, target, name), compare(parted, other, name)
+    mine, their = _aligned(compare(parted, target, name), compare(parted, other, name))
+    _refuse_doubles(mine, "ours")
+    _refuse_doubles(their, "theirs")
     found = resolve(mine, their, prefer=prefer, decisions=decisions or {})
     if found.conflicts.num_rows:
         return TableMerge(conflicts=found.conflicts, resolved=found.resolved)
-    return _apply(target, schema, mine, their, found, into)
+    done = _apply(target, schema, mine, their, found, into)
+    brought = done.inserted + done.updated + done.deleted
+    same = None if found.resolved.num_rows else their.rows.num_rows - brought
+    return replace(done, kept=mine.rows.num_rows, same=same)
 
 
 def merge_pixels(theirs: Root, *, into: Root) -> TableMerge:
@@ -116,6 +131,7 @@ def merge_pixels(theirs: Root, *, into: Root) -> TableMerge:
         How many rows ours got.
     """
     other = snapshot(theirs, "pixels")
+    check_writable(other)
     if not exists(into, "pixels"):
         create_log(table_folder(into, "pixels"), schema_at(other))
     target = snapshot(into, "pixels")
@@ -130,8 +146,9 @@ def merge_pixels(theirs: Root, *, into: Root) -> TableMerge:
             continue
         digests = [bytes(d).ljust(32, b"\0") for d in entries_of(other.folder, one)["sha256"]]
         known = index.has(digests) if digests and len(index) else np.zeros(len(digests), dtype=bool)
-        doubles = int(known.sum()) + sum(d in seen for d in digests)
-        seen.update(digests)
+        fresh = set(digests) - seen - {d for d, k in zip(digests, known, strict=True) if k}
+        doubles = len(digests) - len(fresh)
+        seen |= fresh
         if doubles == 0:
             whole.append(one)
         elif doubles < len(digests):
@@ -178,6 +195,33 @@ def _merged_schema(target: Snapshot, other: Snapshot | None, name: str) -> Table
     return replace(schema, arrow=union(schema.arrow, theirs.arrow, table=name))
 
 
+def _aligned(mine: Differences, their: Differences) -> tuple[Differences, Differences]:
+    """Return both sides' changes with the columns of either: what a side lacks is null there."""
+    arrow = union(mine.schema.arrow, their.schema.arrow, table=mine.schema.name)
+    schema = replace(mine.schema, arrow=arrow)
+    return replace(mine, schema=schema), replace(their, schema=schema)
+
+
+def _refuse_doubles(side: Differences, whose: str) -> None:
+    """Refuse a side with a new row of a key that it has in a file that was not compared.
+
+    Raises:
+        DuplicateKeyError: With one such key.
+    """
+    if side.after is None:
+        return
+    fresh = side.rows.select(list(side.schema.key)).filter(pa.array(side.is_change(INSERTED)))
+    at, *_ = locate(side.after, side.schema, fresh)
+    times = np.bincount(at, minlength=fresh.num_rows)
+    if (times > 1).any():
+        row = fresh.slice(int(np.argmax(times > 1)), 1).to_pylist()[0]
+        said = ", ".join(f"{name} {value!r}" for name, value in row.items())
+        raise DuplicateKeyError(
+            f"table {side.schema.name!r} of {whose} has two rows of {said}",
+            hint="delete one of them on the side that has both, then merge again",
+        )
+
+
 def _replay(
     base: Snapshot | None,
     target: Snapshot,
@@ -192,6 +236,8 @@ def _replay(
     gone = [f for path, f in was.items() if path not in their]
     come = [f for path, f in their.items() if path not in was]
     if any(f.path not in mine for f in gone) or any(f.path in mine for f in come):
+        return None
+    if other and not all(is_derived(other, f, schema) for f in come):
         return None
     if not gone and not come and schema.arrow.equals(target.arrow):
         return _nothing(schema)
@@ -240,11 +286,11 @@ def _apply(
     places = _where(target, schema, mine, their, found.delete)
     for number, (_, rows) in group_edits(*places).items():
         edits.setdefault(number, FileEdit()).dropped = rows
-    whole, rest = _whole_files(their, found.insert)
+    whole, rest = _whole_files(their, found.insert, schema)
     for one in whole:
         _bring(their.after, one, target.folder)
     names = [name for name in schema.arrow.names if name in their.schema.arrow.names]
-    inserted = their.values(names, side="after", mask=rest)
+    inserted = derive(their.values(names, side="after", mask=rest), schema, strict=False)
     changes = bool(edits or whole or inserted.num_rows)
     summary = EditSummary(
         inserted=int(found.insert.sum()),
@@ -274,7 +320,7 @@ def _patch(
     old = fetch(target, schema, names, file=file, row=place)
     wanted = TableSchema(name=schema.name, arrow=old.schema, key=())
     new = conform(their.values(names, side="after", mask=found.patched), wanted)
-    patch = overlay(old, new, list(cells.items()))
+    patch = derive(overlay(old, new, list(cells.items())), schema, strict=False)
     for number, (picked, inside) in group_edits(file, place).items():
         edits[number] = FileEdit(rows=inside, patch=patch.take(pa.array(picked)))
 
@@ -302,14 +348,19 @@ def _where(
     return file, row
 
 
-def _whole_files(their: Differences, insert: np.ndarray) -> tuple[list[DataFile], np.ndarray]:
+def _whole_files(
+    their: Differences, insert: np.ndarray, schema: TableSchema
+) -> tuple[list[DataFile], np.ndarray]:
     """Return files of theirs of which every row is inserted, and the rows that stand elsewhere."""
     file = np.asarray(their.rows.column("after_file").fill_null(-1))
     whole: list[DataFile] = []
     rest = insert.copy()
     for number in np.unique(file[insert]):
-        one = their.after.files[int(number)] if their.after else None
-        if one is not None and one.rows == int((insert & (file == number)).sum()):
+        if their.after is None:
+            break
+        one = their.after.files[int(number)]
+        inside = int((insert & (file == number)).sum())
+        if one.rows == inside and is_derived(their.after, one, schema):
             whole.append(one)
             rest &= file != number
     return whole, rest

@@ -75,7 +75,7 @@ def resolve(
     """Decide, for every row that theirs changed, what of it comes to ours.
 
     Args:
-        mine: What ours did since base.
+        mine: What ours did since base; of the same columns as ``their``.
         their: What theirs did since base.
         prefer: Side that wins what ``decisions`` leave open; None leaves it a conflict.
         decisions: Side by key.
@@ -87,7 +87,8 @@ def resolve(
     inserted, deleted = their.is_change(INSERTED), their.is_change(DELETED)
     alone = np.ones(their.rows.num_rows, dtype=bool)
     alone[theirs] = False
-    cells = [c for c in cells_of(their.schema.arrow) if c not in their.schema.key]
+    fixed = {*their.schema.key, *their.schema.derived}  # derived values follow from the others
+    cells = [cell for cell in cells_of(their.schema.arrow) if cell not in fixed]
     changed = _changed(their, cells)
     take = {cell: changed[cell] & alone for cell in cells}
     insert, delete = inserted & alone, deleted & alone
@@ -95,7 +96,7 @@ def resolve(
 
     kinds = (mine.is_change(DELETED)[ours], deleted[theirs])
     one_gone = kinds[0] ^ kinds[1]
-    found = clashes.of_deletions(ours[one_gone], theirs[one_gone], changed)
+    found = clashes.of_deletions(ours[one_gone], theirs[one_gone], changed, delete)
     for clash in found:
         if clash.winner == "theirs":
             (delete if deleted[clash.theirs] else insert)[clash.theirs] = True
@@ -137,27 +138,29 @@ class _Clashes:
         self._keys = list(their.schema.key)
 
     def of_deletions(
-        self, ours: np.ndarray, theirs: np.ndarray, changed: Mapping[str, np.ndarray]
+        self,
+        ours: np.ndarray,
+        theirs: np.ndarray,
+        changed: Mapping[str, np.ndarray],
+        delete: np.ndarray,
     ) -> list[_Conflict]:
-        """Return clashes of rows that one side deleted and the other changed.
+        """Return clashes of rows that one side deleted and the other changed; fills ``delete``.
 
         Args:
             ours: Row numbers of our changes, unitless; shape ``(row,)``.
             theirs: The same keys' row numbers among theirs, unitless; shape ``(row,)``.
             changed: For each cell, which rows theirs changed.
+            delete: Rows that theirs deleted and ours left alone, but for what is derived.
         """
         found = []
         mine = _changed(self._mine, list(changed))
         gone = self._their.is_change(DELETED)
-        derived = set(self._their.schema.derived)
         for i, j in zip(ours.tolist(), theirs.tolist(), strict=True):
-            touched = {c: mask[i] for c, mask in mine.items()} if gone[j] else None
-            cells = tuple(
-                c
-                for c in changed
-                if (touched[c] if touched else changed[c][j]) and c not in derived
-            )
-            found.append(_Conflict(i, j, cells, self._winner(j)))
+            touched = [c for c in changed if (mine[c][i] if gone[j] else changed[c][j])]
+            if touched:
+                found.append(_Conflict(i, j, tuple(touched), self._winner(j)))
+            else:
+                delete[j] |= gone[j]
         return found
 
     def of_values(
@@ -177,32 +180,22 @@ class _Clashes:
         """
         if not len(ours):
             return []
-        there = set(self._mine.schema.arrow.names)
-        cells = [cell for cell in changed if cell.split(".", maxsplit=1)[0] in there]
-        cells = [c for c in cells if c in cells_of(self._mine.schema.arrow)]
+        cells = list(changed)
         differing = self._differing(ours, theirs, cells)
         my_changes = self._touched(self._mine, ours, cells)
-        their_changes = self._touched(self._their, theirs, list(changed))
-        for cell in set(changed) - set(cells):  # a column that only theirs has
-            take[cell][theirs] |= their_changes[cell]
+        their_changes = self._touched(self._their, theirs, cells)
         clashing: dict[int, list[str]] = {}
         for group in _groups(self._their.schema, cells):
-            solid = [c for c in group if c not in self._their.schema.derived]
-            basis = solid or group
-            i_did = np.logical_or.reduce([my_changes[c] for c in basis])
-            they_did = np.logical_or.reduce([their_changes[c] for c in basis])
-            apart = np.logical_or.reduce([differing[c] for c in basis])
+            i_did = np.logical_or.reduce([my_changes[cell] for cell in group])
+            they_did = np.logical_or.reduce([their_changes[cell] for cell in group])
+            apart = np.logical_or.reduce([differing[cell] for cell in group])
             for cell in group:
                 take[cell][theirs] |= they_did & ~i_did & differing[cell]
-                if cell not in basis:  # derived values follow what they are derived from
-                    take[cell][theirs] |= ~they_did & ~i_did & their_changes[cell] & differing[cell]
             for at in np.flatnonzero(i_did & they_did & apart).tolist():
-                if not solid:
-                    continue
                 if self._winner(int(theirs[at])) == "theirs":
                     for cell in group:
                         take[cell][theirs[at]] = differing[cell][at]
-                clashing.setdefault(at, []).extend(c for c in solid if differing[c][at])
+                clashing.setdefault(at, []).extend(c for c in group if differing[c][at])
         return [
             _Conflict(int(ours[at]), int(theirs[at]), tuple(cells), self._winner(int(theirs[at])))
             for at, cells in sorted(clashing.items())
@@ -297,11 +290,10 @@ def _changed(side: Differences, cells: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _groups(schema: TableSchema, cells: Sequence[str]) -> list[list[str]]:
-    """Return cells in the groups that never mix; derived ones go with the geometry."""
+    """Return cells in the groups that never mix."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell in cells:
-        source = "geometry" if cell in schema.derived else cell
-        groups.setdefault(schema.group_of(source), []).append(cell)
+        groups.setdefault(schema.group_of(cell), []).append(cell)
     return list(groups.values())
 
 

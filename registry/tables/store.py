@@ -18,6 +18,7 @@ from registry.lake import lazy
 from registry.tables.chips import write_index
 from registry.tables.commit import Change, append_entry, create_log, cut_log
 from registry.tables.conform import close_names, conform, union
+from registry.tables.derive import derive
 from registry.tables.errors import SchemaMismatchError, UnsafeTableError
 from registry.tables.keys import check_new_keys, only_new_pixels
 from registry.tables.log import LOG, DataFile, Root, Snapshot, folder_of, snapshot, table_folder
@@ -80,7 +81,8 @@ def append(root: Root, schema: TableSchema, rows: Rows) -> int:
     Args:
         root: The dataset's folder; must be writable.
         schema: The table's schema; columns that the table does not have yet are added to it.
-        rows: Any of the schema's columns; the rest becomes null.
+        rows: Any of the schema's columns; the rest becomes null. Derived columns are computed,
+            whatever the rows say of them.
 
     Returns:
         How many rows were added.
@@ -246,7 +248,7 @@ def _write(before: Snapshot, schema: TableSchema, rows: Rows, removed: Sequence[
     batches: Iterator[pa.RecordBatch] = (
         batch
         for part in _batches(rows)
-        for batch in conform(part, target).to_batches()
+        for batch in derive(conform(part, target), target, strict=False).to_batches()
         if batch.num_rows
     )
     kept = [] if removed else list(before.files)
