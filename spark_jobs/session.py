@@ -1,7 +1,8 @@
 """One Spark session that reads and writes Delta tables, local unless a master is named.
 
-The two Delta jars are fetched once, by the Ivy that PySpark brings, into the user's cache. In a
-closed network, name a folder that has them in ``EOLAB_SPARK_JARS``.
+The two Delta jars are fetched once, by the Ivy that PySpark brings, into the user's cache; those
+for object stores, 687 MB of them, when a session is to read one. In a closed network, name a folder
+that has them in ``EOLAB_SPARK_JARS``.
 """
 
 import os
@@ -9,19 +10,29 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.errors import UnavailableError
+from registry.lake import Location
+from registry.lake.engines import is_remote, spark_settings
 from spark_jobs.java import complaint, found
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["COORDINATES", "delta_jars", "session"]
+__all__ = ["COORDINATES", "S3_COORDINATES", "delta_jars", "s3_jars", "session"]
 
 COORDINATES = ("io.delta:delta-spark_4.2_2.13:4.4.0", "io.delta:delta-storage:4.4.0")
 """All that Delta needs beside PySpark's own jars; its full tree would bring older Hadoop's."""
+
+S3_COORDINATES = (
+    "org.apache.hadoop:hadoop-aws:3.5.0",
+    "software.amazon.awssdk:bundle:2.35.4",
+    "software.amazon.s3.analyticsaccelerator:analyticsaccelerator-s3:1.3.1",
+)
+"""All that ``s3a://`` needs beside them; of the version of the Hadoop that PySpark brings."""
 
 _SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -39,20 +50,29 @@ _SETTINGS = {
 
 
 def session(
-    name: str, *, master: str = "local[2]", settings: dict[str, str] | None = None
+    name: str,
+    *,
+    master: str = "local[2]",
+    settings: dict[str, str] | None = None,
+    locations: Iterable[Location] = (),
 ) -> "SparkSession":
     """Open a Spark session, or return the one that is open.
+
+    Of one branch on lakeFS, one session is the only writer: two of them, or one beside delta-rs,
+    overwrite each other's Delta commits and nobody is told.
 
     Args:
         name: What the session is called in Spark's own listings.
         master: Spark's address: ``local[n]``, ``spark://…``, ``k8s://…``.
         settings: Further Spark settings, which win over the lab's.
+        locations: What it is to open; needed for those that are not folders.
 
     Returns:
         The session; its caller stops it.
 
     Raises:
-        UnavailableError: Java 17 or 21, PySpark or the Delta jars are missing.
+        UnavailableError: Java 17 or 21, PySpark or jars are missing, or the session that is open
+            knows nothing of a location.
     """
     wrong = complaint(found())
     if wrong:
@@ -64,17 +84,32 @@ def session(
         raise UnavailableError(
             "PySpark is not installed", hint="pip install 'eo-training-data-lab[spark]'"
         ) from error
-    jars = ",".join(str(jar) for jar in delta_jars())
+    remote = [location for location in locations if is_remote(location)]
+    jars = ",".join(str(jar) for jar in delta_jars() + (s3_jars() if remote else []))
     scratch = tempfile.gettempdir()
     builder = SparkSession.builder.appName(name).master(master)
     own = {"spark.jars": jars, "spark.sql.warehouse.dir": f"{scratch}/eolab-spark-warehouse"}
+    for location in remote:
+        own |= spark_settings(location)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     for key, value in (_SETTINGS | own | (settings or {})).items():
         builder = builder.config(key, value)
     opened = builder.getOrCreate()
     opened.sparkContext.setLogLevel("ERROR")
+    _refuse_ignorant(opened, remote)
     return opened
+
+
+def _refuse_ignorant(opened: "SparkSession", remote: Iterable[Location]) -> None:
+    # A session that was open before takes neither jars nor what its file systems are told.
+    known = opened.sparkContext.getConf()
+    for location in remote:
+        if any(known.get(key) != value for key, value in spark_settings(location).items()):
+            raise UnavailableError(
+                f"the Spark session that is open cannot read {location.uri}",
+                hint="stop it first, or open it with all the locations it is to read",
+            )
 
 
 def delta_jars() -> list[Path]:
@@ -83,16 +118,29 @@ def delta_jars() -> list[Path]:
     Raises:
         UnavailableError: They are not there and cannot be fetched.
     """
+    return _jars(COORDINATES)
+
+
+def s3_jars() -> list[Path]:
+    """Return where the jars for ``s3a://`` lie, fetching them the first time: 687 MB.
+
+    Raises:
+        UnavailableError: They are not there and cannot be fetched.
+    """
+    return _jars(S3_COORDINATES)
+
+
+def _jars(coordinates: tuple[str, ...]) -> list[Path]:
     given = os.environ.get("EOLAB_SPARK_JARS")
     folder = Path(given) if given else _cache()
-    jars = [folder / _file_name(coordinate) for coordinate in COORDINATES]
+    jars = [folder / _file_name(coordinate) for coordinate in coordinates]
     missing = [jar for jar in jars if not jar.is_file()]
     if missing and given:
         raise UnavailableError(
             f"EOLAB_SPARK_JARS is {given}, which has no {missing[0].name}",
-            hint=f"put {' and '.join(COORDINATES)} there",
+            hint=f"put {' and '.join(coordinates)} there",
         )
-    for coordinate, jar in zip(COORDINATES, jars, strict=True):
+    for coordinate, jar in zip(coordinates, jars, strict=True):
         if not jar.is_file():
             _fetch(coordinate, jar)
     return jars
@@ -127,7 +175,7 @@ def _fetch(coordinate: str, jar: Path) -> None:
             said = next((line.strip() for line in lines if "not found" in line), "no answer")
             raise UnavailableError(
                 f"{jar.name} cannot be fetched: {said[:200]}",
-                hint=f"put {' and '.join(COORDINATES)} into a folder and name it in "
+                hint=f"put {coordinate}, and what else Spark needs, into a folder and name it in "
                 "EOLAB_SPARK_JARS",
             )
         fetched.replace(jar)

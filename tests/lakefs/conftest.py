@@ -23,6 +23,18 @@ def a_repository(client):
     )
 
 
+def s3_options(server):
+    """What delta-rs needs to open the server's S3 gateway."""
+    return {
+        "AWS_ENDPOINT_URL": server.endpoint,
+        "AWS_ACCESS_KEY_ID": server.key,
+        "AWS_SECRET_ACCESS_KEY": server.secret,
+        "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": str(server.endpoint.startswith("http://")).lower(),
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
+    }
+
+
 @pytest.fixture(scope="session")
 def server():
     """The server that the environment names, else a fake."""
