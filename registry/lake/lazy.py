@@ -110,14 +110,10 @@ def leave_out(
         return
     home = companion(folder if beside is None else beside)
     home.mkdir(parents=True, exist_ok=True)
-    said = {
-        "address": address,
-        "repository": repository,
-        "commit": commit,
-        "files": {entry.path: [entry.sha256, entry.size] for entry in left},
-    }
+    files = {entry.path: (entry.sha256, entry.size) for entry in left}
     for other in _older(home):  # who made the same folder at once may have left out more
-        said["files"] = {**other.files, **said["files"]}
+        files = {**other.files, **files}
+    said = {"address": address, "repository": repository, "commit": commit, "files": files}
     half = home / f"{uuid.uuid4().hex}.half"
     disk.write_atomically(home / SOURCE, json.dumps(said).encode(), temporary=half, durable=False)
     for entry in left:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from registry.errors import ConflictError, CorruptError, InvalidInputError, NotFoundError
-from registry.lake.local import disk, gate, gc, reach, reflog, refs, sessions, views
+from registry.lake.local import disk, gate, gc, promises, reach, reflog, refs, sessions, views
 from registry.lake.local.git import Batch, Git
 from registry.lake.local.layout import Layout
 from registry.lake.local.moves import Move
@@ -69,7 +69,13 @@ def _require(git: Git, targets: Iterable[str]) -> None:
             f"what a ref should name is not stored whole: {error.problem}",
             hint="record its commits first",
         ) from error
-    missing = [one for one in reached.objects if one.size and not _stored(git.layout, one.sha256)]
+    missing = [
+        one
+        for one in reached.objects
+        if one.size
+        and not _stored(git.layout, one.sha256)
+        and not promises.is_promised(git.layout, one)
+    ]
     if missing:
         raise NotFoundError(
             f"{len(missing):,} objects that a ref would need are not stored",
@@ -264,7 +270,7 @@ def _sweep_views(layout: Layout, needed: set[bytes]) -> None:
     outside = views.home_outside(layout)
     shown = [*layout.views.iterdir(), *(outside.iterdir() if outside.is_dir() else ())]
     for view in shown:
-        if not _is_needed(view.name, needed):
+        if not _is_needed(view.name.removesuffix(".lazy"), needed):
             # Half-removed it would be taken for whole; what a kill leaves of it goes next time.
             gone = view.with_name(f"gone-{uuid.uuid4().hex}")
             with suppress(OSError):

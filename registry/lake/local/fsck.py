@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from registry.errors import CorruptError
-from registry.lake.local import locks, objects, packs, reflog, refs
+from registry.lake import lazy
+from registry.lake.local import locks, objects, packs, promises, reflog, refs
 from registry.lake.local.git import Git, loose_files
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
@@ -187,6 +188,8 @@ def _objects(layout: Layout, needed: dict[Pointer, str], progress: Progress) -> 
         if not pointer.size or pointer.sha256 in broken:
             continue
         file_or_none = files.get(pointer.sha256)
+        if file_or_none is None and promises.is_promised(layout, pointer):
+            continue  # it is at the origin, and is fetched when somebody touches it
         if file_or_none is None:
             yield Damage(
                 what=f"object {pointer.sha256}",
@@ -229,6 +232,8 @@ def _views(git: Git) -> Iterator[Damage]:
 
 
 def _shows(file: Path, stored: Path, pointer: Pointer) -> bool:
+    if lazy.is_placeholder(file):
+        return file.stat().st_size == pointer.size
     try:
         return (stored.exists() and file.samefile(stored)) or objects.digest(file) == pointer
     except OSError:

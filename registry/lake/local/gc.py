@@ -119,8 +119,12 @@ def sweep_git(git: Git, needed: set[bytes], cutoff: float) -> None:
 
 def _sweep_views(layout: Layout, cutoff: float) -> None:
     leased = views.leased(layout)
-    for view in layout.views.iterdir():
-        if view.name not in leased and view.stat().st_mtime <= cutoff:
+    for view in sorted(layout.views.iterdir()):  # a view before what was left out of it
+        if view.suffix:
+            used = view.with_suffix("").exists()
+        else:
+            used = view.name in leased or view.stat().st_mtime > cutoff
+        if not used:
             # A half-removed view would be taken for a whole one. The name is new each time: what
             # a killed sweep left under an old one would be in the way.
             gone = layout.temporary / f"{view.name}.{uuid.uuid4().hex}"

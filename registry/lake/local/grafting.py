@@ -1,16 +1,15 @@
 """Commits that were made elsewhere, recorded here as they were."""
 
-import itertools
 import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import BinaryIO
 
-from registry.errors import CorruptError, InvalidInputError, NotFoundError
-from registry.lake.local import commits, objects, pointers, sessions, trees
+from registry.errors import InvalidInputError, NotFoundError
+from registry.lake import lazy
+from registry.lake.local import commits, folders, objects, pointers, promises, sessions, trees
 from registry.lake.local.disk import translated
 from registry.lake.local.git import Batch, Git
 from registry.lake.local.layout import Layout
@@ -21,9 +20,6 @@ from registry.lake.names import check_key, check_metadata, split_author
 from registry.lake.records import Change, Commit, Entry
 
 __all__ = ["Pins", "graft", "holds"]
-
-FETCHERS = 8
-"""Threads that fetch and hash objects; most of their time they wait."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -65,11 +61,13 @@ def graft(
     parents: Sequence[str],
     changes: Iterable[Change],
     fetch: Fetch | None,
+    leaving: bool,
 ) -> Commit:
     """Record a commit that was made elsewhere, as the contract says.
 
     Nothing that the other side says is believed: names are checked as those of a transaction,
-    and bytes are hashed on arrival.
+    and bytes are hashed on arrival. With ``leaving``, what the origin was said to keep for later
+    is only written down.
 
     Returns:
         The commit here.
@@ -81,11 +79,14 @@ def graft(
     with translated(f"record commit {commit.id[:10]}"), sessions.opened(git.layout) as session:
         git.catch_up()
         before = [_parent(git, parent) for parent in parents]
-        _bring(git, session, needed, fetch)
+        root = git.commit(before[0].id).tree if before else None
+        left = _left_out(git, root, needed) if leaving else {}
+        promises.keep(git.layout, commit.id, left.values())
+        brought = {pointer: one for pointer, one in needed.items() if pointer not in left}
+        _bring(git, session, brought, fetch)
         with git.adding():
-            objects.place(git.layout, session.folder, needed)
+            objects.place(git.layout, session.folder, brought)
             batch = Batch(git)
-            root = git.commit(before[0].id).tree if before else None
             tree = trees.apply(batch.tree, batch.add, root, edits)
             data = commits.encode(
                 tree=batch.add("tree", b"") if tree is None else tree,
@@ -157,44 +158,43 @@ def _bring(git: Git, session: Session, needed: dict[Pointer, Entry], fetch: Fetc
     Raises:
         NotFoundError: Something is not stored and nobody can fetch it.
     """
-    missing = []
+    missing = {}
     with git.adding():
-        for pointer in needed:
+        for pointer, entry in needed.items():
             if not pointer.size:
                 objects.stage_bytes(b"", session.folder, name="empty")
             elif objects.is_whole(git.layout, pointer):
                 objects.keep(git.layout, pointer, session.folder)
             else:
-                missing.append(pointer)
+                missing[pointer] = entry
     if missing and fetch is None:
-        first = needed[missing[0]]
+        first = next(iter(missing.values()))
         raise NotFoundError(
             f"{len(missing):,} objects are not stored here, '{first.path}' the first of them",
             hint="send them with the commit",
         )
     if missing and fetch is not None:
-        names = itertools.count()
-        fetcher = fetch
-
-        def bring(pointer: Pointer) -> None:
-            _receive(fetcher, needed[pointer], pointer, session, str(next(names)))
-
-        with ThreadPoolExecutor(FETCHERS) as pool:
-            waiting = [pool.submit(bring, pointer) for pointer in missing]
-            try:
-                for one in waiting:
-                    one.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        promises.receive_all(git.layout, session, git.adding, missing, fetch)
 
 
-def _receive(fetch: Fetch, entry: Entry, pointer: Pointer, session: Session, name: str) -> None:
-    with fetch(entry) as stream:
-        arrived = objects.stage_stream(stream, session.folder, name=name, most=pointer.size)
-    if arrived != pointer:
-        raise CorruptError(
-            f"'{entry.path}' arrived as {arrived.size:,} bytes of hash {arrived.sha256[:10]}; it "
-            f"should be {pointer.size:,} of hash {pointer.sha256[:10]}",
-            hint="run eolab fsck where it comes from",
-        )
+def _left_out(git: Git, root: bytes | None, needed: dict[Pointer, Entry]) -> dict[Pointer, Entry]:
+    """Return what stays at the origin until somebody touches it."""
+    came_from = promises.origin(git.layout)
+    if came_from is None:
+        return {}
+    written = folders.tables_in(entry.path for entry in needed.values())
+    left = {}
+    for pointer, entry in needed.items():
+        table = folders.inside(entry.path, written) or _table_above(git, root, entry.path)
+        if table is None or objects.is_whole(git.layout, pointer):
+            continue
+        if came_from.leaves(table) and lazy.may_wait(entry.path, frozenset({table})):
+            left[pointer] = entry
+    return left
+
+
+def _table_above(git: Git, root: bytes | None, path: str) -> str | None:
+    while root is not None and (path := path.rpartition("/")[0]):
+        if trees.find(git.tree, root, f"{path}/{folders.LOG}") is not None:
+            return path
+    return None

@@ -64,6 +64,16 @@ class Layout:
         return self.own / "protected.json"
 
     @property
+    def origin(self) -> Path:
+        """Where the repository came from, if it was not made here."""
+        return self.own / "origin.json"
+
+    @property
+    def promised(self) -> Path:
+        """What is not stored here but at the origin, one object a line."""
+        return self.own / "promised"
+
+    @property
     def refs_lock(self) -> Path:
         """Held alone while a ref moves."""
         return self.own / "refs.lock"

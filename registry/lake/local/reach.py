@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from registry.errors import CorruptError, NotFoundError
-from registry.lake.local import objects, packs, reflog, refs, sessions
+from registry.lake.local import objects, packs, promises, reflog, refs, sessions
 from registry.lake.local.git import Git, loose_files
 from registry.lake.local.pointers import Pointer
 
@@ -114,7 +114,8 @@ def require(git: Git, commit: str) -> None:
         for oid in git.beyond(commit, heads):
             reach_tree(git, git.commit(oid).tree, reached)
         for pointer in reached.objects:
-            objects.find(git.layout, pointer)
+            if not promises.is_promised(git.layout, pointer):
+                objects.find(git.layout, pointer)
     except CorruptError as error:
         raise NotFoundError(
             f"commit {commit[:10]} has been swept, or a part of it: {error.problem}",

@@ -17,6 +17,7 @@ from registry.lake.local import (
     history,
     merge,
     objects,
+    promises,
     reach,
     refs,
     sessions,
@@ -28,6 +29,7 @@ from registry.lake.local.disk import translated
 from registry.lake.local.git import Batch, Git
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
+from registry.lake.local.promises import Origin
 from registry.lake.local.transaction import Intent, LocalTransaction, check_message
 from registry.lake.local.workspace import LocalWorkspace
 from registry.lake.names import check_branch, check_tag, default_author, split_author
@@ -56,6 +58,7 @@ class LocalRepository:
         self._layout = Layout(root)
         self._git = Git(self._layout)
         self._pins = grafting.Pins(self._layout)
+        self._leaving = False
 
     # ------------------------------------------------------------------ refs
     def resolve(self, ref: str) -> str:
@@ -239,8 +242,10 @@ class LocalRepository:
         entry = self.entry(path, at=at)
         if not entry.size:
             return io.BytesIO()
+        pointer = Pointer(entry.sha256, entry.size)
         with translated(f"read {path}"):
-            return objects.find(self._layout, Pointer(entry.sha256, entry.size)).open("rb")
+            views.redeem(self._git, [pointer])
+            return objects.find(self._layout, pointer).open("rb")
 
     def content_id(self, at: str, *prefixes: str) -> str:
         """Return the SHA-256 over the sorted ``path NUL sha256 LF`` lines of a tree, in hex."""
@@ -331,7 +336,7 @@ class LocalRepository:
             The merge commit; ``theirs`` itself where the branch could move forward to it; the
             branch's head where there is nothing to merge.
         """
-        head, source = refs.existing(self._layout, into), self.resolve(theirs)
+        head, source = self._head(into), self.resolve(theirs)
         self._refuse_protected(into, "merge into")
         base = self._git.merge_base(head, source)
         if base == source:
@@ -358,7 +363,7 @@ class LocalRepository:
             ConflictError: What it changed has been changed again, or it is not behind the branch.
             InvalidInputError: It has no parent, or two.
         """
-        undone, head = self.commit(commit), refs.existing(self._layout, branch)
+        undone, head = self.commit(commit), self._head(branch)
         if len(undone.parents) != 1:
             raise InvalidInputError(
                 f"{undone.id[:10]} has {len(undone.parents)} parents; what it changed is not clear",
@@ -379,6 +384,9 @@ class LocalRepository:
         ) as transaction:  # fmt: skip
             _apply(transaction, writes)
         return self.commit(branch) if transaction.commit is None else transaction.commit
+
+    def _head(self, branch: str) -> str:
+        return refs.existing(self._layout, branch)
 
     def _refuse_protected(self, branch: str, doing: str) -> None:
         refs.Locked(self._layout).refuse_protected(branch, doing)
@@ -404,13 +412,34 @@ class LocalRepository:
             The commit here.
         """
         return grafting.graft(
-            self._git, self._pins, commit, parents=parents, changes=changes, fetch=fetch
-        )
+            self._git, self._pins, commit, parents=parents, changes=changes, fetch=fetch,
+            leaving=self._leaving,
+        )  # fmt: skip
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where it came from; None if it was made here."""
+        return promises.origin(self._layout)
+
+    def came_from(self, origin: Origin) -> None:
+        """Remember where it came from."""
+        with translated("write down where the dataset came from"):
+            promises.remember(self._layout, origin)
+
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """Leave what is grafted meanwhile at the origin, as far as the origin's record says so."""
+        self._leaving = True
+        try:
+            yield
+        finally:
+            self._leaving = False
 
     def bring(self, entries: Iterable[Entry], *, at: str) -> dict[str, Path]:  # noqa: ARG002 — objects go by their hash here
         """Return the stored files of objects by SHA-256; nobody may write to them."""
+        pointers = {Pointer(entry.sha256, entry.size) for entry in entries}
         with translated("bring objects"):
-            pointers = {Pointer(entry.sha256, entry.size) for entry in entries}
+            views.redeem(self._git, pointers)
             return {one.sha256: objects.find(self._layout, one) for one in pointers}
 
     # ------------------------------------------------------------------ views

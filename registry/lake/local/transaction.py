@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
-from registry.lake.local import commits, folders, objects, pointers, refs, trees
+from registry.lake import lazy
+from registry.lake.local import commits, folders, objects, pointers, promises, refs, trees
 from registry.lake.local.disk import translated
 from registry.lake.local.git import Batch, Git
 from registry.lake.local.pointers import Pointer
@@ -56,13 +57,13 @@ class LocalTransaction:
     def __init__(
         self, git: Git, session: Session, intent: Intent, metadata: Mapping[str, str]
     ) -> None:
-        base = refs.existing(git.layout, intent.branch)
+        self._git = git
+        self._intent = intent
+        base = self._stands()
         _refuse_unexpected(intent, base)  # else what is staged would be judged against its tree
         self.base: str = base
         self.commit: Commit | None = None
         self.metadata: dict[str, str] = check_metadata(metadata)
-        self._git = git
-        self._intent = intent
         self._folder = session.folder
         self._names = itertools.count()
         self._edits = trees.Edits()
@@ -71,6 +72,9 @@ class LocalTransaction:
         self._touched: set[str] = set()
         self._writing = threading.Lock()
         session.pin(base, *([intent.merging] if intent.merging else []))
+
+    def _stands(self) -> str:
+        return refs.existing(self._git.layout, self._intent.branch)
 
     # ------------------------------------------------------------------ staging
     def put(self, path: str, data: bytes | BinaryIO) -> Entry:
@@ -121,6 +125,7 @@ class LocalTransaction:
         """
         check_key(path)
         _check_file(file)
+        lazy.ensure(file)
         with translated(f"store {file} as {path}"):
             pointer = objects.stage_file(file, self._folder, name=self._name(), take=take)
         return self._put(path, pointer)
@@ -129,9 +134,13 @@ class LocalTransaction:
         """Stage an object that the repository already holds, without reading it."""
         target = check_key(entry.path if path is None else path)
         pointer = Pointer(entry.sha256, entry.size)
+        layout = self._git.layout
         with translated(f"link {target}"), self._git.adding():
-            objects.keep(self._git.layout, pointer, self._folder)
-        self._put(target, pointer)
+            here = objects.is_whole(layout, pointer)
+            if here or not promises.is_promised(layout, pointer):
+                objects.keep(layout, pointer, self._folder)
+                here = True
+        self._put(target, pointer, held=here)
 
     def remove(self, path: str) -> None:
         """Stage the removal of one object, or of every object below ``path``.
@@ -150,11 +159,12 @@ class LocalTransaction:
             self._edits.remove(path)
             self._touched.add(path)
 
-    def _put(self, path: str, pointer: Pointer) -> Entry:
+    def _put(self, path: str, pointer: Pointer, *, held: bool = True) -> Entry:
         with self._writing:
             self._edits.put(path, pointers.encode(pointer))
             self._staged[path] = pointer
-            self._held.add(pointer)
+            if held:  # else it stays where it was promised
+                self._held.add(pointer)
             self._touched.add(path)
         return Entry(path=path, sha256=pointer.sha256, size=pointer.size)
 

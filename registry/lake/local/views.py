@@ -5,19 +5,30 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from registry.errors import InvalidInputError
-from registry.lake.local import disk, locks, objects
+from registry.lake import lazy
+from registry.lake.local import disk, folders, locks, objects, promises, sessions
 from registry.lake.local.git import Git
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
 from registry.lake.local.trees import walk
+from registry.lake.records import Entry
 
-__all__ = ["home_outside", "lay", "leased", "locate", "mount"]
+__all__ = [
+    "home_outside",
+    "lacking",
+    "lay",
+    "leased",
+    "leave",
+    "locate",
+    "mount",
+    "redeem",
+]
 
 
 class _Lease(NamedTuple):
@@ -41,22 +52,51 @@ def locate(git: Git, commit: str) -> Path:
     """
     tree = git.commit(commit).tree
     view = git.layout.views / tree.hex()
+    left = {} if view.is_dir() else lacking(git, tree)
     with git.adding():
         try:
             _lease(git.layout, tree.hex())
         except OSError:  # a lake that may only be read
-            return view if view.is_dir() else _outside(git, tree)
+            return view if view.is_dir() else _outside(git, commit, left)
         if not view.is_dir():
-            _make(git, tree, view, git.layout.temporary, share=True)
+            _make(git, commit, view, git.layout.temporary, share=True, left=left)
         return view
 
 
-def _make(git: Git, tree: bytes, view: Path, temporary: Path, *, share: bool) -> None:
+def lacking(git: Git, tree: bytes) -> dict[str, Entry]:
+    """Return what of a tree is still at the origin and may stay there, by path.
+
+    What may not wait is fetched; so the gate must not be held.
+    """
+    if not promises.load(git.layout):
+        return {}
+    found = {path: git.pointer(oid) for path, oid in walk(git.tree, tree)}
+    absent = {p: one for p, one in found.items() if not objects.is_whole(git.layout, one)}
+    tables = folders.tables_in(found)
+    left = {path for path in absent if lazy.may_wait(path, tables)}
+    redeem(git, (one for path, one in absent.items() if path not in left))
+    return {p: Entry(path=p, sha256=absent[p].sha256, size=absent[p].size) for p in sorted(left)}
+
+
+def redeem(git: Git, pointers: Iterable[Pointer]) -> None:
+    """Fetch those objects that are still at the origin; the gate must not be held."""
+    missing = [one for one in pointers if not objects.is_whole(git.layout, one)]
+    if missing:
+        with sessions.opened(git.layout) as session:
+            promises.redeem(git.layout, session, git.adding, missing)
+
+
+def _make(
+    git: Git, commit: str, view: Path, temporary: Path, *, share: bool, left: Mapping[str, Entry]
+) -> None:
     half = temporary / f"view-{uuid.uuid4().hex}"
     half.mkdir(parents=True)
     try:
         copies = []
-        for _, target, _ in lay(git, tree, half, share=lambda _: share):
+        leave(git, commit, half, left, beside=view)
+        for _, target, _ in lay(
+            git, git.commit(commit).tree, half, share=lambda _: share, left=left
+        ):
             if target.stat().st_nlink == 1:
                 copies.append(target)
         disk.make_durable(copies, ())
@@ -70,7 +110,18 @@ def _make(git: Git, tree: bytes, view: Path, temporary: Path, *, share: bool) ->
         raise
 
 
-def _outside(git: Git, tree: bytes) -> Path:
+def leave(
+    git: Git, commit: str, folder: Path, left: Mapping[str, Entry], *, beside: Path | None = None
+) -> None:
+    """Lay placeholders for what stays at the origin; the arguments are those of ``lazy``."""
+    root = git.layout.root
+    lazy.leave_out(
+        folder, left.values(), address=root.parent.parent.as_uri(), repository=root.name,
+        commit=commit, beside=beside,
+    )  # fmt: skip
+
+
+def _outside(git: Git, commit: str, left: Mapping[str, Entry]) -> Path:
     """Make a private view in the user's cache, for a lake that may only be read.
 
     Returns:
@@ -78,9 +129,9 @@ def _outside(git: Git, tree: bytes) -> Path:
     """
     home = home_outside(git.layout)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    view = home / tree.hex()
+    view = home / git.commit(commit).tree.hex()
     if not view.is_dir():
-        _make(git, tree, view, home, share=False)
+        _make(git, commit, view, home, share=False, left=left)
     return view
 
 
@@ -92,15 +143,21 @@ def home_outside(layout: Layout) -> Path:
 
 
 def lay(
-    git: Git, tree: bytes, folder: Path, *, share: Callable[[str], bool]
+    git: Git,
+    tree: bytes,
+    folder: Path,
+    *,
+    share: Callable[[str], bool],
+    left: Mapping[str, Entry],
 ) -> Iterator[tuple[str, Path, Pointer]]:
     """Lay the objects of a tree into a folder; yield path, file and pointer of each.
 
     Args:
         git: Reads the tree.
         tree: Its id.
-        folder: An empty folder.
+        folder: A folder, empty but for placeholders.
         share: Says of a path whether its file may be the stored object itself.
+        left: What is not laid, for its placeholders lie there already.
 
     Yields:
         Path, file and pointer of each object.
@@ -109,6 +166,9 @@ def lay(
     for path, oid in walk(git.tree, tree):
         pointer = git.pointer(oid)
         target = folder / path
+        if path in left:
+            yield path, target, pointer
+            continue
         if target.parent not in made:
             target.parent.mkdir(parents=True, exist_ok=True)
             made.add(target.parent)
@@ -129,10 +189,12 @@ def mount(git: Git, commit: str, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is not empty", hint="name a new folder")
     half = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    tree = git.commit(commit).tree
+    redeem(git, (git.pointer(oid) for _, oid in walk(git.tree, tree)))
     half.mkdir(parents=True)
     try:
         with git.adding():
-            for _ in lay(git, git.commit(commit).tree, half, share=lambda _: False):
+            for _ in lay(git, tree, half, share=lambda _: False, left={}):
                 pass
         try:
             half.rename(folder)

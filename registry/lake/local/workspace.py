@@ -1,12 +1,13 @@
 """A writable view of a branch: a private folder whose changes become commits."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 from registry.errors import CorruptError, InvalidInputError
+from registry.lake import lazy
 from registry.lake.local import folders, objects, refs, views
 from registry.lake.local.disk import translated
 from registry.lake.local.git import Git
@@ -45,20 +46,33 @@ class LocalWorkspace:
         self._known: dict[str, _Known] = {}
         self._lay()
 
+    def _stands(self) -> str:
+        return refs.existing(self._git.layout, self._branch)
+
     def _lay(self) -> None:
         self.path.mkdir()
+        while not self._lay_at(self._stands()):
+            pass  # the branch moved meanwhile
+
+    def _lay_at(self, head: str) -> bool:
+        raw = self._git.commit(head)
+        left = views.lacking(self._git, raw.tree)
         with self._git.adding():
-            self.head = refs.existing(self._git.layout, self._branch)
-            self._session.pin(self.head)
-            raw = self._git.commit(self.head)
+            if self._stands() != head:
+                return False
+            self.head = head
+            self._session.pin(head)
             old = raw.commit.at.timestamp()
-            tables = self._tables(raw.tree)
-            share = _sharing(tables)
-            for path, file, pointer in views.lay(self._git, raw.tree, self.path, share=share):
+            share = _sharing(self._tables(raw.tree))
+            views.leave(self._git, head, self.path, left)
+            for path, file, pointer in views.lay(
+                self._git, raw.tree, self.path, share=share, left=left
+            ):
                 shared = share(path)
                 if not shared:  # any write from now on is later, even within the clock's tick
                     os.utime(file, (old, old))
                 self._known[path] = _know(file, pointer, shared=shared)
+        return True
 
     def _tables(self, tree: bytes) -> frozenset[str]:
         found = set()
@@ -89,6 +103,7 @@ class LocalWorkspace:
         tables = folders.tables_in(found)
         found = {p: f for p, f in found.items() if not folders.is_scratch(p, tables)}
         fresh = [path for path, file in found.items() if self._differs(path, file)]
+        _refuse_placeholders(found[path] for path in fresh)
         gone = [path for path in self._known if path not in found]
         share = _sharing(tables)
         with self._transact(message=message, metadata=metadata, expected=self.head) as transaction:
@@ -121,7 +136,14 @@ class LocalWorkspace:
             return False
         if known.shared and status.st_ino == known.inode:
             self._refuse_damage(path, file, known)
-        return True
+        return not (known.shared and self._is_stored(file, known.pointer))
+
+    def _is_stored(self, file: str, pointer: Pointer) -> bool:
+        """Return whether a file that was left out has been filled since."""
+        try:
+            return Path(file).samefile(self._git.layout.object(pointer.sha256))
+        except FileNotFoundError:
+            return False
 
     def _refuse_damage(self, path: str, file: str, known: _Known) -> None:
         """A stored object's age changes when it is stored again; its bytes never may.
@@ -133,6 +155,15 @@ class LocalWorkspace:
             raise CorruptError(
                 f"'{path}' was written in place, and with it stored object {known.pointer.sha256}",
                 hint="restore the object from a copy; write table files only under new names",
+            )
+
+
+def _refuse_placeholders(files: Iterable[str]) -> None:
+    for file in files:
+        if lazy.is_placeholder(file):
+            raise InvalidInputError(
+                f"{file} stands for a file that was not fetched, under a name that is not its own",
+                hint="read the file before it is moved or linked: registry.lake.lazy.ensure",
             )
 
 
