@@ -21,7 +21,7 @@ from registry.web.pictures import mask_picture, true_colour
 if TYPE_CHECKING:
     from registry.catalog.version import Version
 
-__all__ = ["Chip", "Outline", "chosen_chips"]
+__all__ = ["Chip", "Outline", "chips_of", "chosen_chips", "in_pixels"]
 
 _MOST_OUTLINES = 200
 _COLUMNS = ["id", "label", "datetime", "start_datetime"]
@@ -30,6 +30,9 @@ _COLUMNS = ["id", "label", "datetime", "start_datetime"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
     """An annotation on a chip."""
+
+    id: str
+    """Its key."""
 
     category: str
     """Its class."""
@@ -102,15 +105,24 @@ def chosen_chips(version: "Version", most: int) -> list[Chip]:
     """
     if version.count("samples") == 0:
         return []
-    names = _chosen(version, most)
+    return list(chips_of(version, _chosen(version, most)).values())
+
+
+def chips_of(version: "Version", names: Sequence[str]) -> dict[str, Chip]:
+    """Return samples as they are shown, by id, in the order asked for.
+
+    Args:
+        version: Where they are.
+        names: Their ids; those that are not there are left out.
+    """
     samples = _rows(version, "samples", "id", names, _COLUMNS)
     assets = _rows(version, "assets", "sample", names, None)
     notes = _rows(version, "annotations", "sample", names, None)
     order = {name: at for at, name in enumerate(names)}
     categories = sorted({str(note["category"]) for note in notes if note["category"]})
     listed = list(version.spec.classes) or categories
-    return [
-        _chip(
+    return {
+        sample["id"]: _chip(
             version,
             sample,
             [asset for asset in assets if asset["sample"] == sample["id"]],
@@ -118,7 +130,7 @@ def chosen_chips(version: "Version", most: int) -> list[Chip]:
             listed,
         )
         for sample in sorted(samples, key=lambda row: order[row["id"]])
-    ]
+    }
 
 
 def _rows(
@@ -249,18 +261,29 @@ def _outlines(
     for note in notes[:_MOST_OUTLINES]:
         if note["geometry"] is None or note["status"] == "rejected":
             continue
-        shape = _in_pixels(shapely.from_wkb(note["geometry"]), note["frame"], image["transform"])
+        read = shapely.from_wkb(note["geometry"], on_invalid="ignore")
+        if shapely.is_missing(read) or not np.isfinite(shapely.get_coordinates(read)).all():
+            continue
+        shape = in_pixels(read, note["frame"], image["transform"])
         if shape is None or shape.is_empty:
             continue
         category = str(note["category"] or "")
         number = classes.index(category) if category in classes else len(classes)
-        found.append(Outline(category=category, shape=shape, colour=class_colour(number)))
+        colour = class_colour(number)
+        found.append(Outline(id=note["id"], category=category, shape=shape, colour=colour))
     return tuple(found)
 
 
-def _in_pixels(
+def in_pixels(
     shape: BaseGeometry, frame: str | None, transform: Sequence[float] | None
 ) -> BaseGeometry | None:
+    """Return an outline in columns and rows of an array; None if nobody knows where that is.
+
+    Args:
+        shape: The outline.
+        frame: ``pixel``, or else in the system that ``transform`` leads to.
+        transform: Affine a, b, c, d, e, f from (column, row) to the system; None if there is none.
+    """
     if frame == "pixel":
         return shape
     if not transform:

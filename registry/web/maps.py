@@ -1,5 +1,6 @@
 """Where samples lie: footprints or their density on a graticule, as SVG and as a picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -8,13 +9,25 @@ import numpy.typing as npt
 import pyarrow as pa
 import shapely
 from PIL import Image, ImageDraw
+from shapely.geometry.base import BaseGeometry
 
 from registry.geo import centres_of
 
 if TYPE_CHECKING:
     from registry.catalog.version import Version
 
-__all__ = ["Frame", "Mark", "VersionMap", "degrees", "map_of"]
+__all__ = [
+    "Floats",
+    "Frame",
+    "Mark",
+    "VersionMap",
+    "degrees",
+    "frame_around",
+    "graticule",
+    "map_of",
+    "outlined",
+    "world",
+]
 
 _MOST_MARKS: Final = 600
 _CELLS: Final = 60
@@ -42,6 +55,7 @@ _MOST_LINES: Final = 7
 _MARGIN: Final = 0.12
 _NARROWEST: Final = 0.005  # degrees
 _KM_PER_DEGREE: Final = 111.195
+_LABEL: Final = 60  # width of a meridian's label on the paper
 
 Floats = npt.NDArray[np.float64]
 
@@ -197,14 +211,14 @@ def map_of(version: "Version") -> VersionMap:
     total = version.count("samples")
     table = version.table("samples", columns=["id", "bbox"]) if total else None
     if table is None:
-        return VersionMap(frame=_world(), marks=(), located=0, missing=0, binned=False)
+        return VersionMap(frame=world(), marks=(), located=0, missing=0, binned=False)
     known = table.filter(table["bbox"].is_valid())
     edges = _edges(known["bbox"].combine_chunks())
     located = len(edges)
     if not located:
-        return VersionMap(frame=_world(), marks=(), located=0, missing=total, binned=False)
+        return VersionMap(frame=world(), marks=(), located=0, missing=total, binned=False)
     lon, lat = centres_of(edges)
-    frame = _frame(edges, lon)
+    frame = frame_around(edges, lon)
     lon = frame.west + np.mod(lon - frame.west, 360)
     binned = located > _MOST_MARKS
     if binned:
@@ -216,7 +230,8 @@ def map_of(version: "Version") -> VersionMap:
     )
 
 
-def _world() -> Frame:
+def world() -> Frame:
+    """Return the frame of the whole globe."""
     return Frame(west=-180, south=-85, east=180, north=85)
 
 
@@ -225,8 +240,13 @@ def _edges(boxes: pa.StructArray) -> Floats:
     return np.column_stack([boxes.field(name).to_numpy(zero_copy_only=False) for name in names])
 
 
-def _frame(edges: Floats, lon: Floats) -> Frame:
-    """Return the frame around boxes, cut open where the fewest are."""
+def frame_around(edges: Floats, lon: Floats) -> Frame:
+    """Return the frame around boxes, cut open where the fewest are.
+
+    Args:
+        edges: West, south, east, north in degrees, at least one box, shape ``(box, 4)``.
+        lon: Longitudes of their middles, in degrees, shape ``(box,)``.
+    """
     ordered = np.sort(lon)
     gaps = np.diff(np.concatenate([ordered, [ordered[0] + 360]]))
     widest = int(gaps.argmax())
@@ -241,7 +261,7 @@ def _frame(edges: Floats, lon: Floats) -> Frame:
     wide, high = max(wide, 2 * high * stretch), max(high, wide / (2.5 * stretch))
     wide, high = wide * (1 + 2 * _MARGIN), high * (1 + 2 * _MARGIN)
     if wide >= 360:  # noqa: PLR2004 — the whole turn
-        return _world()
+        return world()
     centre, middle = (west + east) / 2, (south + north) / 2
     return Frame(
         west=centre - wide / 2,
@@ -249,6 +269,18 @@ def _frame(edges: Floats, lon: Floats) -> Frame:
         south=max(-90.0, middle - high / 2),
         north=min(90.0, middle + high / 2),
     )
+
+
+def graticule(frame: Frame) -> dict[str, list[tuple[float, str]]]:
+    """Return the lines of a map's graticule with what is written at them."""
+    return {
+        "meridians": [
+            (across, degrees(lon, "EW") if across < frame.width - _LABEL else "")
+            for lon in frame.meridians()
+            for across in [float(frame.x(lon))]
+        ],
+        "parallels": [(float(frame.y(lat)), degrees(lat, "NS")) for lat in frame.parallels()],
+    }
 
 
 def _footprints(
@@ -261,6 +293,21 @@ def _footprints(
             strict=True,
         )
     )
+    return outlined(shapes, frame, lon, lat)
+
+
+def outlined(
+    shapes: Mapping[str, BaseGeometry], frame: Frame, lon: Floats, lat: Floats
+) -> tuple[Mark, ...]:
+    """Return footprints as they are drawn: their rings, or a dot where they are too small.
+
+    Args:
+        shapes: In OGC:CRS84, by name.
+        frame: Where they are drawn.
+        lon: Longitudes of their middles, in degrees inside the frame, shape ``(shape,)``.
+        lat: Latitudes of their middles, in degrees, shape ``(shape,)``.
+    """
+    names = list(shapes)
     marks = []
     for name, x, y in zip(names, frame.x(lon).tolist(), frame.y(lat).tolist(), strict=True):
         rings = tuple(

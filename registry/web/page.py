@@ -6,16 +6,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import jinja2
-import shapely
-
 from registry.catalog.cite import cite
 from registry.web.arrays import asset_facts
 from registry.web.chips import Chip, Outline, chosen_chips
 from registry.web.colours import hexadecimal
 from registry.web.counts import class_bars, month_bars, split_bars
 from registry.web.findings import Judged, judgement
-from registry.web.maps import map_of
+from registry.web.maps import graticule, map_of
+from registry.web.panes import path_of
+from registry.web.paper import filled, written
 from registry.web.pictures import data_uri, png
 
 if TYPE_CHECKING:
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-_TEMPLATES: Final = Path(__file__).parent / "templates"
 _CHIPS: Final = 12
 _COMMITS: Final = 25
-_LABEL: Final = 60  # width of a meridian's label on the paper
 
 
 def render(
@@ -47,26 +44,12 @@ def render(
         report: What the checks found; by default what was published with the version.
         history: Commits, newest first; by default those behind the version.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["thousands"] = lambda number: f"{number:,}".replace(
-        ",", "\N{NARROW NO-BREAK SPACE}"
-    )
     commits = history if history is not None else version.repository.log(version.commit.id)
     said = _facts(version) | {
         "report": judgement(version, report),
         "history": list(_moments(version, commits)),
     }
-    text = environment.get_template("version.html.j2").render(said)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(out)
+    written(out, filled("version.html.j2", said))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +97,7 @@ def _facts(version: "Version") -> dict[str, Any]:
         "assets": asset_facts(version),
         "chips": [_picture(chip) for chip in chosen_chips(version, _CHIPS)],
         "place": place,
-        "graticule": _graticule(place),
+        "graticule": graticule(place.frame),
         "scale_bar": place.frame.scale_bar(),
         "classes": class_bars(version),
         "splits": split_bars(version),
@@ -132,20 +115,6 @@ def _numbers(version: "Version") -> list[tuple[str, int]]:
     )
     counted = [(said, version.count(table)) for table, said in names]
     return [(said, count) for said, count in counted if count or said == "samples"]
-
-
-def _graticule(place: Any) -> dict[str, list[tuple[float, str]]]:  # noqa: ANN401 — a VersionMap
-    from registry.web.maps import degrees
-
-    frame = place.frame
-    return {
-        "meridians": [
-            (across, degrees(lon, "EW") if across < frame.width - _LABEL else "")
-            for lon in frame.meridians()
-            for across in [float(frame.x(lon))]
-        ],
-        "parallels": [(float(frame.y(lat)), degrees(lat, "NS")) for lat in frame.parallels()],
-    }
 
 
 def _picture(chip: Chip) -> _Picture:
@@ -169,13 +138,7 @@ def _picture(chip: Chip) -> _Picture:
 
 
 def _path(outline: Outline) -> tuple[str, str, str]:
-    rings = []
-    for part in shapely.get_parts(outline.shape):
-        lines = [part.exterior, *part.interiors] if part.geom_type == "Polygon" else [part]
-        for line in lines:
-            points = " ".join(f"{x:.2f},{y:.2f}" for x, y, *_ in line.coords)
-            rings.append(f"M{points}" + ("Z" if part.geom_type == "Polygon" else ""))
-    return "".join(rings), hexadecimal(outline.colour), outline.category
+    return path_of(outline.shape), hexadecimal(outline.colour), outline.category
 
 
 def _moments(version: "Version", commits: "Iterable[Commit]") -> Iterator[_Moment]:

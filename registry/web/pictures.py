@@ -14,7 +14,7 @@ from registry.web.colours import class_colour
 if TYPE_CHECKING:
     from registry.catalog.version import Version
 
-__all__ = ["chips_png", "data_uri", "map_png", "mask_picture", "png", "true_colour"]
+__all__ = ["chips_png", "data_uri", "map_png", "mask_picture", "png", "sized", "true_colour"]
 
 _LOW, _HIGH = 2, 98  # percentiles that become black and white
 _SMALLEST, _LARGEST = 192, 320  # pixels a picture is wide
@@ -57,7 +57,7 @@ def true_colour(
         if photograph
         else _stretched(chosen, known, alike=_named(image.shape[0], bands) is not None)
     )
-    return _sized(Image.fromarray(np.dstack([*grey, alpha]), "RGBA"))
+    return sized(Image.fromarray(np.dstack([*grey, alpha]), "RGBA"))
 
 
 def _named(count: int, bands: Sequence[str]) -> tuple[int, int, int] | None:
@@ -134,7 +134,7 @@ def mask_picture(
     layer = np.zeros((*whole.shape, 4), np.uint8)
     for value, number in numbers.items():
         layer[whole == value] = (*class_colour(number), _ALPHA)
-    return _sized(Image.fromarray(layer, "RGBA")), numbers
+    return sized(Image.fromarray(layer, "RGBA")), numbers
 
 
 def _background(value: int, values: Mapping[int, str]) -> bool:
@@ -147,7 +147,8 @@ def _background(value: int, values: Mapping[int, str]) -> bool:
     return name.strip().lower() in {"background", "none", "nodata", "no data", "unlabelled"}
 
 
-def _sized(image: Image.Image) -> Image.Image:
+def sized(image: Image.Image) -> Image.Image:
+    """Return a picture 192 to 320 pixels along its longer edge, where whole factors reach that."""
     longer = max(image.size)
     if longer < _SMALLEST:
         factor = -(-_SMALLEST // longer)
