@@ -4,11 +4,13 @@ from registry.catalog.cite import cite
 from registry.catalog.columns import column_type, column_type_text
 from registry.catalog.difference import DatasetDiff
 from registry.catalog.editing import Edited, edit_rows
-from registry.catalog.merged import MergeConflictError, Merged
+from registry.catalog.merged import Merged
+from registry.catalog.pending import Pending, pending
 from registry.catalog.ref import Ref, caller, draft_branch
 from registry.catalog.registry import MAIN, Registry, connect
 from registry.catalog.spec import AssetSpec, DatasetType, Provider, Spec, Task
 from registry.catalog.version import Draft, Tombstone, Version
+from registry.errors import MergeConflictError
 
 __all__ = [
     "MAIN",
@@ -19,6 +21,7 @@ __all__ = [
     "Edited",
     "MergeConflictError",
     "Merged",
+    "Pending",
     "Provider",
     "Ref",
     "Registry",
@@ -33,4 +36,5 @@ __all__ = [
     "connect",
     "draft_branch",
     "edit_rows",
+    "pending",
 ]

@@ -10,7 +10,7 @@ from registry.errors import ForbiddenError, InvalidInputError
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
 
-__all__ = ["Edited", "edit_rows"]
+__all__ = ["Edited", "edit_rows", "parsed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def edit_rows(
         raise InvalidInputError(
             "an edit either sets columns or deletes rows", hint="give --set or --delete"
         )
-    values = _parsed(assignments)
+    values = parsed(assignments)
     draft = registry.draft(asked.dataset, asked.at)
     said = message or (f"delete {table}" if delete else f"set {', '.join(values)}")
     before = draft.head
@@ -98,7 +98,16 @@ def edit_rows(
     )
 
 
-def _parsed(assignments: Sequence[str]) -> dict[str, str]:
+def parsed(assignments: Sequence[str]) -> dict[str, str]:
+    """Return ``column=SQL`` pairs as a mapping.
+
+    Raises:
+        InvalidInputError: A pair sets nothing, or a column is set twice.
+
+    Examples:
+        >>> parsed(["label=['Forest']"])
+        {'label': "['Forest']"}
+    """
     values: dict[str, str] = {}
     for assignment in assignments:
         column, sign, expression = assignment.partition("=")

@@ -8,7 +8,7 @@ import yaml
 
 from registry.errors import InvalidInputError
 
-__all__ = ["join", "merge", "split"]
+__all__ = ["changed", "join", "merge", "split", "value"]
 
 LARGEST_CARD = 1 << 20
 """Characters a README may have: 1 Mi, a hundred times the longest one seen."""
@@ -93,6 +93,35 @@ def join(front: Mapping[str, object], body: str) -> str:
         dict(front), sort_keys=False, allow_unicode=True, width=100, default_flow_style=False
     )
     return f"---\n{block}---\n{body}"
+
+
+def value(text: str) -> object:
+    """Return what one value of a front matter, as YAML writes it, is.
+
+    Raises:
+        InvalidInputError: It is no YAML of plain data.
+
+    Examples:
+        >>> value("MIT"), value("[boat, ship]"), value("'no'")
+        ('MIT', ['boat', 'ship'], 'no')
+    """
+    return _load(f"value: {text}\n").get("value")
+
+
+def changed(text: str, values: Mapping[str, object]) -> str:
+    r"""Return a README with other values of some keys; ``body`` is the prose, None is no value.
+
+    Raises:
+        InvalidInputError: It has no readable front matter.
+
+    Examples:
+        >>> changed("---\na: 1\nb: 2\n---\nprose", {"a": 3, "b": None})
+        '---\na: 3\n---\nprose'
+    """
+    front, body = split(text)
+    card = front | {"body": body} | dict(values)
+    prose = card.pop("body") or ""
+    return join({key: said for key, said in card.items() if said is not None}, str(prose))
 
 
 def merge(base: str, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:

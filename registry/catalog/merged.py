@@ -1,32 +1,22 @@
 """The outcome of a merge: what it brought, or what both sides changed differently."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from registry.errors import ConflictError
+from registry.catalog.conflicts import Clash, table_of_clashes
+from registry.catalog.joining import Joining, Trees, Way
+from registry.errors import MergeConflictError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from registry.lake import Commit
 
-__all__ = ["MergeConflictError", "Merged", "RowCounts"]
+__all__ = ["Merged", "RowCounts", "Undecided"]
 
-
-class MergeConflictError(ConflictError):
-    """Both sides of a merge changed the same, differently."""
-
-    code = "merge-conflict"
-
-    conflicts: "pa.Table | None" = None
-    """One row a conflict: ``table, key, columns, base, ours, theirs``; a file outside tables is
-    its own table. None where the error has crossed a process border, which only words do."""
-
-    def __init__(self, problem: str, *, hint: str, conflicts: "pa.Table | None" = None) -> None:
-        super().__init__(problem, hint=hint)
-        self.conflicts = conflicts
+_PAST = {Way.MERGE: "merged", Way.REVERT: "reverted", Way.CHERRY_PICK: "picked"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +32,35 @@ class RowCounts:
     deleted: int
     """Rows removed."""
 
+    kept: int | None = None
+    """Rows that only ours had changed, or both; None where nobody had to look."""
+
+    same: int | None = None
+    """Rows that both had changed to the same; None where a conflict was decided."""
+
+    def to_text(self, *, ours: str, theirs: str) -> str:
+        """Return it for people."""
+        done = (("inserted", self.inserted), ("updated", self.updated), ("deleted", self.deleted))
+        said = [", ".join(f"{rows:,} {what}" for what, rows in done) + f" by {theirs}"]
+        if self.kept is not None:
+            said.append(f"{self.kept:,} changed on {ours}")
+        if self.same:
+            said.append(f"{self.same:,} the same on both")
+        return "; ".join(said)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """The outcome of a merge."""
+    """The outcome of a merge, a revert or a cherry-pick."""
 
     commit: "Commit"
     """Where the branch stands now."""
 
+    joining: Joining
+    """What was asked for."""
+
     moved: bool
-    """False if there was nothing to merge."""
+    """False if there was nothing to bring."""
 
     tables: Mapping[str, RowCounts] = field(default_factory=lambda: MappingProxyType({}))
     """Tables that both sides had changed, merged by key."""
@@ -63,17 +72,60 @@ class Merged:
     """Annotations of both sides that are probably one object: ``sample, category, ours, theirs,
     iou``; None if only one side drew any."""
 
+    decided: tuple[Clash, ...] = ()
+    """What both sides had changed differently, and what was decided."""
+
+    authors: tuple[str, ...] = ()
+    """Who made what was brought, newest first."""
+
     def to_text(self) -> str:
         """Return it for people."""
+        asked = self.joining
         if not self.moved:
-            return "nothing to merge"
-        lines = [f"merged as {self.commit.id[:12]}"]
+            return f"nothing to {asked.way.replace('-', ' ')}"
+        lines = [f"{_PAST[asked.way]} {asked.name} into {asked.into} as {self.commit.id[:12]}"]
         lines += [
-            f"  {name}: {count.inserted:,} inserted, {count.updated:,} updated, "
-            f"{count.deleted:,} deleted"
-            for name, count in self.tables.items()
+            f"  {name}: {counts.to_text(ours=asked.into, theirs=asked.name)}"
+            for name, counts in self.tables.items()
         ]
-        lines += [f"  {path}: as theirs" for path in self.paths]
+        lines += [f"  {path}: as {asked.name}" for path in self.paths]
+        if self.decided:
+            lines.append(f"  {_tally(self.decided)}")
         if self.duplicates is not None and self.duplicates.num_rows:
             lines.append(f"  {self.duplicates.num_rows:,} annotations were probably drawn twice")
+        if self.authors:
+            lines.append(f"  by {', '.join(who.partition(' <')[0] for who in self.authors)}")
         return "\n".join(lines)
+
+
+def _tally(clashes: Sequence[Clash]) -> str:
+    sides = [clash.decision.side for clash in clashes if clash.decision is not None]
+    counts = ", ".join(f"{sides.count(side):,} {side}" for side in dict.fromkeys(sides))
+    return f"{len(sides):,} conflict{'' if len(sides) == 1 else 's'} decided: {counts}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecided:
+    """A merge, revert or cherry-pick that wrote nothing, because conflicts are open."""
+
+    joining: Joining
+    """What was asked for."""
+
+    trees: Trees
+    """What was compared."""
+
+    clashes: tuple[Clash, ...]
+    """What both sides changed differently, decided or not; one at least is not."""
+
+    def refusal(self, hint: str) -> MergeConflictError:
+        """Return the error that names what is open."""
+        left = [clash for clash in self.clashes if clash.decision is None]
+        first = left[0]
+        where = f"'{first.table}'" + (f" at {first.key}" if first.key != first.table else "")
+        many = "1 conflict" if len(left) == 1 else f"{len(left):,} conflicts"
+        return MergeConflictError(
+            f"{many} between '{self.joining.into}' and '{self.joining.name}': both changed the "
+            f"same, first in {where}",
+            hint=hint,
+            conflicts=table_of_clashes(self.clashes),
+        )

@@ -1,366 +1,306 @@
-"""Merge of two branches of a dataset: tables by row, the card by key, other files whole.
+"""Merge of three trees of a dataset: tables by row, the card by key, other files whole.
 
+One engine serves merge, revert and cherry-pick: what changed from a base to theirs comes to ours.
 A table that both sides wrote is never left to a merge of objects, because the log files of one
 side would slip in behind the other's and silently lose its rows.
 """
 
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.catalog import front
-from registry.catalog.merged import MergeConflictError, Merged, RowCounts
-from registry.catalog.trees import LOG, is_immutable, is_remade, table_of, tables_among
+from registry.catalog.conflicts import OURS, SET, SIDES, THEIRS, Clash, ClashKind, Decisions
+from registry.catalog.joining import Joining, Way, trees_of
+from registry.catalog.laying import stage, take, unlink
+from registry.catalog.merged import Merged, RowCounts, Undecided
+from registry.catalog.rowwise import merge_rows
+from registry.catalog.sides import Sides
+from registry.catalog.trees import LOG, is_remade
 from registry.catalog.version import CARD
-from registry.errors import ConflictError, InvalidInputError
+from registry.errors import ConflictError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from registry.lake import Change, Entry, Location, Repository, Transaction, Workspace
+    from registry.lake import Change, Commit, Entry, Repository, Workspace
 
-__all__ = ["merge_branches"]
+__all__ = ["join"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sides:
-    """Three trees and what changed between them."""
-
-    repository: "Repository"
-    base: str | None
-    ours: str
-    theirs: str
-    our_changes: "Mapping[str, Change]"
-    their_changes: "Mapping[str, Change]"
-    our_entries: "Mapping[str, Entry]"
-    their_entries: "Mapping[str, Entry]"
-    tables: frozenset[str]
-
-    def unit_of(self, path: str) -> str:
-        return table_of(path, self.tables) or path
-
-    def below(self, changes: "Mapping[str, Change]", unit: str) -> "dict[str, Change]":
-        return {path: change for path, change in changes.items() if self.unit_of(path) == unit}
+_NOTHING: Decisions = {}
 
 
-def merge_branches(
-    repository: "Repository", *, theirs: str, into: str, message: str, prefer: str | None = None
-) -> Merged:
-    """Merge a commit into a branch as one commit with two parents.
+def join(
+    repository: "Repository",
+    joining: Joining,
+    *,
+    branch: str | None = None,
+    prefer: str | None = None,
+    decisions: Decisions = _NOTHING,
+    metadata: Mapping[str, str] | None = None,
+) -> Merged | Undecided:
+    """Bring a change into a branch as one commit; a merge has two parents.
 
     Args:
         repository: The dataset's.
-        theirs: Tag, branch or commit to merge.
-        into: An unprotected branch.
-        message: Why.
-        prefer: ``ours`` or ``theirs`` where both changed the same; None refuses.
+        joining: Which change, and why.
+        branch: An unprotected branch that the commit is made on; ``joining.into`` by default.
+        prefer: ``ours`` or ``theirs`` where both changed the same and ``decisions`` say nothing;
+            None leaves it open.
+        decisions: What was decided about conflicts.
+        metadata: What programs want to say about the commit.
 
     Returns:
-        What was merged; a branch with nothing of its own simply moves forward.
+        What was merged, where a branch with nothing of its own simply moves forward; or what both
+        changed differently, if any of it is open, and then nothing was written.
 
     Raises:
-        ConflictError: Both changed the same (its ``conflicts`` is the table of it), or the branch
-            moved meanwhile.
-        InvalidInputError: ``prefer`` is something else.
+        ConflictError: The branch moved meanwhile.
+        InvalidInputError: ``prefer`` is something else, or the commit cannot be undone or repeated.
     """
-    if prefer not in {None, "ours", "theirs"}:
+    if prefer not in {None, *SIDES}:
         raise InvalidInputError(
             f"no side of a merge is called {prefer!r}", hint="prefer 'ours' or 'theirs'"
         )
-    ours, source = repository.resolve(into), repository.resolve(theirs)
-    base = repository.merge_base(ours, source)
-    if base == source:
-        return Merged(commit=repository.commit(ours), moved=False)
-    if base == ours:
-        repository.advance(into, to=source, expected=ours, operation="merge")
-        return Merged(commit=repository.commit(source), moved=True)
-    sides = _compare(repository, base=base, ours=ours, theirs=source)
-    with repository.workspace(into) as workspace:
-        if workspace.head != ours:
-            raise ConflictError(f"'{into}' moved during the merge", hint="merge again")
-        return _Merge(sides=sides, workspace=workspace, prefer=prefer).run(into, message)
-
-
-def _compare(repository: "Repository", *, base: str | None, ours: str, theirs: str) -> _Sides:
-    start = base or [commit.id for commit in repository.log(ours)][-1]
-    our_entries = {entry.path: entry for entry in repository.entries(ours)}
-    their_entries = {entry.path: entry for entry in repository.entries(theirs)}
-    our_changes = {change.path: change for change in repository.diff(start, ours)}
-    their_changes = {change.path: change for change in repository.diff(start, theirs)}
-    paths = {*our_entries, *their_entries, *our_changes, *their_changes}
-    return _Sides(
-        repository=repository,
-        base=base,
-        ours=ours,
-        theirs=theirs,
-        our_changes={p: c for p, c in our_changes.items() if not is_remade(p)},
-        their_changes={p: c for p, c in their_changes.items() if not is_remade(p)},
-        our_entries=our_entries,
-        their_entries=their_entries,
-        tables=tables_among(paths),
+    target = branch or joining.into
+    trees = trees_of(repository, joining, ours=repository.resolve(target))
+    if joining.way is Way.MERGE and trees.base == trees.theirs:
+        return Merged(commit=repository.commit(trees.ours), joining=joining, moved=False)
+    if joining.way is Way.MERGE and trees.base == trees.ours:
+        repository.advance(target, to=trees.theirs, expected=trees.ours, operation="merge")
+        return Merged(commit=repository.commit(trees.theirs), joining=joining, moved=True)
+    sides = Sides.of(repository, trees)
+    with repository.workspace(target) as workspace:
+        if workspace.head != trees.ours:
+            raise ConflictError(f"'{target}' moved during the merge", hint="merge again")
+        work = _Merge(sides=sides, workspace=workspace, prefer=prefer, decisions=decisions)
+        work.run()
+        if any(clash.decision is None for clash in work.clashes):
+            return Undecided(joining=joining, trees=trees, clashes=tuple(work.clashes))
+        commit = work.commit(joining, target, metadata or {})
+    return Merged(
+        commit=commit,
+        joining=joining,
+        moved=commit.id != trees.ours,
+        tables=work.merged,
+        paths=tuple(work.taken),
+        duplicates=work.duplicates,
+        decided=tuple(work.clashes),
+        authors=_authors(repository, joining, trees.base),
     )
+
+
+def _authors(repository: "Repository", joining: Joining, base: str | None) -> tuple[str, ...]:
+    """Return who made what was brought in, newest first."""
+    if joining.way is not Way.MERGE:
+        return (repository.commit(joining.commit).author,)
+    found: dict[str, None] = {}
+    for number, commit in enumerate(repository.log(joining.commit)):
+        if commit.id == base or number == _LOOKED_AT:
+            break
+        found[commit.author] = None
+    return tuple(found)
+
+
+_LOOKED_AT = 1_000
+"""Commits that are asked for their author, at most."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Merge:
     """One merge under way, written in a private folder and then staged as one commit."""
 
-    sides: _Sides
+    sides: Sides
     workspace: "Workspace"
     prefer: str | None
+    decisions: Decisions
     taken: list[str] = field(default_factory=list)
     merged: dict[str, RowCounts] = field(default_factory=dict)
-    rewritten: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
     duplicates: "pa.Table | None" = None
-    conflicts: list[dict[str, object]] = field(default_factory=list)
+    clashes: list[Clash] = field(default_factory=list)
 
-    def run(self, into: str, message: str) -> Merged:
-        self._drop_remade()
-        units = sorted({self.sides.unit_of(path) for path in self.sides.their_changes})
-        for unit in units:
-            self._merge_unit(unit)
-        self._mend()
-        if self.conflicts:
-            raise self._refusal()
-        repository = self.sides.repository
-        with repository.transaction(
-            into,
-            message=message,
-            expected=self.sides.ours,
-            merging=self.sides.theirs,
-            allow_empty=True,
-        ) as transaction:
-            self._stage(transaction)
-        commit = repository.commit(into)
-        return Merged(
-            commit=commit,
-            moved=True,
-            tables=self.merged,
-            paths=tuple(self.taken),
-            duplicates=self.duplicates,
-        )
-
-    def _drop_remade(self) -> None:
+    def run(self) -> None:
+        """Put the outcome together in the folder; what is open stands as ours for now."""
         for path in filter(is_remade, self.sides.our_entries):
-            _unlink(self.workspace.path, path)
+            unlink(self.workspace.path, path)
+        ours = self.sides.by_unit(self.sides.our_changes)
+        theirs = self.sides.by_unit(self.sides.their_changes)
+        for unit, yours in theirs.items():
+            self._merge_unit(unit, ours.get(unit, {}), yours)
+        self._mend({*ours, *theirs})
 
-    def _merge_unit(self, unit: str) -> None:
-        mine = self.sides.below(self.sides.our_changes, unit)
-        yours = self.sides.below(self.sides.their_changes, unit)
-        if not mine:
+    def commit(self, joining: Joining, branch: str, metadata: Mapping[str, str]) -> "Commit":
+        """Commit the folder on the branch that it was made from.
+
+        Returns:
+            The commit; the branch's head if nothing has changed.
+        """
+        trees, repository = self.sides.trees, self.sides.repository
+        is_merge = joining.way is Way.MERGE
+        with repository.transaction(
+            branch,
+            message=joining.message,
+            metadata={**joining.metadata, **metadata},
+            expected=trees.ours,
+            merging=trees.theirs if is_merge else None,
+            allow_empty=is_merge,
+        ) as transaction:
+            taken = set(self.taken)
+            stage(self.workspace.path, self.sides, transaction, taken=taken, written=self.written)
+        return transaction.commit or repository.commit(branch)
+
+    def _merge_unit(self, unit: str, mine: "dict[str, Change]", yours: "dict[str, Change]") -> None:
+        if not mine and not self._blocked(unit):
             self._take(unit, yours)
-        elif self._same_outcome(mine, yours):
+        elif mine and _outcome(mine) == _outcome(yours):
             return
         elif unit in self.sides.tables:
-            self._merge_table(unit, yours)
+            self._merge_table(unit)
         elif unit == CARD:
-            self._merge_card(yours)
+            self._merge_card()
         else:
-            self._disagree(unit, yours)
+            self._disagree(unit, ClashKind.FILE)
 
-    def _same_outcome(self, mine: "dict[str, Change]", yours: "dict[str, Change]") -> bool:
-        return {p: c.after and c.after.sha256 for p, c in mine.items()} == {
-            p: c.after and c.after.sha256 for p, c in yours.items()
-        }
+    def _blocked(self, unit: str) -> bool:
+        """Return whether ours has a file where theirs has a folder, or a folder for its file."""
+        above = unit
+        while above := above.rpartition("/")[0]:
+            if above in self.sides.our_entries and above not in self.sides.their_changes:
+                return True
+        is_file = unit in self.sides.their_entries
+        return is_file and any(path.startswith(f"{unit}/") for path in self.sides.our_changes)
 
-    def _take(self, unit: str, yours: "dict[str, Change]") -> None:
-        """Lay theirs into the folder; they are staged as links to stored objects later."""
-        view = self.sides.repository.locate(self.sides.theirs).path
-        for path, change in yours.items():
-            target = self.workspace.path / path
-            _unlink(self.workspace.path, path)
-            if change.after is not None:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _lay(view / path, target)
+    def _take(self, unit: str, changes: "Mapping[str, Change]") -> None:
+        take(self.workspace.path, self.sides, changes.values())
         self.taken.append(unit)
 
-    def _merge_table(self, name: str, yours: "dict[str, Change]") -> None:
-        from registry.tables import merge
+    def _decided(self, clash: Clash) -> Clash:
+        return clash.decided(self.decisions, self.prefer)
 
-        repository, sides = self.sides.repository, self.sides
+    def _merge_table(self, name: str) -> None:
         log = f"{name}/{LOG}"
-        if not (_holds(sides.our_entries, log) and _holds(sides.their_entries, log)):
-            # one side removed the whole table, the other wrote into it
-            self._disagree(name, yours)
+        sides = (self.sides.our_entries, self.sides.their_entries)
+        if not all(_holds(entries, log) for entries in sides):
+            self._disagree(name, ClashKind.TABLE)
             return
-        theirs = repository.locate(sides.theirs)
-        if name == "pixels":
-            outcome = merge.merge_pixels(theirs, into=self.workspace.path)
-        else:
-            outcome = merge.merge_table(
-                None if sides.base is None else repository.locate(sides.base),
-                repository.locate(sides.ours),
-                theirs,
-                into=self.workspace.path,
-                name=name,
-                prefer="theirs" if name.startswith("reports/") else self.prefer,
-            )
-        self.conflicts += [_row_conflict(name, row) for row in outcome.conflicts.to_pylist()]
-        self.merged[name] = RowCounts(
-            inserted=outcome.inserted, updated=outcome.updated, deleted=outcome.deleted
+        prefer = THEIRS if name.startswith("reports/") else self.prefer
+        done = merge_rows(
+            self.workspace.path, self.sides, name, prefer=prefer, decisions=self.decisions
         )
-        self.rewritten.add(name)
+        self.clashes += done.clashes
+        self.merged[name] = done.counts
+        self.written.add(name)
 
-    def _merge_card(self, yours: "dict[str, Change]") -> None:
-        repository, sides = self.sides.repository, self.sides
-        commits = (sides.base, sides.ours, sides.theirs)
-        texts = [_text(repository, commit) for commit in commits]
+    def _merge_card(self) -> None:
+        trees, repository = self.sides.trees, self.sides.repository
+        texts = [_text(repository, at) for at in (trees.base, trees.ours, trees.theirs)]
         merged, keys = front.merge(*texts)
-        if keys and self.prefer == "theirs":
-            self._take(CARD, yours)
-            return
-        if keys and self.prefer is None:
-            values = [front.split(text)[0] | {"body": front.split(text)[1]} for text in texts]
-            self.conflicts += [
-                _conflict(CARD, key, *(repr(side.get(key)) for side in values)) for key in keys
-            ]
-        (self.workspace.path / CARD).write_text(merged, encoding="utf-8", newline="")
-        self.rewritten.add(CARD)
-
-    def _disagree(self, unit: str, yours: "dict[str, Change]") -> None:
-        if self.prefer == "theirs":
-            self._take(unit, self._whole(unit) | yours)
-        elif self.prefer is None:
-            entries = (self.sides.our_entries, self.sides.their_entries)
-            ours, theirs = ("changed" if _holds(side, unit) else "removed" for side in entries)
-            self.conflicts.append(_conflict(unit, unit, None, ours, theirs))
-
-    def _whole(self, unit: str) -> "dict[str, Change]":
-        """Return changes that undo what ours did to a unit."""
-        from registry.lake import Change, ChangeKind
-
-        sides = self.sides
-        return {
-            path: Change(
-                path=path,
-                kind=ChangeKind.CHANGED,
-                before=change.after,
-                after=sides.their_entries.get(path),
+        cards = [front.split(text)[0] | {"body": front.split(text)[1]} for text in texts]
+        chosen: dict[str, object] = {}
+        for key in keys:
+            base, ours, theirs = (_said(card, key) for card in cards)
+            clash = Clash(
+                kind=ClashKind.CARD, table=CARD, key=key, base=base, ours=ours, theirs=theirs
             )
-            for path, change in sides.below(sides.our_changes, unit).items()
-        }
+            clash = self._decided(clash)
+            self.clashes.append(clash)
+            if clash.decision is not None and clash.decision.side == THEIRS:
+                chosen[key] = cards[2].get(key)
+            elif clash.decision is not None and clash.decision.side == SET:
+                chosen[key] = front.value(clash.decision.values[key])
+        text = front.changed(merged, chosen) if chosen else merged
+        (self.workspace.path / CARD).write_text(text, encoding="utf-8", newline="")
+        self.written.add(CARD)
 
-    def _mend(self) -> None:
-        """Keep pointers and foreign keys whole across tables."""
-        if self.conflicts or not (self.taken or self.merged):
-            return
-        from registry.catalog.relations import mend
-
-        locate, sides = self.sides.repository.locate, self.sides
-        ours, theirs = locate(sides.ours), locate(sides.theirs)
-        done = mend(self.workspace.path, ours=ours, theirs=theirs, prefer=self.prefer)
-        self.rewritten |= done.tables
-        self.conflicts += [
-            _conflict(
-                str(row["table"]),
-                str(row["key"]),
-                None,
-                f"sample {row['value']} is deleted on one side",
-                "and used on the other",
-            )
-            for row in done.orphans
-        ]
-        if "annotations" in self.merged:
-            self._find_duplicates(ours, theirs)
-
-    def _find_duplicates(self, ours: "Location", theirs: "Location") -> None:
-        from registry.tables.references import probable_duplicates
-
-        base = self.sides.base and self.sides.repository.locate(self.sides.base)
-        self.duplicates = probable_duplicates(base or None, ours, theirs)
-
-    def _refusal(self) -> MergeConflictError:
-        import pyarrow as pa
-
-        names = ("table", "key", "columns", "base", "ours", "theirs")
-        rows = [{name: row.get(name) for name in names} for row in self.conflicts]
-        first = rows[0]
-        return MergeConflictError(
-            f"{len(rows)} conflicts: both sides changed the same, first in "
-            f"'{first['table']}' at {first['key']}",
-            hint="decide for all with --prefer ours or --prefer theirs, or change one side",
-            conflicts=pa.Table.from_pylist(rows),
+    def _disagree(self, unit: str, kind: ClashKind) -> None:
+        trees, sides = self.sides.trees, self.sides
+        base = [] if trees.base is None else sides.repository.entries(trees.base, unit)
+        clash = Clash(
+            kind=kind,
+            table=unit,
+            key=unit,
+            base=_summary(base, unit),
+            ours=_summary(sides.our_entries.values(), unit),
+            theirs=_summary(sides.their_entries.values(), unit),
         )
+        clash = self._decided(clash)
+        self.clashes.append(clash)
+        if clash.decision is not None and clash.decision.side == THEIRS:
+            self._clear(unit)
+            self._take(unit, sides.whole(unit))
 
-    def _stage(self, transaction: "Transaction") -> None:
-        """Stage how the folder differs from ours; what theirs has already is linked, not read."""
-        sides = self.sides
-        found = dict(_files(self.workspace.path))
-        for path in sides.our_entries:
-            if path not in found:
-                transaction.remove(path)
-        for path, file in found.items():
-            unit = sides.unit_of(path)
-            if unit not in {*self.taken, *self.rewritten}:
-                continue
-            mine, yours = sides.our_entries.get(path), sides.their_entries.get(path)
-            if mine is not None and is_immutable(path) and unit not in self.taken:
-                continue
-            as_theirs = unit in self.taken and unit not in self.rewritten
-            if yours is not None and (as_theirs or _same_data(path, yours, file)):
-                transaction.link(yours)
-            else:
-                transaction.put_file(path, file)
+    def _clear(self, unit: str) -> None:
+        """Make room where ours has a file in the place of a folder, or the other way round."""
+        above = [unit[:end] for end in range(len(unit)) if unit[end] == "/"]
+        for path in self.sides.our_entries:
+            if path in above or path.startswith(f"{unit}/"):
+                unlink(self.workspace.path, path)
+
+    def _mend(self, touched: set[str]) -> None:
+        """Keep pointers and foreign keys whole across tables."""
+        if not (self.taken or self.merged):
+            return
+        from registry.catalog import relations
+
+        root = self.workspace.path
+        locate, trees = self.sides.repository.locate, self.sides.trees
+        sides = {OURS: locate(trees.ours), THEIRS: locate(trees.theirs)}
+        deletions = [
+            clash
+            for clash in self.clashes
+            if clash.table == "samples" and clash.kind is ClashKind.DELETED
+        ]
+        for side in SIDES:
+            kept = [clash.key for clash in deletions if clash.keeper == side and _stays(clash)]
+            self.written |= relations.bring_back(root, sides[side], kept)
+        if "samples" in touched or deletions:
+            gone = [clash.key for clash in deletions if not _stays(clash)]
+            done = relations.mend_samples(root, sides=sides, decided=self._decided, gone=gone)
+            self.clashes += done.clashes
+            self.written |= done.tables
+        if touched & {"assets", "pixels"} or self.written & {"assets"}:
+            self.written |= relations.mend_pixels(root, ours=sides[OURS], theirs=sides[THEIRS])
+        if "annotations" in self.merged:
+            from registry.tables.references import probable_duplicates
+
+            self.duplicates = probable_duplicates(self.sides.view("base"), *sides.values())
 
 
-def _same_data(path: str, entry: "Entry", file: Path) -> bool:
-    # A data file's name is unique to its bytes; a log's is not: both sides have a version 7.
-    return (
-        path.endswith(".parquet") and f"/{LOG}/" not in path and (entry.size == file.stat().st_size)
-    )
+def _stays(clash: Clash) -> bool:
+    """Return whether a row that one side deleted is kept."""
+    side = clash.decision.side if clash.decision is not None else OURS
+    return side in {SET, clash.keeper}
+
+
+def _outcome(changes: "Mapping[str, Change]") -> dict[str, str]:
+    return {path: change.after.sha256 if change.after else "" for path, change in changes.items()}
 
 
 def _holds(entries: "Mapping[str, Entry]", unit: str) -> bool:
     return unit in entries or any(path.startswith(f"{unit}/") for path in entries)
 
 
-def _row_conflict(table: str, row: dict[str, object]) -> dict[str, object]:
-    said = {"columns", "base", "ours", "theirs"}
-    key = "/".join(str(value) for name, value in row.items() if name not in said)
-    return {"table": table, "key": key} | {name: row[name] for name in said}
+def _summary(entries: "Iterable[Entry]", unit: str) -> str | None:
+    """Return what a side has of a unit, as JSON text; None if nothing."""
+    found = [entry for entry in entries if entry.path == unit or entry.path.startswith(f"{unit}/")]
+    if not found:
+        return None
+    if [entry.path for entry in found] == [unit]:
+        return json.dumps({"size": found[0].size, "sha256": found[0].sha256})
+    return json.dumps({"files": len(found), "size": sum(entry.size for entry in found)})
 
 
-def _conflict(unit: str, key: str, base: object, ours: object, theirs: object) -> dict[str, object]:
-    return {"table": unit, "key": key, "columns": [], "base": base, "ours": ours, "theirs": theirs}
+def _said(card: Mapping[str, Any], key: str) -> str | None:
+    value = card.get(key)
+    return None if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _text(repository: "Repository", commit: str | None) -> str:
-    from registry.errors import NotFoundError
-
     if commit is None:
         return ""
     try:
         return repository.read(CARD, at=commit).decode("utf-8", "replace")
     except NotFoundError:
         return ""
-
-
-def _unlink(root: Path, path: str) -> None:
-    file = root / path
-    file.unlink(missing_ok=True)
-    for folder in file.parents:  # a log's folder left empty would look like a damaged table
-        if folder == root or not folder.is_dir() or any(folder.iterdir()):
-            return
-        folder.rmdir()
-
-
-def _lay(source: Path, target: Path) -> None:
-    from registry.lake import lazy
-
-    if is_immutable(source.as_posix()):
-        lazy.ensure(source)
-        try:
-            os.link(source, target)
-        except OSError:  # another file system, or too many links: a copy does as well
-            shutil.copyfile(source, target)
-    else:
-        shutil.copyfile(source, target)
-
-
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield path.relative_to(folder).as_posix(), path

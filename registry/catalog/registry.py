@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from registry.catalog.difference import DatasetDiff, difference
-from registry.catalog.merged import Merged
-from registry.catalog.merging import merge_branches
+from registry.catalog.joining import Joining, Way
+from registry.catalog.pending import PENDING, Pending
 from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, version_number
 from registry.catalog.shelf import TOMBSTONES, Shelf
 from registry.catalog.spec import Spec
@@ -16,6 +16,10 @@ from registry.errors import ConflictError, ForbiddenError, InvalidInputError, No
 from registry.lake.names import default_author
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from registry.catalog.conflicts import Decisions
+    from registry.catalog.merged import Merged, Undecided
     from registry.lake import Commit, Lake, RefUpdate, Repository
 
 __all__ = ["MAIN", "Registry", "connect"]
@@ -24,7 +28,7 @@ MAIN = "main"
 """The branch that only publishing moves."""
 
 _KEPT_NAMES = frozenset({MAIN, DRAFT, TOMBSTONES, "HEAD"})
-_KEPT_FOLDERS = ("derived/", "staging/")
+_KEPT_FOLDERS = ("derived/", "staging/", PENDING)
 
 
 def connect(address: str | None = None) -> "Registry":
@@ -194,9 +198,11 @@ class Registry:
             ForbiddenError: It is protected.
             NotFoundError: There is no such branch.
         """
-        if name == TOMBSTONES or name.startswith("derived/"):
+        if name == TOMBSTONES or name.startswith(("derived/", PENDING)):
             raise ForbiddenError(
-                f"'{name}' of '{dataset}' belongs to its versions", hint="leave it in place"
+                f"'{name}' of '{dataset}' belongs to the lab",
+                hint=f"leave it in place; a merge that waits is dropped by: eolab merge {dataset} "
+                "--abort",
             )
         self.lake.repository(dataset).delete_branch(
             draft_branch() if name == DRAFT else name,
@@ -225,7 +231,7 @@ class Registry:
         *,
         message: str | None = None,
         prefer: str | None = None,
-    ) -> Merged:
+    ) -> "Merged":
         """Merge a branch into another, tables row by row.
 
         Args:
@@ -240,17 +246,29 @@ class Registry:
             What was merged.
 
         Raises:
-            ConflictError: Both changed the same; its ``conflicts`` is the table of them.
-        """
+            MergeConflictError: Both changed the same; its ``conflicts`` is the table of them, and
+                the merge waits for decisions (:func:`registry.catalog.pending.pending`).
+        """  # noqa: DOC501 — a function makes the error
+        from registry.catalog.bringing import bring, refusal
+        from registry.catalog.merging import join
+
         draft = self.draft(dataset, into)
-        source = Shelf.of(draft.repository).where(Ref(dataset=dataset, at=theirs))
-        return merge_branches(
-            draft.repository,
-            theirs=source,
+        repository = draft.repository
+        asked = Joining(
+            way=Way.MERGE,
             into=draft.branch,
+            name=theirs,
+            commit=Shelf.of(repository).where(Ref(dataset=dataset, at=theirs)),
             message=message or f"merge {theirs} into {into or DRAFT}",
-            prefer=prefer,
         )
+
+        def run(decisions: "Decisions", metadata: "Mapping[str, str]") -> "Merged | Undecided":
+            return join(repository, asked, prefer=prefer, decisions=decisions, metadata=metadata)
+
+        outcome = bring(repository, asked, run)
+        if isinstance(outcome, Pending):
+            raise refusal(repository, outcome)
+        return outcome
 
     # ---------------------------------------------------------------- versions
     def release(self, dataset: str, *, commit: str, message: str) -> Version:

@@ -164,6 +164,9 @@ class Spec:
     target_unit: str | None = None
     """Unit of ``samples.target``."""
 
+    before: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
+    """Checks that must find nothing before ``merge`` and before ``publish``, by name."""
+
     declared: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """What the user stated at ingest because the data do not say it: ``time``, ``crs``, …"""
 
@@ -239,6 +242,7 @@ class Spec:
             assets={key: _asset(key, value) for key, value in read.mapping("assets").items()},
             properties=read.texts("properties"),
             target_unit=read.text("target_unit"),
+            before=_before(read.mapping("before")),
             declared=read.texts("declared"),
             extra=read.rest(),
             body=body,
@@ -264,6 +268,7 @@ class Spec:
             "assets": {name: _plain(asset) for name, asset in self.assets.items()},
             "properties": dict(self.properties),
             "target_unit": self.target_unit,
+            "before": {name: list(checks) for name, checks in self.before.items()},
             "declared": dict(self.declared),
         }
         front = {key: value for key, value in front.items() if value not in (None, [], {})}
@@ -284,6 +289,17 @@ class Spec:
         return pa.struct([
             pa.field(name, column_type(said, column=name)) for name, said in self.properties.items()
         ])
+
+
+def _before(said: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    if unknown := sorted(set(said) - {"merge", "publish"}):
+        raise InvalidInputError(
+            f"'before' in README.md names '{unknown[0]}'",
+            hint="name checks before 'merge' and before 'publish', such as "
+            "'before: {publish: [duplicates]}'",
+        )
+    read = Reader(values=said, where="README.md: before")
+    return {operation: read.names(operation) for operation in said}
 
 
 def _task_of(categories: object) -> Task | None:

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from registry.cli.commands import comparing, datasets, history, lake, publishing, queries, samples
+from registry.cli.commands import (
+    comparing,
+    datasets,
+    history,
+    lake,
+    merging,
+    publishing,
+    queries,
+    samples,
+)
 from registry.cli.lean import leave_out_pandas
 from registry.cli.output import fail, json_wanted
 from registry.cli.subjects import BySubject
@@ -36,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (lake, datasets, samples, publishing, history, comparing, queries):
+for group in (lake, datasets, samples, publishing, merging, history, comparing, queries):
     group.register(app)
 
 

@@ -42,10 +42,10 @@ publishing.publish(connect(address), "fields", message="second")
 REPOSITORY = "registry.lake.local.repository:LocalRepository"
 STEPS = [
     (REPOSITORY, "create_branch", "after"),
-    ("registry.curate.publishing", "merge_branches", "after"),
-    ("registry.curate.publishing", "_write_derived", "before"),
+    ("registry.curate.gate", "join", "after"),
+    ("registry.curate.gate", "_write_derived", "before"),
     ("registry.tables.store", "checkpoint", "after"),
-    ("registry.curate.publishing", "_record", "after"),
+    ("registry.curate.gate", "_record", "after"),
     (REPOSITORY, "advance", "after"),
     (REPOSITORY, "create_tag", "before"),
     (REPOSITORY, "create_tag", "after"),

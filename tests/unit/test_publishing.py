@@ -9,7 +9,8 @@ import shapely
 from registry import lake
 from registry.catalog import MergeConflictError, Provider, Registry, Spec, edit_rows
 from registry.curate import publishing
-from registry.curate.publishing import NothingToPublishError, NotPassedError, merge, publish
+from registry.curate.merging import merge
+from registry.curate.publishing import NothingToPublishError, NotPassedError, publish
 from registry.curate.quality import check, rules_hash
 from registry.errors import ForbiddenError
 from registry.tables import edit, store

@@ -1,7 +1,7 @@
-"""From a draft to a version: check, merge, publish."""
+"""From a draft to a version: check, publish."""
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,6 @@ from registry.cli.options import (
     Json,
     Message,
     RefArgument,
-    Why,
     allowed,
     connected,
 )
@@ -25,7 +24,6 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("check")(check)
-    app.command("merge")(merge)
     app.command("publish")(publish)
 
 
@@ -38,42 +36,6 @@ def check(ref: RefArgument, allow: Allow = None, as_json: Json = False) -> None:
     emit({**json.loads(report.to_json()), "findings": report.findings}, report.to_text)
     if not report.passed:
         raise typer.Exit(RejectedError.exit_status)
-
-
-def merge(
-    dataset: Dataset,
-    branch: Annotated[
-        str, typer.Argument(help="What is merged: a branch, tag or commit.", show_default=False)
-    ],
-    into: Annotated[
-        str, typer.Option(help="Branch to merge into; what main would become is checked first.")
-    ] = "main",
-    prefer: Annotated[
-        Literal["ours", "theirs"] | None,
-        typer.Option(
-            help="Where both sides changed the same: keep that of --into, or of the branch; "
-            "by default conflicts are listed and nothing is merged."
-        ),
-    ] = None,
-    message: Why = None,
-    allow: Allow = None,
-    as_json: Json = False,
-) -> None:
-    """Merge a branch into another, tables row by row."""
-    from registry.curate.publishing import merge as join
-
-    with watching() as progress:
-        merged = join(
-            connected(),
-            dataset,
-            branch,
-            into=into,
-            prefer=prefer,
-            message=message,
-            allow=allowed(allow),
-            progress=progress,
-        )
-    emit(merged, merged.to_text)
 
 
 def publish(

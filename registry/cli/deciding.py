@@ -1,0 +1,242 @@
+"""Conflicts as text: lines of a table, and a file that is decided in with an editor."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry.catalog.conflicts import SET, SIDES, Clash, ClashKind, Decision
+from registry.errors import InvalidInputError, UnavailableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from registry.catalog import Pending
+
+__all__ = [
+    "conflict_rows",
+    "conflicts_text",
+    "decided_in_editor",
+    "decided_in_file",
+    "decisions_of",
+    "write_conflicts",
+]
+
+_LONGEST = 60
+"""Characters of a value that a table shows."""
+
+_LINE = re.compile(r"(?P<number>[0-9]{1,9})[ \t]*=[ \t]*(?P<said>.*)")
+_HEAD = """\
+# {way} of {name} into {into}: {count} conflicts.
+# Write behind each '=' one of
+#   ours                     keep what {into} has
+#   theirs                   take what {name} has
+#   set {{"column": "SQL"}}    values of your own, such as set {{"label": "['Forest']"}}
+# or leave it empty to decide later. Lines that begin with # are not read.
+"""
+
+
+def conflict_rows(clashes: Iterable[Clash]) -> list[tuple[object, ...]]:
+    """Return conflicts as rows of a table for people."""
+    return [
+        (
+            clash.table,
+            clash.key,
+            ", ".join(clash.columns) or str(clash.kind),
+            *(_short(side_text(clash, side)) for side in ("base", *SIDES)),
+            _decision_text(clash),
+        )
+        for clash in clashes
+    ]
+
+
+def side_text(clash: Clash, side: str) -> str:
+    """Return what a side has, for people: the value alone where it is one column."""
+    text: str | None = getattr(clash, side)
+    if text is None:
+        return "deleted" if side != "base" and clash.kind is not ClashKind.CARD else "none"
+    if clash.kind is ClashKind.ORPHAN:
+        return f"used by {text}"
+    said = json.loads(text)
+    if isinstance(said, dict) and len(said) == 1 and len(clash.columns) == 1:
+        return json.dumps(next(iter(said.values())), ensure_ascii=False)
+    return text
+
+
+def _decision_text(clash: Clash) -> str:
+    if clash.decision is None:
+        return ""
+    if clash.decision.side == SET:
+        return "; ".join(f"{name}={said}" for name, said in clash.decision.values.items())
+    return clash.decision.side
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def write_conflicts(table: "pa.Table", file: Path) -> None:
+    """Write conflicts to a Parquet, CSV or JSON file, as its name ends.
+
+    Raises:
+        InvalidInputError: Its name ends otherwise.
+    """
+    ending = file.suffix.lower()
+    if ending == ".parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, file)
+    elif ending == ".csv":
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.csv
+
+        joined = pc.binary_join(table.column("columns").cast(pa.list_(pa.string())), " ")
+        at = table.schema.get_field_index("columns")
+        pyarrow.csv.write_csv(table.set_column(at, "columns", joined), file)
+    elif ending == ".json":
+        file.write_text(
+            json.dumps(table.to_pylist(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
+    else:
+        raise InvalidInputError(
+            f"'{file.name}' ends with no format of conflicts",
+            hint="write to a .parquet, .csv or .json file",
+        )
+
+
+# --------------------------------------------------------------------------- the editor
+def conflicts_text(waiting: "Pending") -> str:
+    """Return a file in which every conflict has a line to decide it in."""
+    joining = waiting.joining
+    head = _HEAD.format(
+        way=joining.way, name=joining.name, into=joining.into, count=len(waiting.clashes)
+    )
+    return "\n".join([head, *(_block(n, clash) for n, clash in enumerate(waiting.clashes, 1))])
+
+
+def _block(number: int, clash: Clash) -> str:
+    columns = f": {', '.join(clash.columns)}" if clash.columns else ""
+    lines = [f"# {clash.table}  {clash.key}  ({clash.kind}{columns})"]
+    for side in ("base", *SIDES):
+        # A value with a line break stays a comment: JSON writes it as \n, else it is said so here.
+        said = "\n#          ".join(side_text(clash, side).splitlines())
+        lines.append(f"#   {side:<6} {said}")
+    said = ""
+    if clash.decision is not None:
+        values = json.dumps(dict(clash.decision.values), ensure_ascii=False)
+        said = f" set {values}" if clash.decision.side == SET else f" {clash.decision.side}"
+    return "\n".join([*lines, f"{number} ={said}", ""])
+
+
+def decisions_of(text: str, waiting: "Pending") -> dict[str, Decision]:
+    """Return what a file says that :func:`conflicts_text` wrote and somebody changed.
+
+    Args:
+        text: The file.
+        waiting: The merge that it was written for.
+
+    Returns:
+        Decisions by the id of the conflict.
+
+    Raises:
+        InvalidInputError: A line is none of a decision, names no conflict or one a second time,
+            or says what cannot be done; says which line.
+    """
+    decisions: dict[str, Decision] = {}
+    seen: set[int] = set()
+    for place, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        number = int(match["number"]) if match else 0
+        if match is None or not 1 <= number <= len(waiting.clashes):
+            raise _refusal(place, line, f"write 'N = ours', N from 1 to {len(waiting.clashes)}")
+        if number in seen:
+            raise _refusal(place, line, f"decide conflict {number} on one line")
+        seen.add(number)
+        if said := match["said"].strip():
+            clash = waiting.clashes[number - 1]
+            decisions[clash.id] = _decision(said, clash, place, line)
+    return decisions
+
+
+def _decision(said: str, clash: Clash, place: int, line: str) -> Decision:
+    if said in SIDES:
+        return Decision(side=said)
+    word, _, rest = said.partition(" ")
+    if word != SET:
+        raise _refusal(place, line, 'write ours, theirs, or set {"column": "SQL"}')
+    try:
+        values = json.loads(rest)
+    except ValueError as error:
+        raise _refusal(place, line, f"write a JSON object behind 'set': {error}") from error
+    if not isinstance(values, dict) or not values:
+        raise _refusal(place, line, "write a JSON object with a column behind 'set'")
+    texts = all(isinstance(value, str) for value in values.values())
+    known = clash.kind is ClashKind.DELETED or set(values) <= {*clash.columns, clash.key}
+    if not texts or not known or clash.kind in {ClashKind.FILE, ClashKind.TABLE, ClashKind.ORPHAN}:
+        raise _refusal(place, line, f"set SQL text for {', '.join(clash.columns) or 'nothing'}")
+    return Decision(side=SET, values=values)
+
+
+def _refusal(place: int, line: str, hint: str) -> InvalidInputError:
+    return InvalidInputError(f"line {place} decides nothing: {line.strip()[:80]!r}", hint=hint)
+
+
+def decided_in_file(waiting: "Pending", file: Path) -> dict[str, Decision]:
+    """Return what a file decides.
+
+    Raises:
+        InvalidInputError: It is no text, or a line of it decides nothing.
+    """
+    try:
+        return decisions_of(file.read_text(encoding="utf-8"), waiting)
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{file} is not UTF-8", hint="save it as UTF-8") from error
+
+
+def decided_in_editor(waiting: "Pending") -> dict[str, Decision]:
+    """Open the user's editor on the conflicts and return what it decides.
+
+    Raises:
+        InvalidInputError: A line decides nothing; the file is kept, and the hint says where.
+        UnavailableError: There is no editor, or it failed.
+    """
+    handle, name = tempfile.mkstemp(prefix="eolab-conflicts-", suffix=".txt")
+    file = Path(name)
+    with os.fdopen(handle, "w", encoding="utf-8") as written:
+        written.write(conflicts_text(waiting))
+    _edit(file)
+    try:
+        decisions = decided_in_file(waiting, file)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            error.problem,
+            hint=f"{error.hint}; what you wrote is in {file}: mend it, then --from {file}",
+        ) from error
+    file.unlink()
+    return decisions
+
+
+def _edit(file: Path) -> None:
+    said = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    command: Sequence[str] = [*shlex.split(said), str(file)]
+    try:
+        status = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        raise UnavailableError(
+            f"the editor {said!r} does not start: {error.strerror}",
+            hint="set EDITOR, or decide with --ours, --theirs or --set",
+        ) from error
+    if status:
+        file.unlink()
+        raise UnavailableError(
+            f"the editor {said!r} ended with {status}; nothing was decided", hint="try again"
+        )
