@@ -21,6 +21,7 @@ __all__ = [
     "ITEMS",
     "SLICES",
     "Resolve",
+    "commits_of_version",
     "folders_of_version",
     "sql_type",
     "table_names",
@@ -51,12 +52,13 @@ MOST_DEPTH: Final = 2
 """Table names have at most two parts: ``samples``, ``splits/default``."""
 
 
-def views_of(tables: Iterable[TableName], resolve: Resolve) -> list[View]:
+def views_of(tables: Iterable[TableName], resolve: Resolve, *, fetch: bool = True) -> list[View]:
     """Say which views a query needs.
 
     Args:
         tables: What the query names.
         resolve: Finds the folders of a ref.
+        fetch: Whether the files are to be here when this returns.
 
     Returns:
         A view for each table, and for those that ``chips`` is made of.
@@ -72,7 +74,9 @@ def views_of(tables: Iterable[TableName], resolve: Resolve) -> list[View]:
             of_ref.setdefault(table.lower(), table)
     _refuse_twins(wanted)
     return [
-        view for ref, names in wanted.items() for view in _views(ref, names.values(), resolve(ref))
+        view
+        for ref, names in wanted.items()
+        for view in _views(ref, names.values(), resolve(ref), fetch=fetch)
     ]
 
 
@@ -90,13 +94,18 @@ def _refuse_twins(refs: Iterable[str]) -> None:
             )
 
 
-def _views(ref: str, tables: Iterable[str], folders: Sequence[Path]) -> Iterator[View]:
+def _views(
+    ref: str, tables: Iterable[str], folders: Sequence[Path], *, fetch: bool
+) -> Iterator[View]:
     found = {name.lower(): (name, path) for name, path in _tables(folders)}
     for table in tables:
         if table.lower() not in found:
             raise _no_table(ref, table, [name for name, _ in found.values()])
         name, path = found[table.lower()]
-        yield _file_view(ref, name, path) if path.is_file() else _delta_view(ref, name, path)
+        view = _file_view(ref, name, path) if path.is_file() else _delta_view(ref, name, path)
+        if fetch:
+            lazy.ensure(*view.files)
+        yield view
 
 
 def _no_table(ref: str, table: str, there: list[str]) -> NotFoundError:
@@ -136,14 +145,18 @@ def _close(registry: Registry, asked: Ref) -> str | None:
     return str(Ref(dataset=asked.dataset, at=near[0])) if near else None
 
 
-def folders_of_version(version: Version) -> tuple[Path, ...]:
-    """Return where a version's tables are: its own folder, then that of what is derived."""
-    derived = version.derived
+def commits_of_version(version: Version) -> tuple[str, ...]:
+    """Return the commits that a version's tables are in: its own, then that of what is derived."""
+    derived = version.derived_at
     if version.tag is None:
         branch = f"derived/{version.commit.id}"
-        at = version.repository.branches(branch).get(branch)
-        derived = None if at is None else version.repository.locate(at)
-    return (version.root.path,) if derived is None else (version.root.path, derived.path)
+        derived = version.repository.branches(branch).get(branch)
+    return (version.commit.id,) if derived is None else (version.commit.id, derived)
+
+
+def folders_of_version(version: Version) -> tuple[Path, ...]:
+    """Return where a version's tables are: its own folder, then that of what is derived."""
+    return tuple(version.repository.locate(at).path for at in commits_of_version(version))
 
 
 def table_names(folders: Sequence[Path]) -> list[str]:
@@ -174,7 +187,6 @@ def _file_view(ref: str, name: str, path: Path) -> View:
 def _delta_view(ref: str, name: str, path: Path) -> View:
     depth = name.count("/") + 1
     found = snapshot(path.parents[depth - 1], name)
-    lazy.ensure(*found.paths())
     columns = {field.name: sql_type(field.type) for field in found.arrow}
     crs = CRS84 if name == "samples" else ""
     return View(

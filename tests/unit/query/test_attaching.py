@@ -1,6 +1,7 @@
 import duckdb
 import pytest
 
+from registry.lake import Location
 from registry.query import attach, connection, sql
 from registry.query.engine import load
 
@@ -42,3 +43,25 @@ def test_a_connection_in_this_process_needs_no_schema_before_a_table(shared):
     assert engine.execute(text).fetchall() == [(10, 4)]
     text = "select chip_value(chip, 1, 0, 1) from chips where sample = 's2'"
     assert engine.execute(text).fetchall() == [(201.0,)]
+
+
+def test_a_lake_on_a_server_is_attached_by_address_and_its_keys_are_not_told(shared, monkeypatch):
+    version = shared.resolve("ships@v1")
+    options = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:8000",
+        "AWS_ACCESS_KEY_ID": "the-key",
+        "AWS_SECRET_ACCESS_KEY": "the-secret",
+    }
+    monkeypatch.setattr(
+        type(version.repository),
+        "direct",
+        lambda _, at: Location(uri=f"s3://ships/{at}", storage_options=options),
+    )
+    script = attach(version)
+
+    at = version.commit.id
+    assert f"delta_scan('s3://ships/{at}/samples')" in script
+    assert "LOAD httpfs" in script
+    assert "getenv('LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY')" in script
+    assert "SCOPE 's3://ships/'" in script
+    assert not any(told in script for told in ("the-key", "the-secret", str(version.root.path)))
