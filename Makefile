@@ -7,7 +7,7 @@ PEERS := .venv-bench
 DATA ?=
 PORT ?= 3000
 
-.PHONY: help setup demo ui test lint bench chaos clean constraints java
+.PHONY: help setup demo ui test test-lakefs lint bench chaos clean constraints java
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
@@ -39,6 +39,9 @@ test: setup java ## every test, linters included
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/pytest -n auto --dist loadfile
+
+test-lakefs: setup ## the lakeFS suites on the real server that LAKECTL_… or ~/.lakectl.yaml names
+	@$(BIN)/python -m tests.lakefs
 
 chaos: setup ## 10,000 kills at random points
 	@$(BIN)/python -m tests.faults.chaos --kills 10000

@@ -150,7 +150,7 @@ class Location:
     uri: str
     """A folder: a plain absolute path on the embedded lake, ``s3://…`` on lakeFS."""
 
-    storage_options: Mapping[str, str] = field(default_factory=dict)
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What delta-rs needs to open it; empty for a local folder."""
 
     @property

@@ -1,5 +1,6 @@
 """A server, a client of it, and a repository that goes when its test is over."""
 
+import os
 import uuid
 
 import pytest
@@ -14,13 +15,12 @@ def a_client(server):
 
 
 def a_repository(client):
-    """Make a repository with a name of its own, below the server's place for such."""
+    """Make a repository with a name of its own, where the server is to keep such."""
     name = f"test-{uuid.uuid4().hex[:12]}"
-    config = client.sdk_client.config_api.get_config().storage_config
-    place = config.default_namespace_prefix or f"{config.blockstore_type}://eolab-tests"
-    return lakefs.Repository(name, client=client).create(
-        storage_namespace=f"{place.rstrip('/')}/{name}" if place != "local://" else f"{place}{name}"
-    )
+    storage = client.sdk_client.config_api.get_config().storage_config
+    place = os.environ.get("EOLAB_LAKEFS_NAMESPACE") or storage.default_namespace_prefix
+    folder = (place or f"{storage.blockstore_type}://eolab").removesuffix("/")
+    return lakefs.Repository(name, client=client).create(storage_namespace=f"{folder}/{name}")
 
 
 def s3_options(server):

@@ -216,6 +216,7 @@ def test_a_secret_to_keep_names_variables_and_no_key(server):
     assert "getenv('LAKECTL_CREDENTIALS_ACCESS_KEY_ID')" in text
     assert server.secret not in text
     assert server.key not in text
+    assert server.secret not in repr(place)
 
 
 @pytest.mark.parametrize("uri", ["https://host/x", "s3://", "gs://bucket/x"])

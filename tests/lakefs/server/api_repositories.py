@@ -21,7 +21,7 @@ _STORAGE = {
     "blockstore_type": "local",
     "blockstore_namespace_example": "local://example-bucket/",
     "blockstore_namespace_ValidityRegex": "^local://",
-    "default_namespace_prefix": "local://",
+    "default_namespace_prefix": "local://example-bucket",
     "pre_sign_support": False,
     "pre_sign_support_ui": False,
     "import_support": True,
