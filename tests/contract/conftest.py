@@ -1,13 +1,41 @@
 """Every implementation of the lake's contract, each made afresh for a test."""
 
+import os
+import uuid
+
 import pytest
 
 from registry import lake
+from tests.lakefs.server import running_server
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(scope="session")
+def lakefs_settings():
+    """Give the variables of a real server where they are set, else of one of our own."""
+    if os.environ.get("LAKECTL_SERVER_ENDPOINT_URL"):
+        yield {name: value for name, value in os.environ.items() if name.startswith("LAKECTL_")}
+        return
+    with running_server() as server:
+        yield server.environment
+
+
+@pytest.fixture
+def lakefs_lake(lakefs_settings, tmp_path, monkeypatch):
+    """Give an empty lake on the server, which goes with the test."""
+    for name, value in lakefs_settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "cache"))
+    made = lake.init(f"lakefs:///t{uuid.uuid4().hex[:12]}")
+    yield made
+    for name in made.repositories():
+        made.delete(name)
+
+
+@pytest.fixture(params=["local", "lakefs"])
 def any_lake(request, tmp_path):
-    return lake.init(str(tmp_path / "lake"))
+    if request.param == "local":
+        return lake.init(str(tmp_path / "lake"))
+    return request.getfixturevalue("lakefs_lake")
 
 
 @pytest.fixture

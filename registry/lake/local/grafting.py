@@ -19,7 +19,7 @@ from registry.lake.local.transaction import check_message
 from registry.lake.names import check_key, check_metadata, split_author
 from registry.lake.records import Change, Commit, Entry
 
-__all__ = ["Pins", "graft", "holds"]
+__all__ = ["Pins", "checked_message", "edits_of", "graft", "holds"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -72,10 +72,10 @@ def graft(
     Returns:
         The commit here.
     """
-    message = _checked_message(commit)
+    message = checked_message(commit)
     name, address = split_author(commit.author)
     metadata = check_metadata(commit.metadata)
-    edits, needed = _edits(changes)
+    edits, needed = edits_of(changes)
     with translated(f"record commit {commit.id[:10]}"), sessions.opened(git.layout) as session:
         git.catch_up()
         before = [_parent(git, parent) for parent in parents]
@@ -103,7 +103,12 @@ def graft(
     return git.commit(made).commit
 
 
-def _checked_message(commit: Commit) -> str:
+def checked_message(commit: Commit) -> str:
+    """Return the message of a commit that was made elsewhere, if it can be kept.
+
+    Raises:
+        InvalidInputError: It cannot, or the commit is older than time.
+    """
     message = check_message(commit.message)
     if _second(commit) < 0:
         raise InvalidInputError(
@@ -126,7 +131,7 @@ def _parent(git: Git, oid: str) -> Commit:
     return git.commit(oid).commit
 
 
-def _edits(changes: Iterable[Change]) -> tuple[trees.Edits, dict[Pointer, Entry]]:
+def edits_of(changes: Iterable[Change]) -> tuple[trees.Edits, dict[Pointer, Entry]]:
     """Return what to do to the tree, and which objects that needs."""
     edits = trees.Edits()
     needed: dict[Pointer, Entry] = {}

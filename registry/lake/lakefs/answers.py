@@ -1,0 +1,99 @@
+"""What a lakeFS server answers when it does not do what was asked, in the registry's words."""
+
+import json
+import re
+
+from registry.errors import (
+    ConflictError,
+    CorruptError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    RegistryError,
+    RejectedError,
+    UnavailableError,
+)
+
+__all__ = [
+    "GoneError", "RefusedError", "TakenError", "UnsureError", "refusal", "said_by", "unsure",
+]  # fmt: skip
+
+_LONGEST = 300
+
+
+class RefusedError(InvalidInputError):
+    """Status 400: the server will not do this, however often it is asked."""
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it refused because there was nothing to commit or to merge."""
+        return "no changes" in self.problem
+
+    @property
+    def finds_dirt(self) -> bool:
+        """Whether it refused because somebody staged objects on the branch itself."""
+        return "dirty branch" in self.problem
+
+
+class GoneError(NotFoundError):
+    """Status 404: no such repository, branch, tag, commit or object."""
+
+
+class TakenError(ConflictError):
+    """Status 409 or 412: the name is taken, or both sides of a merge changed a path."""
+
+
+class UnsureError(UnavailableError):
+    """Nobody knows whether the server has done it: look before you ask again."""
+
+
+def refusal(status: int, body: object, doing: str) -> RegistryError:
+    """Return the error that an answer's status stands for.
+
+    Args:
+        status: Of HTTP.
+        body: The answer's.
+        doing: What was asked for, in the infinitive.
+    """
+    problem = f"cannot {doing}: the lakeFS server says {status} {said_by(body)}".rstrip()
+    if status == 400:  # noqa: PLR2004 — HTTP's own numbers, here and below
+        return RefusedError(problem, hint="look at the branch in lakeFS; nothing was changed")
+    if status == 401:  # noqa: PLR2004
+        return ForbiddenError(problem, hint="look at your keys: LAKECTL_CREDENTIALS_…")
+    if status == 403:  # noqa: PLR2004
+        return ForbiddenError(problem, hint="ask for the right in lakeFS, or work on a branch")
+    if status == 404:  # noqa: PLR2004
+        return GoneError(problem, hint="list what there is")
+    if status == 412 and "hook" in said_by(body):  # noqa: PLR2004
+        return RejectedError(problem, hint="look at the hook's run in lakeFS, then mend the data")
+    if status in {409, 412}:
+        return TakenError(problem, hint="read it again, then retry")
+    if status == 410:  # noqa: PLR2004
+        return CorruptError(
+            problem, hint="the server has lost the object's bytes; restore them, or its storage"
+        )
+    if status == 429 or status >= 500:  # noqa: PLR2004
+        return UnsureError(problem, hint="wait, then do it again; eolab log says what was done")
+    return UnavailableError(problem, hint="see that this is a lakeFS server")
+
+
+def unsure(error: Exception, doing: str, endpoint: str) -> UnsureError:
+    """Return the error that a lost or refused connection stands for."""
+    why = type(error).__name__
+    return UnsureError(
+        f"cannot {doing}: the lakeFS server at {endpoint} does not answer ({why})",
+        hint="see that it runs and can be reached, then do it again",
+    )
+
+
+def said_by(body: object) -> str:
+    """Return the message in an answer's body, on one printable line."""
+    if isinstance(body, bytes):
+        body = body.decode(errors="replace")
+    try:
+        told = json.loads(body) if isinstance(body, str) else body
+        text = told["message"] if isinstance(told, dict) else body
+    except (ValueError, KeyError):
+        text = body
+    line = re.sub(r"\s+", " ", str(text or ""))
+    return "".join(one for one in line if one.isprintable())[:_LONGEST]

@@ -1,0 +1,109 @@
+"""Moving several branches and tags together, so that a kill leaves all of them moved or none."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from registry.errors import ConflictError, ForbiddenError, NotFoundError
+from registry.lake.lakefs.answers import GoneError, TakenError
+from registry.lake.lakefs.names import branch_on_server, tag_on_server
+from registry.lake.lakefs.refs import Refs, patient_with_rules
+from registry.lake.lakefs.remote import Remote
+
+__all__ = ["finish", "move_refs"]
+
+Moves = Mapping[str, tuple[str | None, str | None]]
+
+
+def move_refs(
+    refs: Refs, moves: Moves, *, operation: str, edit: Callable[[str], str]
+) -> None:
+    """Move branches and tags, protected ones too.
+
+    What is to be done is written down first; whoever opens the repository next finishes it.
+
+    Raises:
+        ConflictError: One of them stands elsewhere; none was moved.
+        NotFoundError: A commit is not here; none was moved.
+    """
+    branches, tags = refs.branches(), refs.tags()
+    for ref, (before, after) in moves.items():
+        kind, _, name = ref.partition("/")
+        stands = (branches if kind == "branch" else tags).get(name)
+        if stands != before:
+            raise ConflictError(
+                f"{ref} stands at {str(stands)[:10]}, not at {str(before)[:10]}",
+                hint="read it again, then retry",
+            )
+        if after is not None and not refs.mirror.has_commit(after):
+            raise NotFoundError(f"there is no commit {after[:10]}", hint="see eolab log")
+    messages = {
+        name: {**said, "message": edit(str(said.get("message", "")))}
+        for name, said in refs.notes.read("tag/")
+        if any(ref == f"tag/{name}" or tag_on_server(ref[4:]) == name for ref in moves)
+    }
+    note = f"moving/{uuid.uuid4().hex}"
+    plan = {"moves": {ref: list(ends) for ref, ends in moves.items()}, "operation": operation,
+            "messages": messages}  # fmt: skip
+    refs.notes.write(note, plan)
+    _make(refs, plan)
+    refs.notes.strike(note)
+
+
+def finish(refs: Refs) -> None:
+    """Make the movements that were written down by whoever was killed before they were made."""
+    for name, plan in list(refs.notes.read("moving/")):
+        _make(refs, plan)
+        refs.notes.strike(f"moving/{name}")
+
+
+def _make(refs: Refs, plan: Mapping[str, Any]) -> None:
+    remote: Remote = refs.mirror.remote
+    for ref, (before, after) in plan["moves"].items():
+        kind, _, name = ref.partition("/")
+        if kind == "branch":
+            changed = _move_branch(refs, remote, branch_on_server(name), after)
+        else:
+            changed = _move_tag(remote, tag_on_server(name), after)
+        if changed:
+            refs.note(ref, before, after, str(plan["operation"]))
+    for name, said in plan["messages"].items():
+        refs.notes.write(f"tag/{name}", said)
+
+
+def _move_branch(refs: Refs, remote: Remote, name: str, after: str | None) -> bool:
+    """Point a branch elsewhere, without a trace of where it stood: that is the purpose."""
+    stands = None
+    with suppress(GoneError):
+        stands = remote.head(name)
+    if stands == after:
+        return False
+    if stands is None and after is not None:
+        with suppress(TakenError):
+            remote.create_branch(name, after)
+        return True
+    rules = remote.protected()
+    if name in rules:
+        remote.protect([rule for rule in rules if rule != name])
+    try:
+        if after is None:
+            remote.delete_branch(name)
+        else:
+            patient_with_rules(lambda: remote.hard_reset(name, after), until=ForbiddenError)
+    finally:
+        if name in rules:
+            remote.protect(rules)
+    return True
+
+
+def _move_tag(remote: Remote, name: str, after: str | None) -> bool:
+    stands = None
+    with suppress(GoneError):
+        stands = remote.tag(name)
+    if stands == after:
+        return False
+    remote.delete_tag(name)
+    if after is not None:
+        remote.create_tag(name, after)
+    return True

@@ -1,0 +1,173 @@
+"""Where a lakeFS server is, and with which keys it is opened."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from registry.errors import ForbiddenError, InvalidInputError
+from registry.lake.system import translated
+
+__all__ = ["SCHEMES", "Place", "find"]
+
+SCHEMES = ("lakefs", "lakefs+http", "lakefs+https")
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A server, the keys that open it, and which of its repositories are meant."""
+
+    endpoint: str
+    """``http://host:port`` or ``https://…``, nothing behind it."""
+
+    key: str
+    """Access key id."""
+
+    secret: str = field(repr=False)
+    """Secret access key; never shown or stored."""
+
+    prefix: str = ""
+    """What the names of the lake's repositories begin with on the server, followed by ``-``."""
+
+    @property
+    def address(self) -> str:
+        """What :func:`registry.lake.connect` takes."""
+        scheme, _, host = self.endpoint.partition("://")
+        loopback = urlsplit(self.endpoint).hostname in _LOOPBACK
+        plain = "lakefs" if (scheme == "http") == loopback else f"lakefs+{scheme}"
+        return f"{plain}://{host}/{self.prefix}".rstrip("/")
+
+    def on_server(self, name: str) -> str:
+        """Return what a repository is called on the server."""
+        return f"{self.prefix}-{name}" if self.prefix else name
+
+
+def find(address: str) -> Place:
+    """Return the server at an address, with the keys that lakeFS's own settings name.
+
+    Args:
+        address: ``lakefs://host:port[/prefix]``. Plain HTTP is spoken with this machine itself and
+            where the settings name that very server by ``http://``; ``lakefs+http://`` and
+            ``lakefs+https://`` say which it is. Without a host, the server of the settings.
+
+    Raises:
+        InvalidInputError: It cannot be read, or the keys belong to another server.
+        ForbiddenError: There are no keys.
+    """
+    parts = urlsplit(address)
+    prefix = parts.path.strip("/")
+    said = parts.netloc
+    if parts.scheme not in SCHEMES or parts.query or parts.fragment or "@" in said:
+        raise _unreadable(address if "@" not in said else f"{parts.scheme}://…@…")
+    if prefix and not _PREFIX.fullmatch(prefix):
+        raise InvalidInputError(
+            f"'{prefix}' cannot begin the names of repositories on a lakeFS server",
+            hint="use up to 40 lower-case letters, digits and hyphens behind the host",
+        )
+    settings = _settings()
+    endpoint = _endpoint(parts.scheme, said, settings.endpoint, address)
+    if settings.endpoint and _server(endpoint) != _server(settings.endpoint):
+        raise InvalidInputError(
+            f"the lakeFS keys belong to {settings.endpoint}, not to {endpoint}",
+            hint="set LAKECTL_SERVER_ENDPOINT_URL and both LAKECTL_CREDENTIALS_… variables",
+        )
+    if not settings.key or not settings.secret:
+        raise ForbiddenError(
+            f"there are no keys for the lakeFS server at {endpoint}",
+            hint="set LAKECTL_CREDENTIALS_ACCESS_KEY_ID and LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY, "
+            "or write them with lakectl config",
+        )
+    return Place(endpoint=endpoint, key=settings.key, secret=settings.secret, prefix=prefix)
+
+
+def _endpoint(scheme: str, host: str, known: str, address: str) -> str:
+    if not host:
+        if not known:
+            raise InvalidInputError(
+                f"'{address}' names no server", hint="write lakefs://host:port, or set "
+                "LAKECTL_SERVER_ENDPOINT_URL",
+            )  # fmt: skip
+        return known
+    name, port = _split(host)
+    if not _HOST.fullmatch(name):
+        raise _unreadable(address)
+    stated = f"{name}{port}"
+    if scheme == "lakefs":
+        same = known and _server(f"http://{stated}")[:2] == _server(known)[:2]
+        plain = known.startswith("http://") if same else name.strip("[]") in _LOOPBACK
+        scheme = "http" if plain else "https"
+    else:
+        scheme = scheme.removeprefix("lakefs+")
+    return f"{scheme}://{stated}"
+
+
+def _split(host: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(.+?)(:\d{1,5})?", host)
+    return (match[1], match[2] or "") if match else (host, "")
+
+
+def _server(endpoint: str) -> tuple[str, int | None, str]:
+    parts = urlsplit(endpoint)
+    name = parts.hostname or ""
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return "localhost" if name in _LOOPBACK else name, port, parts.scheme
+
+
+def _unreadable(address: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"'{address}' is no address of a lakeFS server",
+        hint="write lakefs://host:port, with or without /prefix; keys come from LAKECTL_… variables",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    endpoint: str
+    key: str
+    secret: str = field(repr=False)
+
+
+def _settings() -> _Settings:
+    """Read lakeFS's own variables, then its ``~/.lakectl.yaml``."""
+    names = (
+        "LAKECTL_SERVER_ENDPOINT_URL", "LAKECTL_CREDENTIALS_ACCESS_KEY_ID",
+        "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY",
+    )  # fmt: skip
+    endpoint, key, secret = (os.environ.get(name, "") for name in names)
+    if not (key and secret):
+        written = _written()
+        endpoint = endpoint or _text(written, "server", "endpoint_url")
+        key = key or _text(written, "credentials", "access_key_id")
+        secret = secret or _text(written, "credentials", "secret_access_key")
+    endpoint = endpoint.rstrip("/").removesuffix("/api/v1")
+    if endpoint and "://" not in endpoint:
+        endpoint = f"http://{endpoint}"
+    return _Settings(endpoint, key, secret)
+
+
+def _written() -> object:
+    import yaml
+
+    stated = os.environ.get("LAKECTL_CONFIG_FILE")
+    file = Path(stated) if stated else Path.home() / ".lakectl.yaml"
+    with translated(f"read {file}"):
+        try:
+            return yaml.safe_load(file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except yaml.YAMLError as error:
+            raise InvalidInputError(
+                f"{file} cannot be read", hint="write it anew with lakectl config"
+            ) from error
+
+
+def _text(settings: Any, section: str, name: str) -> str:
+    part = settings.get(section) if isinstance(settings, dict) else None
+    value = part.get(name) if isinstance(part, dict) else None
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,403 @@
+"""Branches and tags of a repository on a server, and how they move."""
+
+import difflib
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from urllib.parse import quote
+
+from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError
+from registry.lake.lakefs.landing import Copied, Landing
+from registry.lake.lakefs.mirror import Mirror
+from registry.lake.lakefs.names import (
+    HIDDEN,
+    OWN,
+    branch_here,
+    branch_on_server,
+    tag_here,
+    tag_on_server,
+)
+from registry.lake.lakefs.notes import BRANCH as NOTES
+from registry.lake.lakefs.notes import Notes
+from registry.lake.local import trees
+from registry.lake.local.pointers import Pointer
+from registry.lake.names import check_branch, check_tag, default_author
+from registry.lake.records import RefUpdate
+
+__all__ = ["Refs", "patient_with_rules"]
+
+OBEYED_WITHIN = 6.0
+"""Seconds that a server may take until it obeys a new protection rule; 1.7 were seen."""
+
+_HEX = re.compile(r"[0-9a-f]{7,64}")
+
+
+
+class Refs:
+    """What the names of one repository stand for; threads share it."""
+
+    def __init__(self, mirror: Mirror, landing: Landing, notes: Notes) -> None:
+        self.notes = notes
+        self.mirror = mirror
+        self.made_here: set[str] = set()
+        self._landing = landing
+        self._remote = mirror.remote
+        self._objects: dict[str, dict[Pointer, str]] = {}
+
+    # ----------------------------------------------------------------- reading
+    def physical_head(self, branch: str) -> str:
+        """Return the commit of the server that a branch names.
+
+        Raises:
+            NotFoundError: There is no such branch.
+        """
+        try:
+            return self._remote.head(branch_on_server(check_branch(branch)))
+        except (GoneError, InvalidInputError) as error:
+            near = difflib.get_close_matches(branch, list(self._branches()))
+            hint = f"did you mean '{near[0]}'?" if near else "list them: eolab branch"
+            raise NotFoundError(f"no branch '{branch}'", hint=hint) from error
+
+    def head(self, branch: str) -> str:
+        """Return the commit that a branch stands at."""
+        return self.mirror.logical(self.physical_head(branch))
+
+    def _branches(self) -> dict[str, str]:
+        found = {branch_here(name): head for name, head in self._remote.branches().items()
+                 if not name.startswith(OWN)}  # fmt: skip
+        return {name: head for name, head in sorted(_named(found))}
+
+    def branches(self, prefix: str = "") -> dict[str, str]:
+        """Return branch names with the commits they stand at."""
+        return {
+            name: self.mirror.logical(head)
+            for name, head in self._branches().items()
+            if name.startswith(prefix)
+        }
+
+    def tags(self, prefix: str = "") -> dict[str, str]:
+        """Return tag names with the commits they name."""
+        found = {tag_here(name): head for name, head in self._remote.tags().items()}
+        return {
+            name: self.mirror.logical(head)
+            for name, head in sorted(_named(found))
+            if name.startswith(prefix)
+        }
+
+    def resolve(self, ref: str, *, repository: str) -> str:
+        """Return the commit id that a branch, a tag, an id or a unique prefix names.
+
+        Raises:
+            NotFoundError: Nothing of that name.
+        """
+        found = self._named(ref) or self._numbered(ref)
+        if found is None:
+            raise NotFoundError(
+                f"'{repository}' has no branch, tag or commit '{ref}'",
+                hint=f"list them: eolab branch {repository}, or eolab log {repository}@main",
+            )
+        return found
+
+    def _named(self, ref: str) -> str | None:
+        if len(ref) == 64 and _HEX.fullmatch(ref):  # noqa: PLR2004 — a whole id is no name
+            return None
+        with suppress(InvalidInputError):
+            check_branch(ref)
+            with suppress(GoneError):
+                return self.mirror.logical(self._remote.head(branch_on_server(ref)))
+            with suppress(GoneError):
+                return self.mirror.logical(self._remote.tag(tag_on_server(ref)))
+        return None
+
+    def _numbered(self, ref: str) -> str | None:
+        if not _HEX.fullmatch(ref):
+            return None
+        try:
+            if len(ref) == 64:  # noqa: PLR2004 — whole
+                found = self.mirror.logical(ref)
+            else:
+                found = self._remote.commit_at(ref).id
+                found = self.mirror.logical(found) if found.startswith(ref) else ""
+        except (NotFoundError, RefusedError):
+            return None
+        return None if not found or found in self.swept() else found
+
+    def swept(self) -> set[str]:
+        """Return the commits that garbage collection has given up."""
+        return {name for name, _ in self.notes.read("swept/")}
+
+    def where(
+        self, pointer: Pointer, *, near: Iterable[str | None], path: str
+    ) -> Copied | None:
+        """Return a commit and a path under which the server holds an object.
+
+        Args:
+            pointer: The object.
+            near: Commits that are looked at first.
+            path: Where it probably is.
+        """
+        for commit in filter(None, near):
+            node = trees.find(self.mirror.tree, self.mirror.commit(commit).tree, path)
+            if node is not None and not node.folder and self.mirror.pointer(node.id) == pointer:
+                return Copied(commit, path)
+        for commit in dict.fromkeys([*filter(None, near), *self.heads()]):
+            found = self.objects(commit).get(pointer)
+            if found is not None:
+                return Copied(commit, found)
+        return self._in_history(pointer, filter(None, near))
+
+    def _in_history(self, pointer: Pointer, heads: Iterable[str]) -> Copied | None:
+        seen: set[str] = set()
+        for head in heads:
+            for raw in self.mirror.walk(head):
+                commit = raw.commit
+                if commit.id in seen:
+                    continue
+                seen.add(commit.id)
+                before = self.mirror.commit(commit.parents[0]).tree if commit.parents else None
+                after = self.mirror.commit(commit.id).tree
+                for path, _, oid in trees.differences(self.mirror.tree, before, after):
+                    if oid is not None and self.mirror.pointer(oid) == pointer:
+                        return Copied(commit.id, path)
+        return None
+
+    def heads(self) -> set[str]:
+        """Return the commits that branches and tags name, and those that were just grafted."""
+        return {*self.branches().values(), *self.tags().values(), *self.made_here}
+
+    def first(self) -> str:
+        """Return the server's own first commit, which holds nothing."""
+        return self._remote.head(NOTES)
+
+    def objects(self, commit: str) -> dict[Pointer, str]:
+        """Return the objects of a commit, each with one of its paths."""
+        known = self._objects.get(commit)
+        if known is None:
+            if len(self._objects) > 8:  # noqa: PLR2004 — a commit may hold a million objects
+                self._objects.clear()
+            walked = trees.walk(self.mirror.tree, self.mirror.commit(commit).tree)
+            known = {self.mirror.pointer(oid): path for path, oid in walked}
+            self._objects[commit] = known
+        return known
+
+    # ------------------------------------------------------------------ making
+    def create_branch(self, name: str, target: str, *, operation: str = "branch") -> None:
+        """Make a branch at a commit.
+
+        Raises:
+            ConflictError: There is one of that name, or one would be the other's folder.
+        """
+        on_server = branch_on_server(check_branch(name))
+        _refuse_nesting("branch", name, self._branches())
+        try:
+            self._remote.create_branch(on_server, target)
+        except TakenError as error:
+            raise ConflictError(
+                f"branch/{name} exists already, or a tag of that name",
+                hint="choose another name, or use it",
+            ) from error
+        self.note(f"branch/{name}", None, target, operation)
+
+    def create_tag(self, name: str, target: str, *, message: str = "") -> None:
+        """Make a tag at a commit.
+
+        Raises:
+            ConflictError: There is one of that name, or a branch: lakeFS tells them not apart.
+        """
+        on_server = tag_on_server(check_tag(name))
+        _refuse_nesting("tag", name, self.tags())
+        try:
+            self._remote.create_tag(on_server, target)
+        except TakenError as error:
+            raise ConflictError(
+                f"tag/{name} exists already, or a branch of that name",
+                hint="choose another name, or use it",
+            ) from error
+        if message:  # the server's tags say nothing
+            self.notes.write(f"tag/{on_server}", {"message": message, "by": default_author()})
+        self.note(f"tag/{name}", None, target, "tag")
+
+    def delete_branch(self, name: str) -> None:
+        """Delete a branch; ForbiddenError if it is protected, or the server's default one."""
+        self.refuse_protected(name, "delete")
+        before = self.head(name)
+        self._remote.delete_branch(branch_on_server(name))
+        self.note(f"branch/{name}", before, None, "delete")
+
+    # -------------------------------------------------------------- protection
+    def protected(self) -> frozenset[str]:
+        """Return the names of branches that the server protects."""
+        rules = self._remote.protected()
+        plain = {branch_here(rule) for rule in rules if "*" not in rule and "?" not in rule}
+        if len(plain) < len(rules):
+            import fnmatch
+
+            plain |= {
+                name for name in self._branches()
+                if any(fnmatch.fnmatchcase(branch_on_server(name), rule) for rule in rules)
+            }  # fmt: skip
+        return frozenset(name for name in plain if name is not None)
+
+    def refuse_protected(self, name: str, doing: str) -> None:
+        """Refuse to do something to a protected branch.
+
+        Raises:
+            ForbiddenError: It is protected.
+        """
+        if name in self.protected():
+            raise ForbiddenError(
+                f"branch '{name}' is protected; nobody may {doing} it",
+                hint="work on a branch of your own and publish it",
+            )
+
+    def protect(self, name: str) -> None:
+        """Let the server protect a branch, and wait until it does."""
+        rule = branch_on_server(name)
+        with self._landing.alone(name):
+            rules = self._remote.protected()
+            if rule not in rules:
+                self._remote.protect([*rules, rule])
+        self._await_protection(rule)
+
+    def _await_protection(self, rule: str) -> None:
+        """Ask for the removal of what is not there until it is refused."""
+        gives_up = time.monotonic() + OBEYED_WITHIN
+        path = f"/repositories/{quote(self._remote.name)}/branches/{rule}/objects"
+        while time.monotonic() < gives_up:
+            try:
+                with suppress(GoneError), self._remote.server.request(
+                    "see whether a branch is protected", "DELETE", path,
+                    fields={"path": f"{HIDDEN[0]}nothing"},
+                ):  # fmt: skip
+                    pass
+            except ForbiddenError:
+                return
+            time.sleep(0.02)
+
+    # ------------------------------------------------------------------ moving
+    def advance(self, branch: str, *, to: str, expected: str, operation: str) -> None:
+        """Move a branch forward to a commit that descends from it.
+
+        Raises:
+            ConflictError: The branch stands elsewhere, or ``to`` does not descend from there.
+        """
+        self.physical_head(branch)
+        if not self.mirror.descends(to, expected):
+            raise ConflictError(
+                f"{to[:10]} does not descend from {expected[:10]}, where '{branch}' should stand",
+                hint="merge first, then advance to the merge",
+            )
+        self.move(branch, to=to, expected=expected, operation=operation)
+
+    def move(self, branch: str, *, to: str, expected: str | None, operation: str) -> RefUpdate:
+        """Move a branch to any commit by compare-and-swap.
+
+        Returns:
+            The movement.
+
+        Raises:
+            ConflictError: It stands elsewhere.
+        """
+        with self._landing.alone(branch):
+            onto = self.physical_head(branch)
+            stands = self.mirror.logical(onto)
+            if expected is not None and stands != expected:
+                raise ConflictError(
+                    f"branch/{branch} stands at {stands[:10]}, not at {expected[:10]}: somebody "
+                    "moved it meanwhile",
+                    hint="read it again, then retry",
+                )
+            if stands != to:
+                self._landing.move(branch, to=to, onto=onto, message=f"{operation} {branch}")
+            return self.note(f"branch/{branch}", stands, to, operation)
+
+    def undo(self, branch: str) -> RefUpdate:
+        """Take back the last movement of a branch.
+
+        Returns:
+            The movement that did.
+
+        Raises:
+            NotFoundError: It never moved, or where it was is swept.
+            ConflictError: It stands where no movement left it.
+        """
+        self.refuse_protected(check_branch(branch), "undo")
+        stands: str | None = None
+        with suppress(NotFoundError):
+            stands = self.head(branch)
+        moved = list(self.notes.movements(f"branch/{branch}"))
+        if not moved:
+            raise NotFoundError(f"branch '{branch}' has never moved", hint="see eolab branch")
+        last = next((one for one in moved if one.after == stands), None)
+        if last is None:
+            raise ConflictError(
+                f"branch '{branch}' was moved by another program, so there is nothing to undo",
+                hint="see eolab log, then reset it",
+            )
+        if last.before is not None and last.before in self.swept():
+            raise NotFoundError(
+                f"commit {last.before[:10]} has been swept",
+                hint="keep more by a longer grace of eolab gc",
+            )
+        return self._take_back(branch, last)
+
+    def _take_back(self, branch: str, last: RefUpdate) -> RefUpdate:
+        ref = f"branch/{branch}"
+        if last.before is None:
+            self._remote.delete_branch(branch_on_server(branch))
+            return self.note(ref, last.after, None, "undo")
+        if last.after is None:
+            self._remote.create_branch(branch_on_server(branch), last.before)
+            return self.note(ref, None, last.before, "undo")
+        return self.move(branch, to=last.before, expected=last.after, operation="undo")
+
+    def movements(self, ref: str | None) -> Iterator[RefUpdate]:
+        """Return movements of refs, newest first; a bare name is a branch's."""
+        if ref is not None and not ref.startswith(("branch/", "tag/")):
+            ref = f"branch/{ref}"
+        return self.notes.movements(ref)
+
+    def note(self, ref: str, before: str | None, after: str | None, operation: str) -> RefUpdate:
+        """Write down a movement that has been made."""
+        return self.notes.moved(
+            ref, before=before, after=after, operation=operation, author=default_author()
+        )
+
+
+def patient_with_rules(do: Callable[[], None], *, until: type[Exception]) -> None:
+    """Do what a protection rule forbids that was lifted a moment ago.
+
+    Args:
+        do: What is to be done.
+        until: What is raised as long as the server still obeys the rule.
+    """
+    gives_up = time.monotonic() + OBEYED_WITHIN
+    while True:
+        try:
+            do()
+        except until:
+            if time.monotonic() > gives_up:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _named(found: Mapping[str | None, str]) -> list[tuple[str, str]]:
+    return [(name, head) for name, head in found.items() if name is not None]
+
+
+def _refuse_nesting(kind: str, name: str, others: Iterable[str]) -> None:
+    for other in others:
+        if other == name:
+            raise ConflictError(
+                f"{kind}/{name} exists already", hint="choose another name, or use it"
+            )
+        if other.startswith(f"{name}/") or name.startswith(f"{other}/"):
+            raise ConflictError(
+                f"{kind}/{name} cannot be made beside {kind}/{other}: one would be the folder of "
+                "the other",
+                hint="choose another name",
+            )

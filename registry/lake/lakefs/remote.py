@@ -1,0 +1,484 @@
+"""One repository on a lakeFS server: the operations that the lake needs, each checked on arrival."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from registry.errors import CorruptError
+from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError
+from registry.lake.lakefs.server import Server, patiently
+
+__all__ = ["TOKEN", "Held", "Remote", "ServerCommit", "is_commit_id"]
+
+TOKEN = "eolab-id"  # noqa: S105 — names a write, opens nothing
+"""Commit metadata by which a write is recognised whose answer was lost."""
+
+PAGE = 1000
+"""What the server gives or takes at once, at most."""
+
+LOOK_BACK = 30
+"""Commits of a branch among which a merge is looked for whose answer was lost."""
+
+_COMMIT = re.compile(r"[0-9a-f]{64}")
+_MARKED = re.compile(r"[A-Za-z0-9_.~-]+")
+
+
+def is_commit_id(text: str) -> bool:
+    """Return whether a text could be the full id of a commit."""
+    return _COMMIT.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCommit:
+    """A commit as the server has it."""
+
+    id: str
+    parents: tuple[str, ...]
+    message: str
+    committer: str
+    at: int
+    metarange: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An object in a listing; nothing of it is checked but its kinds."""
+
+    path: str
+    size: int
+    checksum: str
+    physical: str
+    metadata: Mapping[str, str]
+    changed: int
+
+
+class Remote:
+    """One repository on the server; threads share it."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server = server
+        self.name = name
+        self._home = f"/repositories/{quote(name, safe='')}"
+
+    # ------------------------------------------------------------------ refs
+    def head(self, branch: str) -> str:
+        """Return the commit that a branch of the server names."""
+        return self._head("branches", branch)
+
+    def tag(self, name: str) -> str:
+        """Return the commit that a tag of the server names."""
+        return self._head("tags", name)
+
+    def _head(self, kind: str, name: str) -> str:
+        if not _MARKED.fullmatch(name):
+            raise GoneError(f"the server can have no '{name}'", hint="list what there is")
+        found = self.server.ask(f"look up '{name}'", "GET", f"{self._home}/{kind}/{name}")
+        return _id(_field(found, "commit_id", str))
+
+    def branches(self, prefix: str = "", *, hidden: bool = False) -> dict[str, str]:
+        """Return the server's branches with the commits they name."""
+        return self._refs("branches", prefix, {"show_hidden": "true"} if hidden else {})
+
+    def tags(self, prefix: str = "") -> dict[str, str]:
+        """Return the server's tags with the commits they name."""
+        return self._refs("tags", prefix, {})
+
+    def _refs(self, kind: str, prefix: str, more: dict[str, str]) -> dict[str, str]:
+        pages = self._pages(f"list {kind}", f"{self._home}/{kind}", {"prefix": prefix, **more})
+        return {_field(one, "id", str): _id(_field(one, "commit_id", str)) for one in pages}
+
+    def create_branch(self, name: str, source: str, *, hidden: bool = False) -> None:
+        """Make a branch at a commit."""
+        import lakefs_sdk
+
+        asked = lakefs_sdk.BranchCreation(name=name, source=source, hidden=hidden)
+
+        def look() -> bool | None:
+            with suppress(GoneError):
+                return True if self.head(name) == source else None
+            return None
+
+        patiently(
+            lambda: bool(
+                self.server.call(
+                    f"make branch '{name}'", self.server.client.branches_api.create_branch,
+                    self.name, asked,
+                )
+            ) or True,
+            look=look,
+        )  # fmt: skip
+
+    def delete_branch(self, name: str) -> None:
+        """Delete a branch of the server."""
+        repeated = False
+
+        def once() -> None:
+            nonlocal repeated
+            try:
+                self.server.call(
+                    f"delete branch '{name}'", self.server.client.branches_api.delete_branch,
+                    self.name, branch=name,
+                )  # fmt: skip
+            except GoneError:
+                if not repeated:
+                    raise
+            except Exception:
+                repeated = True
+                raise
+
+        patiently(once)
+
+    def create_tag(self, name: str, commit: str) -> None:
+        """Make a tag of the server."""
+        import lakefs_sdk
+
+        asked = lakefs_sdk.TagCreation(id=name, ref=commit)
+
+        def look() -> bool | None:
+            with suppress(GoneError):
+                return True if self.tag(name) == commit else None
+            return None
+
+        def once() -> bool:
+            api = self.server.client.tags_api
+            self.server.call(f"make tag '{name}'", api.create_tag, self.name, asked)
+            return True
+
+        patiently(once, look=look)
+
+    def delete_tag(self, name: str) -> None:
+        """Delete a tag of the server; nothing if it is gone."""
+
+        def once() -> None:
+            with suppress(GoneError):
+                api = self.server.client.tags_api
+                self.server.call(f"delete tag '{name}'", api.delete_tag, self.name, name)
+
+        patiently(once)
+
+    def hard_reset(self, branch: str, commit: str) -> None:
+        """Let a branch name another commit, wherever it stands."""
+        api = self.server.client.experimental_api
+
+        def once() -> None:
+            self.server.call(
+                f"reset '{branch}'", api.hard_reset_branch, self.name, branch, ref=commit
+            )
+
+        patiently(once)
+
+    def protected(self) -> list[str]:
+        """Return the patterns of branches that only merges may move."""
+        try:
+            said = self.server.ask(
+                "read the branch protection", "GET",
+                f"{self._home}/settings/branch_protection",
+            )  # fmt: skip
+        except GoneError:
+            return []
+        if not isinstance(said, list):
+            raise _nonsense("a list of rules", said)
+        return [_field(rule, "pattern", str) for rule in said]
+
+    def protect(self, patterns: Sequence[str]) -> None:
+        """Replace the patterns of branches that only merges may move."""
+        import lakefs_sdk
+
+        rules = [lakefs_sdk.BranchProtectionRule(pattern=pattern) for pattern in patterns]
+        api = self.server.client.repositories_api
+
+        def once() -> None:
+            self.server.call(
+                "protect branches", api.set_branch_protection_rules, self.name, rules
+            )
+
+        patiently(once)
+
+    # --------------------------------------------------------------- history
+    def commit_at(self, ref: str) -> ServerCommit:
+        """Return a commit by its id, or by the beginning of its id."""
+        if not re.fullmatch(r"[0-9a-f]{6,64}", ref):
+            raise GoneError(f"'{ref}' is no commit", hint="list what there is")
+        return _commit(
+            self.server.ask(f"look up commit {ref[:10]}", "GET", f"{self._home}/commits/{ref}")
+        )
+
+    def log(self, commit: str, *, amount: int, first_parent: bool = False) -> list[ServerCommit]:
+        """Return a commit and those behind it, as many as are asked for, newest first."""
+        said = self.server.ask(
+            f"read the log behind {commit[:10]}", "GET",
+            f"{self._home}/refs/{_id(commit)}/commits",
+            fields={"amount": amount, "first_parent": "true" if first_parent else "false"},
+        )  # fmt: skip
+        return [_commit(one) for one in _field(said, "results", list)]
+
+    def commit(
+        self,
+        branch: str,
+        *,
+        message: str,
+        metadata: Mapping[str, str],
+        at: int | None = None,
+        source: str | None = None,
+        allow_empty: bool = False,
+    ) -> ServerCommit:
+        """Commit what is staged on a branch that nobody else writes to.
+
+        Args:
+            branch: Of the server.
+            message: Why.
+            metadata: With a :data:`TOKEN` that no other commit has.
+            at: Seconds since 1970; now if None.
+            source: Metarange of a commit whose tree becomes the branch's.
+            allow_empty: Commit even if nothing is staged.
+
+        Returns:
+            The commit.
+        """
+        import lakefs_sdk
+
+        said = lakefs_sdk.CommitCreation(
+            message=message, metadata=dict(metadata), date=at, allow_empty=allow_empty
+        )
+        api = self.server.client.commits_api
+        more = {} if source is None else {"source_metarange": source}
+
+        def once() -> ServerCommit:
+            made = self.server.call(
+                f"commit to '{branch}'", api.commit, self.name, branch, said, **more
+            )
+            return _commit(made.to_dict())
+
+        def look() -> ServerCommit | None:
+            found = self.commit_at(self.head(branch))
+            return found if found.metadata.get(TOKEN) == metadata[TOKEN] else None
+
+        return self._once_more_if_done(once, look)
+
+    def merge(
+        self, source: str, branch: str, *, message: str, metadata: Mapping[str, str]
+    ) -> ServerCommit:
+        """Merge a commit into a branch, never with a strategy: that would lose a side's rows.
+
+        Args:
+            source: Id of the commit.
+            branch: Of the server.
+            message: Why.
+            metadata: With a :data:`TOKEN` that no other merge has.
+
+        Returns:
+            The merge commit.
+
+        Raises:
+            TakenError: Both sides changed an object.
+            RefusedError: There is nothing to merge, or somebody staged objects on the branch.
+        """  # noqa: DOC501, DOC502 — raised by what translates the server's answers
+        import lakefs_sdk
+
+        asked = lakefs_sdk.Merge(message=message, metadata=dict(metadata), allow_empty=True)
+        api = self.server.client.refs_api
+
+        def once() -> ServerCommit:
+            made = self.server.call(
+                f"merge into '{branch}'", api.merge_into_branch, self.name, source, branch,
+                merge=asked,
+            )  # fmt: skip
+            return self.commit_at(_id(str(made.reference)))
+
+        def look() -> ServerCommit | None:
+            behind = self.log(self.head(branch), amount=LOOK_BACK, first_parent=True)
+            token = metadata[TOKEN]
+            return next(
+                (one for one in behind if one.metadata.get(TOKEN) == token and source in one.parents),
+                None,
+            )
+
+        return self._once_more_if_done(once, look)
+
+    def _once_more_if_done(self, once: Any, look: Any) -> ServerCommit:
+        """Do it; "no changes" after a lost answer is the success of what was asked before."""
+        try:
+            found: ServerCommit = patiently(once, look=look)
+        except RefusedError as error:
+            done = look() if error.changes_nothing else None
+            if done is None:
+                raise
+            return done  # type: ignore[no-any-return]
+        return found
+
+    # --------------------------------------------------------------- objects
+    def listing(self, ref: str, prefix: str = "") -> Iterator[Held]:
+        """Yield the objects at a ref whose keys begin so, as the server tells of them."""
+        path = f"{self._home}/refs/{quote(ref, safe='')}/objects/ls"
+        for one in self._pages("list objects", path, {"prefix": prefix}):
+            yield _held(one)
+
+    def stat(self, ref: str, path: str) -> Held:
+        """Return one object at a ref."""
+        said = self.server.ask(
+            f"look at '{path}'", "GET", f"{self._home}/refs/{quote(ref, safe='')}/objects/stat",
+            fields={"path": path},
+        )  # fmt: skip
+        return _held(said)
+
+    def differing(self, before: str, after: str) -> list[tuple[str, str]]:
+        """Return kind and path of what differs between two commits."""
+        path = f"{self._home}/refs/{_id(before)}/diff/{_id(after)}"
+        pages = self._pages("compare commits", path, {"type": "two_dot"})
+        return [(_field(one, "type", str), _field(one, "path", str)) for one in pages]
+
+    def upload(self, branch: str, path: str, data: bytes | Path, *, sha256: str) -> None:
+        """Stage an object on a branch that nobody else writes to."""
+        self.put(branch, path, data, {"sha256": sha256})
+
+    def put(self, branch: str, path: str, data: bytes | Path, metadata: Mapping[str, str]) -> None:
+        """Stage an object with its metadata; a lost answer is looked after, not repeated blindly."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            **{f"x-lakefs-meta-{name}": value for name, value in metadata.items()},
+        }
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+
+        def send(body: bytes | BinaryIO) -> bool:
+            with self.server.request(
+                f"upload '{path}'", "POST", f"{self._home}/branches/{branch}/objects",
+                fields={"path": path}, body=body,
+                headers={**headers, "Content-Length": str(size)},
+            ) as answer:  # fmt: skip
+                answer.read()
+            return True
+
+        def once() -> bool:
+            if isinstance(data, bytes):
+                return send(data)
+            with data.open("rb") as stream:
+                return send(stream)
+
+        def look() -> bool | None:
+            with suppress(GoneError):
+                found = self.stat(branch, path)
+                return True if found.size == size and dict(found.metadata) == metadata else None
+            return None
+
+        patiently(once, look=look)
+
+    def copy(self, branch: str, path: str, *, source: str, source_path: str) -> None:
+        """Stage a copy of an object that some commit of the repository has."""
+        import lakefs_sdk
+
+        asked = lakefs_sdk.ObjectCopyCreation(src_path=source_path, src_ref=source)
+        api = self.server.client.objects_api
+
+        def once() -> None:
+            self.server.call(f"copy '{path}'", api.copy_object, self.name, branch, path, asked)
+
+        patiently(once)
+
+    def delete(self, branch: str, paths: Sequence[str]) -> None:
+        """Stage the removal of objects, or take back what was staged at their paths."""
+        import lakefs_sdk
+
+        api = self.server.client.objects_api
+        for start in range(0, len(paths), PAGE):
+            asked = lakefs_sdk.PathList(paths=list(paths[start : start + PAGE]))
+
+            def once(asked: lakefs_sdk.PathList = asked) -> None:
+                said = self.server.call(
+                    "delete objects", api.delete_objects, self.name, branch, asked
+                )
+                for error in said.errors or []:
+                    if error.status_code != 404:  # noqa: PLR2004 — gone is gone
+                        raise TakenError(
+                            f"the server keeps '{error.path}': {error.message}", hint="retry"
+                        )
+
+            patiently(once)
+
+    def object_path(self, ref: str) -> str:
+        """Return where the bytes of a ref's objects are read, below ``/api/v1``."""
+        return f"{self._home}/refs/{quote(ref, safe='')}/objects"
+
+    # --------------------------------------------------------------- private
+    def _pages(self, doing: str, path: str, fields: Mapping[str, str]) -> Iterator[Any]:
+        after = ""
+        while True:
+            asked = {**fields, "amount": PAGE, "after": after}
+            said = self.server.ask(doing, "GET", path, fields=asked)
+            yield from _field(said, "results", list)
+            page = _field(said, "pagination", dict)
+            following = page.get("next_offset")
+            if not page.get("has_more"):
+                return
+            if not isinstance(following, str) or following <= after:
+                raise _nonsense("a further page", following)
+            after = following
+
+
+def packed(said: object) -> str:
+    """Return JSON that fits into a header."""
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
+
+
+def unpacked(text: str) -> Any:
+    """Return what :func:`packed` packed; None if it cannot be read."""
+    try:
+        return json.loads(base64.urlsafe_b64decode(text.encode()))
+    except ValueError:
+        return None
+
+
+def _commit(said: object) -> ServerCommit:
+    metadata = said.get("metadata") if isinstance(said, dict) else None
+    return ServerCommit(
+        id=_id(_field(said, "id", str)),
+        parents=tuple(_id(parent) for parent in _field(said, "parents", list)),
+        message=_field(said, "message", str),
+        committer=_field(said, "committer", str),
+        at=_field(said, "creation_date", int),
+        metarange=_field(said, "meta_range_id", str),
+        metadata=_texts(metadata),
+    )
+
+
+def _held(said: object) -> Held:
+    metadata = said.get("metadata") if isinstance(said, dict) else None
+    return Held(
+        path=_field(said, "path", str),
+        size=_field(said, "size_bytes", int),
+        checksum=_field(said, "checksum", str),
+        physical=_field(said, "physical_address", str),
+        changed=_field(said, "mtime", int),
+        metadata={name.lower(): value for name, value in _texts(metadata).items()},
+    )
+
+
+def _texts(said: object) -> dict[str, str]:
+    found = said if isinstance(said, dict) else {}
+    return {str(key): value for key, value in found.items() if isinstance(value, str)}
+
+
+def _field(said: object, name: str, kind: type) -> Any:
+    value = said.get(name) if isinstance(said, dict) else None
+    if not isinstance(value, kind):
+        raise _nonsense(f"'{name}'", value)
+    return value
+
+
+def _id(text: object) -> str:
+    if not isinstance(text, str) or not is_commit_id(text):
+        raise _nonsense("a commit's id", text)
+    return text
+
+
+def _nonsense(what: str, said: object) -> CorruptError:
+    return CorruptError(
+        f"the lakeFS server gives {str(said)[:60]!r} for {what}",
+        hint="see that the address is that of a lakeFS server",
+    )
