@@ -12,12 +12,14 @@ from typer.exceptions import TyperException
 from registry.cli.commands import (
     comparing,
     datasets,
+    exchange,
     history,
     lake,
     merging,
     publishing,
     queries,
     samples,
+    transfer,
 )
 from registry.cli.lean import leave_out_pandas
 from registry.cli.output import fail, json_wanted
@@ -45,7 +47,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (lake, datasets, samples, publishing, merging, history, comparing, queries):
+for group in (
+    lake,
+    datasets,
+    transfer,
+    samples,
+    exchange,
+    publishing,
+    merging,
+    history,
+    comparing,
+    queries,
+):
     group.register(app)
 
 

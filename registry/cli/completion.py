@@ -1,12 +1,16 @@
 """What a shell offers for a name: datasets and refs of the lake at hand."""
 
 import os
+from pathlib import Path
 
 import typer
 
 from registry.errors import RegistryError
 
-__all__ = ["complete_datasets", "complete_refs"]
+LAKE = "lake.json"
+"""What a folder holds that is a lake."""
+
+__all__ = ["complete_addresses", "complete_datasets", "complete_refs"]
 
 
 def complete_datasets(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -33,6 +37,20 @@ def complete_refs(ctx: typer.Context, incomplete: str) -> list[str]:
     except RegistryError:
         return []
     return [f"{dataset}@{place}" for place in places if place.startswith(begun)]
+
+
+def complete_addresses(incomplete: str) -> list[str]:
+    """Return folders that begin with what was typed, and those of them that are lakes first."""
+    begun = Path(incomplete or ".").expanduser()
+    above, name = (begun, "") if incomplete.endswith("/") or not incomplete else (
+        begun.parent, begun.name
+    )  # fmt: skip
+    try:
+        found = sorted(one for one in above.iterdir() if one.is_dir())
+    except OSError:
+        return []
+    matching = [one for one in found if one.name.startswith(name)]
+    return [str(one) for one in sorted(matching, key=lambda one: not (one / LAKE).exists())]
 
 
 def _address(ctx: typer.Context) -> str | None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
+from registry.lake.local import folders
 from registry.lake.local.promises import Origin
 from registry.lake.names import check_repository
 from registry.lake.purges import refuse_forgotten
 from registry.lake.transfer import refs
 from registry.lake.transfer.histories import history, match
 from registry.lake.transfer.pairs import Pairs
-from registry.lake.transfer.refs import Wanted
+from registry.lake.transfer.refs import MAIN, Wanted
 from registry.lake.transfer.sending import prove, send, weigh
 from registry.progress import SILENT, Progress
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from registry.lake.contract import Lake, Repository
 
 __all__ = ["Part", "Transferred", "clone", "copy", "origin_of", "pull", "push"]
+
+
+DECLARED = frozenset({"pixels"})
+"""Tables that may be left out whether or not a dataset has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,8 @@ def copy(
         lake: Where it is.
         dataset: Its name.
         to: Where it goes; it is made there if it is not there yet.
-        at: Tag or commit that ``main`` becomes there, with all behind it; all of ``main`` if None.
+        at: Tag or commit on ``main`` that ``main`` becomes there, with all behind it; all of
+            ``main`` if None.
         progress: Told how far it is.
 
     Returns:
@@ -91,11 +97,17 @@ def copy(
         DivergedError: The other lake has it with other work on it; nothing was moved.
         ConflictError: A tag names something else there; nothing was moved.
         CorruptError: Something arrived that is not what its hash says; nothing was moved.
+        InvalidInputError: ``at`` is not on ``main``.
     """
     source = lake.repository(dataset)
     if at is None:
         return push(lake, dataset, to=to, progress=progress)
     head = source.resolve(at)
+    if source.merge_base(head, MAIN) != head:
+        raise InvalidInputError(
+            f"'{at}' of '{dataset}' is not on '{MAIN}', and cannot be what that becomes there",
+            hint=f"publish it first, or send the branch: eolab push {dataset} --branch {at}",
+        )
     wanted = refs.up_to(source, head, history(source, [head]))
     return _bring(lake, to, dataset, wanted, _How("copy"), progress)
 
@@ -183,7 +195,8 @@ def clone(
 
     Raises:
         ConflictError: There is one of that name here.
-        InvalidInputError: Only a part is asked for of a lake that keeps none.
+        InvalidInputError: Only a part is asked for, and the lake it goes to keeps none.
+        NotFoundError: There is no such dataset or table.
     """
     wanted = refs.chosen(origin.repository(dataset))
     if dataset in into.repositories():
@@ -191,6 +204,8 @@ def clone(
             f"there is a dataset '{dataset}' here already",
             hint=f"bring it up to date: eolab pull {dataset} --from {origin.address}",
         )
+    if part is not None:
+        _check_tables(origin.repository(dataset), (*(part.tables or ()), *part.without))
     came_from = Origin(
         address=origin.address,
         name=dataset,
@@ -198,6 +213,16 @@ def clone(
         without=part.without if part is not None else (),
     )
     return _bring(origin, into, dataset, wanted, _How("clone", origin=came_from), progress)
+
+
+def _check_tables(source: "Repository", names: Iterable[str]) -> None:
+    there = folders.tables_in(entry.path for entry in source.entries(MAIN))
+    for name in names:
+        if name not in there and name not in DECLARED:
+            raise NotFoundError(
+                f"'{source.name}' has no table '{name}'",
+                hint=f"it has: {', '.join(sorted(there)) or 'none'}",
+            )
 
 
 def origin_of(lake: "Lake", dataset: str) -> Origin | None:
