@@ -273,7 +273,7 @@ def test_a_reader_has_no_network():
     if allowed.returncode:
         pytest.skip("the system gives no namespaces")
     code = (
-        f"import runpy, socket; runpy.run_path({child.__file__!r})['_confine'](1 << 31);"
+        f"import runpy, socket; runpy.run_path({child.__file__!r})['confine'](1 << 31);"
         "print(*(name for _, name in socket.if_nameindex()))"
     )
     confined = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

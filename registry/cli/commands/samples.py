@@ -1,4 +1,4 @@
-"""Samples: bring them in, change them, give them back."""
+"""Samples: bring them in, give them back."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from registry.cli.completion import complete_datasets
-from registry.cli.options import Json, RefArgument, Why, connected
+from registry.cli.options import Json, RefArgument, connected
 from registry.cli.output import emit, table_text
 from registry.cli.watch import watching
 
@@ -35,7 +35,6 @@ _SHOWN = 20
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("ingest")(ingest)
-    app.command("edit")(edit)
     app.command("checkout")(checkout)
     app.command("simulate")(simulate)
 
@@ -150,47 +149,6 @@ def ingest(
             workers=workers,
             progress=progress,
         )
-    emit(result, result.to_text)
-
-
-def edit(
-    ref: RefArgument,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="COLUMN=SQL",
-            help="New value of a column: \"label=['Forest']\". Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    where: Annotated[
-        str,
-        typer.Option(
-            metavar="SQL",
-            help="Which rows: \"id = 'Forest_12'\"; true for all.",
-            show_default=False,
-        ),
-    ] = "",
-    delete: Annotated[
-        bool, typer.Option("--delete", help="Delete the rows instead of setting columns.")
-    ] = False,
-    table: Annotated[str, typer.Option(help="Which table.")] = "samples",
-    message: Why = None,
-    as_json: Json = False,
-) -> None:
-    """Change rows of a draft or branch, as one commit."""
-    from registry.catalog import edit_rows
-
-    result = edit_rows(
-        connected(),
-        ref,
-        table=table,
-        assignments=assignments or [],
-        where=where,
-        delete=delete,
-        message=message,
-    )
     emit(result, result.to_text)
 
 

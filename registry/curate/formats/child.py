@@ -14,7 +14,7 @@ import signal
 import sys
 from typing import Final
 
-__all__ = ["main"]
+__all__ = ["WithoutPandas", "confine", "end_with", "main"]
 
 _CLONE_NEWNET: Final = 0x40000000
 _CLONE_NEWUSER: Final = 0x10000000
@@ -38,13 +38,13 @@ _GDAL: Final = {
 def main() -> None:
     """Serve batches from standard input until it closes."""
     limits = json.loads(sys.argv[1])
-    _confine(limits["memory"])
-    _end_with(limits["parent"])
+    confine(limits["memory"])
+    end_with(limits["parent"])
     answers = os.dup(1)
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)  # whatever a library prints must not pass for an answer
     os.environ.update(_GDAL)
-    sys.meta_path.insert(0, _WithoutPandas())
+    sys.meta_path.insert(0, WithoutPandas())
 
     from rasterio import Env  # here, because limits come before libraries
 
@@ -63,17 +63,26 @@ def main() -> None:
                 os.write(answers, b"D")
 
 
-class _WithoutPandas:
+class WithoutPandas:
     """Keeps pyarrow from loading pandas, which takes longer than everything else together."""
 
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
+        """Say that pandas is not installed.
+
+        Raises:
+            ModuleNotFoundError: It was asked for.
+        """
         if name == "pandas":
             raise ModuleNotFoundError(name)
 
 
-def _confine(memory: int) -> None:
-    """Give up what a reader of rasters never needs; what the system refuses is gone without."""
+def confine(memory: int) -> None:
+    """Give up what a reader of files never needs; what the system refuses is gone without.
+
+    Args:
+        memory: Address space that may be taken, in bytes.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.unshare(_CLONE_NEWNET) != 0:
@@ -88,8 +97,12 @@ def _confine(memory: int) -> None:
         resource.setrlimit(limit, (value, value if most < 0 else min(value, most)))
 
 
-def _end_with(parent: int) -> None:
-    """Die when the parent does, even in the middle of a file."""
+def end_with(parent: int) -> None:
+    """Die when the parent does, even in the middle of a file.
+
+    Args:
+        parent: Its process id.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it was dead already
         sys.exit(1)
