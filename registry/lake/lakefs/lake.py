@@ -1,31 +1,27 @@
 """The lake on a lakeFS server: one of its repositories for each dataset."""
 
 import os
-import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from registry.errors import ConflictError, InvalidInputError, NotFoundError, RegistryError
-from registry.lake.lakefs import moving
-from registry.lake.lakefs.answers import GoneError, TakenError
-from registry.lake.lakefs.names import OWN
-from registry.lake.lakefs.notes import BRANCH as NOTES
+from registry.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    RegistryError,
+    UnavailableError,
+)
+from registry.lake.lakefs import making
+from registry.lake.lakefs.answers import GoneError
 from registry.lake.lakefs.place import Place
 from registry.lake.lakefs.remote import Remote
 from registry.lake.lakefs.repository import LakefsRepository
-from registry.lake.lakefs.server import Server, patiently
-from registry.lake.names import check_repository, default_author
+from registry.lake.lakefs.server import Server
+from registry.lake.names import check_repository
 
 __all__ = ["LakefsLake", "open_lake"]
-
-READY = f"{OWN}ready"
-"""Hidden branch of a repository that is there whole; a repository without it is being made."""
-
-STALE = 24 * 3600
-"""Seconds after which a half-made repository was certainly left behind."""
 
 LONGEST = 63
 """Characters of a repository's name on the server."""
@@ -57,72 +53,44 @@ class LakefsLake:
         return f"LakefsLake({self.address!r})"
 
     def create(
-        self, name: str, *, prepare: Callable[[LakefsRepository], None] | None = None
+        self,
+        name: str,
+        *,
+        prepare: Callable[[LakefsRepository], None] | None = None,
+        resumes: str | None = None,
     ) -> LakefsRepository:
         """Make a repository with an empty first commit on ``main``.
 
         Args:
             name: Its name.
             prepare: Fills it before anybody else sees it, so that it is there whole or not at all.
+            resumes: What the preparation is about; ``prepare`` is given what one about the same
+                left on this machine that was killed, or stopped as something was unavailable.
 
         Returns:
             The repository.
 
         Raises:
             ConflictError: There is one of that name, or one is being made.
-        """
+        """  # noqa: DOC501, DOC502
         remote = Remote(self._server, self._checked(name))
-        self._make(remote, name)
-        try:
-            first = remote.head("main")
-            remote.create_branch(NOTES, first, hidden=True)
-            repository = self._open(remote, name)
-            repository.begin(first, author=default_author())
-            if prepare is not None:
-                prepare(repository)
-            remote.create_branch(READY, first, hidden=True)
-        except BaseException:
-            with suppress(RegistryError):
-                self._remove(remote)
-            raise
-        return repository
-
-    def _make(self, remote: Remote, name: str) -> None:
-        import lakefs_sdk
-
-        asked = lakefs_sdk.RepositoryCreation(
-            name=remote.name,
-            storage_namespace=f"{self._namespace()}/{remote.name}-{uuid.uuid4().hex[:12]}",
-            default_branch="main",
-        )
-
-        def once() -> bool:
-            api = self._server.client.repositories_api
-            self._server.call(f"make repository '{remote.name}'", api.create_repository, asked)
-            return True
-
-        def look() -> bool | None:
-            with suppress(GoneError):
-                said = self._described(remote)
-                return True if said.get("storage_namespace") == asked.storage_namespace else None
-            return None
-
-        try:
-            patiently(once, look=look)
-        except TakenError as error:
+        with making.alone(remote):
             if self._is_ready(remote):
-                raise ConflictError(
-                    f"there is a dataset '{name}' already", hint="choose another name, or use it"
-                ) from error
-            made = int(self._described(remote).get("creation_date", 0))
-            if made < time.time() - STALE and remote.branches(OWN, hidden=True):
-                self._remove(remote)
-                self._make(remote, name)
-                return
-            raise ConflictError(
-                f"the server has a repository '{remote.name}' that is no dataset, or is being made",
-                hint="choose another name, or delete it in lakeFS if nobody works on it",
-            ) from error
+                raise _exists(name)
+            if not making.may_go_on(remote, resumes):
+                making.clear_away(remote)
+                making.begin(remote, self._namespace(), about=resumes)
+            repository = self._open(remote, name)
+            try:
+                if prepare is not None:
+                    prepare(repository)
+                making.conclude(remote)
+            except BaseException as error:
+                if resumes is None or not isinstance(error, UnavailableError):
+                    with suppress(RegistryError):
+                        making.remove(remote)
+                raise
+        return repository
 
     def _namespace(self) -> str:
         """Return below which address the server keeps what it is given."""
@@ -155,7 +123,7 @@ class LakefsLake:
         return self._open(remote, name)
 
     def _open(self, remote: Remote, name: str) -> LakefsRepository:
-        namespace = str(self._described(remote).get("storage_namespace", ""))
+        namespace = making.namespace_of(remote) or ""
         made = LakefsRepository(remote, name=name, namespace=namespace, address=self.address)
         made.finish()
         return made
@@ -200,28 +168,12 @@ class LakefsLake:
                 hint=f"look at it before you delete it: eolab log {name}",
             )
         with suppress(GoneError):
-            remote.delete_branch(READY)  # nobody finds it from here on
-        self._remove(remote)
-
-    def _remove(self, remote: Remote) -> None:
-        def once() -> None:
-            with suppress(GoneError):
-                api = self._server.client.repositories_api
-                self._server.call(
-                    f"delete repository '{remote.name}'", api.delete_repository, remote.name
-                )
-
-        patiently(once)
-
-    def _described(self, remote: Remote) -> dict[str, Any]:
-        said = self._server.ask(
-            f"look up '{remote.name}'", "GET", f"/repositories/{remote.name}"
-        )
-        return said if isinstance(said, dict) else {}
+            remote.delete_branch(making.READY)  # nobody finds it from here on
+        making.remove(remote)
 
     def _is_ready(self, remote: Remote) -> bool:
         try:
-            return bool(remote.head(READY))
+            return bool(remote.head(making.READY))
         except GoneError:
             return False
 
@@ -233,3 +185,9 @@ class LakefsLake:
                 hint=f"choose a name of at most {LONGEST - len(on_server) + len(name)}",
             )
         return on_server
+
+
+def _exists(name: str) -> ConflictError:
+    return ConflictError(
+        f"there is a dataset '{name}' already", hint="choose another name, or use it"
+    )

@@ -141,17 +141,8 @@ def collect(
     if grace < timedelta():
         raise InvalidInputError(f"a grace of {grace} is negative", hint="use 0 or more days")
     mirror, since = refs.mirror, datetime.now(tz=UTC) - grace
-    roots = {*_heads(refs), *keep, *sessions.pinned(mirror.layout)}
-    spoken_of: set[str] = set()
-    for moved in refs.notes.movements():
-        ends = {end for end in (moved.before, moved.after) if end is not None}
-        spoken_of |= ends
-        if moved.at > since:
-            roots |= ends
-    for _, made in refs.notes.read("grafted/"):
-        spoken_of.add(str(made["commit"]))
-        if datetime.fromisoformat(made["at"]) > since:
-            roots.add(str(made["commit"]))
+    spoken_of, young = _spoken_of(refs, since)
+    roots = {*_heads(refs), *keep, *young, *sessions.pinned(mirror.layout)}
     gone = refs.swept()
     needed = _reached(mirror, roots)
     lost = _reached(mirror, _there(mirror, spoken_of - gone)) - needed - gone
@@ -163,6 +154,20 @@ def collect(
         landing.sweep(older_than=max(grace, STALE))
         trim(mirror, set(held))
     return Sweep(objects=len(swept), size=sum(one.size for one in swept), kept_by_grace=0)
+
+
+def _spoken_of(refs: Refs, since: datetime) -> tuple[set[str], set[str]]:
+    """Return the commits that notes speak of, and those of them that young notes speak of."""
+    spoken: set[str] = set()
+    young: set[str] = set()
+    for moved in refs.notes.movements():
+        ends = {end for end in (moved.before, moved.after) if end is not None}
+        spoken |= ends
+        young |= ends if moved.at > since else set()
+    for made, at in refs.notes.grafts():
+        spoken.add(made)
+        young |= {made} if at > since else set()
+    return spoken, young
 
 
 def _there(mirror: Mirror, commits: Iterable[str]) -> list[str]:
@@ -200,25 +205,64 @@ def forget(refs: Refs, digests: Iterable[str], *, commits: Mapping[str, str | No
     Raises:
         ConflictError: A branch or tag still reaches one of them.
     """
-    mirror, unwanted = refs.mirror, set(digests)
+    mirror, unwanted = refs.mirror, frozenset(digests)
     reached = _reached(mirror, _heads(refs))
     held = {pointer.sha256 for pointer in _objects(mirror, reached)}
     still = (reached & commits.keys()) or (held & unwanted)
     if still:
         raise ConflictError(
-            f"a branch or tag still reaches {min(still)[:10]}",
-            hint="move it to what stands in for it first",
+            f"a branch or tag still needs {min(still)[:10]}; nothing was removed",
+            hint="move every ref away from it first",
         )
-    refs.notes.replace(commits)
-    for commit in commits:
+    spoken_of, _ = _spoken_of(refs, datetime.now(tz=UTC))
+    pinned = sessions.pinned(mirror.layout)
+    told = _there(mirror, {*spoken_of, *pinned, *commits})
+    tainted = _tainted(mirror, _reached(mirror, told) - reached, unwanted, commits)
+    if worked_on := pinned & tainted:
+        raise ConflictError(
+            f"a running process works on commit {min(worked_on)[:10]}, which is to be forgotten; "
+            "nothing was removed",
+            hint="wait until it has ended, or end it; then do it again",
+        )
+    refs.notes.replace({**dict.fromkeys(tainted), **commits})
+    known = refs.swept()
+    for commit in sorted(tainted - known):
         refs.notes.write(f"swept/{commit}", {"by": default_author()})
-    objects_gone = size = 0
-    for sha256 in unwanted:
-        file = mirror.layout.object(sha256)
+    return _empty_cache(mirror, unwanted)
+
+
+def _tainted(
+    mirror: Mirror, among: set[str], digests: frozenset[str], commits: Mapping[str, str | None]
+) -> set[str]:
+    """Return the commits that are to be forgotten, that hold what is, or that such are behind."""
+    tainted = among & commits.keys()
+    for commit in among - tainted:
+        walked = trees.walk(mirror.tree, mirror.commit(commit).tree)
+        if any(mirror.pointer(oid).sha256 in digests for _, oid in walked):
+            tainted.add(commit)
+    return {commit for commit in among if _reached(mirror, [commit]) & tainted}
+
+
+def _empty_cache(mirror: Mirror, unwanted: frozenset[str]) -> Sweep:
+    """Remove objects from this machine, and the views that show them, whoever reads them.
+
+    Returns:
+        What was removed.
+    """
+    for view in list(mirror.layout.views.iterdir()):
+        with suppress(CorruptError, ValueError):
+            walked = trees.walk(mirror.tree, bytes.fromhex(view.name))
+            if not any(mirror.pointer(oid).sha256 in unwanted for _, oid in walked):
+                continue
+        gone = mirror.layout.temporary / f"{view.name}.{uuid.uuid4().hex}"
         with suppress(FileNotFoundError):
+            view.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+    count = size = 0
+    for sha256 in unwanted:
+        with suppress(FileNotFoundError, IsADirectoryError):
+            file = mirror.layout.object(sha256)
             size += file.stat().st_size
             file.unlink()
-            objects_gone += 1
-    shutil.rmtree(mirror.layout.views, ignore_errors=True)
-    mirror.layout.views.mkdir(exist_ok=True)
-    return Sweep(objects=objects_gone, size=size, kept_by_grace=0)
+            count += 1
+    return Sweep(objects=count, size=size, kept_by_grace=0)

@@ -50,10 +50,7 @@ class Notes:
         for held in self._remote.listing(BRANCH, folder):
             said = unpacked(held.metadata.get("said", ""))
             if said is None or not _NAME.fullmatch(held.path):
-                raise CorruptError(
-                    f"note {held.path[:80]!r} of '{self._remote.name}' cannot be read",
-                    hint=f"remove it from branch '{BRANCH}' in lakeFS",
-                )
+                raise _unreadable(held.path)
             yield held.path.removeprefix(folder), said
 
     def strike(self, *names: str) -> None:
@@ -116,10 +113,32 @@ class Notes:
             return made if isinstance(made, str) and is_commit_id(made) else None
         return None
 
+    def grafts(self) -> Iterator[tuple[str, datetime]]:
+        """Yield the commits that were recorded, and when.
+
+        Raises:
+            CorruptError: A note cannot be read.
+        """
+        for name, said in self.read("grafted/"):
+            try:
+                made, at = said["commit"], datetime.fromisoformat(said["at"])
+                fits = is_commit_id(made) and at.tzinfo is not None
+            except (ValueError, KeyError, TypeError):
+                fits = False
+            if not fits:
+                raise _unreadable(f"grafted/{name}")
+            yield made, at
+
     def graft(self, fingerprint: str, commit: str) -> None:
         """Write down which commit was recorded of one with this fingerprint."""
         said = {"commit": commit, "at": datetime.now(tz=UTC).isoformat(timespec="seconds")}
         self.write(f"grafted/{fingerprint}", said)
+
+
+def _unreadable(name: str) -> CorruptError:
+    return CorruptError(
+        f"note {name[:80]!r} cannot be read", hint=f"remove it from branch '{BRANCH}' in lakeFS"
+    )
 
 
 def _update(said: Any) -> RefUpdate:

@@ -95,6 +95,15 @@ class Bytes:
             half.unlink(missing_ok=True)
         return pointer
 
+    def empty(self) -> Path:
+        """Return a file of this machine without a byte."""
+        file = self._layout.object(EMPTY_SHA256)
+        if not file.exists():
+            half = self._layout.temporary / f"{uuid.uuid4().hex}.empty"
+            half.touch()
+            self._place(half, Pointer(EMPTY_SHA256, 0))
+        return file
+
     def adopt(self, folder: Path, pointers: Iterable[Pointer]) -> None:
         """Take over what a session has staged and sent, so that nobody here fetches it again."""
         for pointer in pointers:

@@ -219,6 +219,20 @@ class Refs:
             self.notes.write(f"tag/{on_server}", {"message": message, "by": default_author()})
         self.note(f"tag/{name}", None, target, "tag")
 
+    def tag_message(self, name: str) -> str:
+        """Return what was said when a tag was made.
+
+        Raises:
+            NotFoundError: There is no such tag.
+        """
+        on_server = tag_on_server(check_tag(name))
+        try:
+            self._remote.tag(on_server)
+        except GoneError as error:
+            raise NotFoundError(f"no tag '{name}'", hint="list them: eolab log") from error
+        said = dict(self.notes.read(f"tag/{on_server}"))
+        return str(said.get("", {}).get("message", ""))
+
     def delete_branch(self, name: str) -> None:
         """Delete a branch; ForbiddenError if it is protected, or the server's default one."""
         self.refuse_protected(name, "delete")

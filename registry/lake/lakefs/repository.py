@@ -57,12 +57,6 @@ class LakefsRepository(LocalRepository):
         self._notes = Notes(remote)
         self._refs = Refs(self._git, self._landing, self._notes)
 
-    def begin(self, first: str, *, author: str) -> None:
-        """Write down that the repository was made."""
-        self._notes.moved(
-            "branch/main", before=None, after=first, operation="create", author=author
-        )
-
     def finish(self) -> None:
         """Finish what somebody was killed at, once in a while."""
         moving.finish(self._refs)
@@ -87,6 +81,10 @@ class LakefsRepository(LocalRepository):
     def create_tag(self, name: str, *, at: str, message: str = "") -> None:
         """Make a tag, which never moves; ConflictError if there is one of that name."""
         self._refs.create_tag(name, self.resolve(at), message=message)
+
+    def tag_message(self, name: str) -> str:
+        """Return what was said when a tag was made; empty where nothing was."""
+        return self._refs.tag_message(name)
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch; ForbiddenError if it is protected."""
@@ -181,7 +179,10 @@ class LakefsRepository(LocalRepository):
         self._fetch(wanted, at=self.resolve(at))
         with translated("bring objects"):
             pointers = {Pointer(entry.sha256, entry.size) for entry in wanted}
-            return {one.sha256: objects.find(self._layout, one) for one in pointers if one.size}
+            return {
+                one.sha256: objects.find(self._layout, one) if one.size else self._git.bytes.empty()
+                for one in pointers
+            }
 
     def _fetch(self, entries: Iterable[Entry], *, at: str) -> None:
         wanted = {one.sha256: one for one in entries if one.size}
