@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from registry.errors import InvalidInputError
 from registry.lake.names import check_branch, check_repository, default_author, split_author
 
-__all__ = ["DRAFT", "Ref", "caller", "draft_branch", "is_tag", "version_number"]
+__all__ = ["DRAFT", "Ref", "caller", "draft_branch", "is_tag", "like_commit", "version_number"]
 
 DRAFT = "draft"
 """``name@draft`` is the caller's own draft."""
 
 _TAG = re.compile(r"v([1-9][0-9]{0,8})")
+_SHORTEST = 7
 _NOT_IN_A_BRANCH = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -75,6 +76,11 @@ def version_number(tag: str) -> int | None:
 def is_tag(name: str) -> bool:
     """Return whether a name is kept for versions, such as ``v2``."""
     return version_number(name) is not None
+
+
+def like_commit(name: str) -> bool:
+    """Return whether a name could be a commit's id, or enough digits of one to be a ref."""
+    return len(name) >= _SHORTEST and all(digit in "0123456789abcdef" for digit in name)
 
 
 def caller() -> str:

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 from registry.catalog.difference import DatasetDiff, difference
 from registry.catalog.joining import Joining, Way
 from registry.catalog.pending import PENDING, Pending
-from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, version_number
+from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, like_commit, version_number
 from registry.catalog.shelf import TOMBSTONES, Shelf
 from registry.catalog.spec import Spec
 from registry.catalog.version import CARD, VERDICT, Draft, Tombstone, Version
 from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from registry.lake.names import default_author
+from registry.lake.purges import PURGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry.catalog.conflicts import Decisions
+    from registry.catalog.forgetting import Forgotten, Wanted
     from registry.catalog.merged import Merged, Undecided
     from registry.lake import Commit, Lake, RefUpdate, Repository
 
@@ -27,7 +29,7 @@ __all__ = ["MAIN", "Registry", "connect"]
 MAIN = "main"
 """The branch that only publishing moves."""
 
-_KEPT_NAMES = frozenset({MAIN, DRAFT, TOMBSTONES, "HEAD"})
+_KEPT_NAMES = frozenset({MAIN, DRAFT, TOMBSTONES, PURGES, "HEAD"})
 _KEPT_FOLDERS = ("derived/", "staging/", PENDING)
 
 
@@ -172,7 +174,7 @@ class Registry:
             InvalidInputError: The name is kept for something else.
         """
         kept = name in _KEPT_NAMES or name.startswith(_KEPT_FOLDERS)
-        if kept or is_tag(name) or _like_commit(name):
+        if kept or is_tag(name) or like_commit(name):
             raise InvalidInputError(
                 f"'{name}' cannot be a branch's name: it means something else in a ref",
                 hint="choose a word, such as 'fix-labels' or 'anna/fix'",
@@ -188,7 +190,7 @@ class Registry:
         return {
             name: commit
             for name, commit in branches.items()
-            if name != TOMBSTONES and not name.startswith(_KEPT_FOLDERS)
+            if name not in {TOMBSTONES, PURGES} and not name.startswith(_KEPT_FOLDERS)
         }
 
     def delete_branch(self, dataset: str, name: str) -> None:
@@ -198,7 +200,7 @@ class Registry:
             ForbiddenError: It is protected.
             NotFoundError: There is no such branch.
         """
-        if name == TOMBSTONES or name.startswith(("derived/", PENDING)):
+        if name in {TOMBSTONES, PURGES} or name.startswith(("derived/", PENDING)):
             raise ForbiddenError(
                 f"'{name}' of '{dataset}' belongs to the lab",
                 hint=f"leave it in place; a merge that waits is dropped by: eolab merge {dataset} "
@@ -338,6 +340,18 @@ class Registry:
             transaction.put(f"{asked.at}.json", stone.to_json())
         return self.resolve(asked)
 
+    def purge(
+        self, dataset: str, wanted: "Wanted", *, reason: str, dry_run: bool = False
+    ) -> "Forgotten":
+        """Forget rows in every commit of a dataset: :func:`registry.catalog.forgetting.purge`.
+
+        Returns:
+            What went, or would go.
+        """
+        from registry.catalog.forgetting import purge
+
+        return purge(self.lake.repository(dataset), wanted, reason=reason, dry_run=dry_run)
+
     def derive(self, version: Version) -> Draft:
         """Open the branch for what is derived from a published version; made if there is none.
 
@@ -355,10 +369,6 @@ class Registry:
         branch = f"derived/{version.tag}"
         _ensure_branch(version.repository, branch, at=version.commit.id)
         return Draft(dataset=version.dataset, branch=branch, repository=version.repository)
-
-
-def _like_commit(name: str) -> bool:
-    return len(name) >= 7 and all(digit in "0123456789abcdef" for digit in name)  # noqa: PLR2004 — the shortest prefix of a commit that a ref may be
 
 
 def _refuse_protected(repository: "Repository", branch: str) -> None:

@@ -80,7 +80,7 @@ def _merged(
     repository, trees = sides.repository, sides.trees
     ours, theirs = repository.locate(trees.ours), repository.locate(trees.theirs)
     if name == "pixels":
-        return merge.merge_pixels(theirs, into=root)
+        return merge.merge_pixels(theirs, into=root, base=sides.view("base"))
     return merge.merge_table(
         sides.view("base"), ours, theirs, into=root, name=name, prefer=prefer, decisions=decisions
     )

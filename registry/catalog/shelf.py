@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, version_number
+from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, like_commit, version_number
 from registry.catalog.version import Tombstone, Version
 from registry.errors import NotFoundError
+from registry.lake.purges import forwarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,8 @@ class Shelf:
     def where(self, ref: Ref) -> str:
         """Return the id of the commit that a ref names; a version's tag wins over any branch.
 
+        A commit that was purged is the one that stands in for it.
+
         Raises:
             NotFoundError: It names nothing.
         """
@@ -61,6 +64,8 @@ class Shelf:
             return self.tags[ref.at]
         if ref.at == DRAFT:
             return self._draft(ref)
+        if like_commit(ref.at) and (now := forwarded(self.repository, ref.at)) is not None:
+            return now
         return self.repository.resolve(ref.at)
 
     def version(self, ref: Ref, *, at: str | None = None) -> Version:

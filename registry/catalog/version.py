@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from registry.lake import Commit, Location, Repository
+    from registry.lake.purges import Purge
 
 __all__ = ["CARD", "RELEASE", "VERDICT", "Draft", "Tombstone", "Version"]
 
@@ -99,6 +100,13 @@ class Version:
     def content_id(self) -> str:
         """SHA-256 over the sorted paths and digests of its files, in hex: equal on every lake."""
         return self.repository.content_id(self.commit.id)
+
+    @cached_property
+    def purges(self) -> "tuple[Purge, ...]":
+        """What was purged from it or from what came before it, oldest first."""
+        from registry.lake.purges import touching
+
+        return touching(self.repository, self.commit.id)
 
     def content_id_of(self, *tables: str) -> str:
         """Return the content id of some of its tables alone, in hex."""

@@ -1,6 +1,5 @@
 """Slices: the samples that a query chose in a version, kept for ever under an id to be cited."""
 
-import hashlib
 import io
 import json
 import re
@@ -13,9 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from registry.catalog.registry import Registry
+from registry.catalog.slicing import slice_id
 from registry.catalog.version import Version
 from registry.errors import ConflictError, CorruptError, InvalidInputError, NotFoundError
 from registry.lake.contract import Repository
+from registry.lake.purges import purges
 from registry.query.execution import run
 from registry.query.limits import Limits
 from registry.query.parsing import parse
@@ -64,27 +65,6 @@ class Slice:
             f"{self.id}\n  {len(self.ids):,} samples of {self.ref}\n"
             f"  content id {self.content_id}\n  {self.query}\n"
         )
-
-
-def slice_id(content_id: str, ids: tuple[str, ...]) -> str:
-    """Return the id of a slice.
-
-    Args:
-        content_id: Of the version, 64 hex digits.
-        ids: Sample ids, sorted by code point, each once.
-
-    Returns:
-        The first 32 hex digits of the SHA-256 of this text in UTF-8: the content id, a line
-        feed, then every id followed by a line feed.
-
-    Examples:
-        >>> slice_id("0" * 64, ("Forest_1", "Forest_2"))
-        '2c38033339a600a2df1c0c843fe5c495'
-    """
-    digest = hashlib.sha256(f"{content_id}\n".encode())
-    for one in ids:
-        digest.update(f"{one}\n".encode())
-    return digest.hexdigest()[:ID_DIGITS]
 
 
 def slice(registry: Registry, text: str, *, limits: Limits | None = None) -> Slice:  # noqa: A001 — the word users write
@@ -141,8 +121,11 @@ def find_slice(registry: Registry, id: str) -> Slice:  # noqa: A002 — the word
         raise InvalidInputError(f"{id!r} is no slice's id", hint="give its 32 hex digits")
     for name in registry.names():
         repository = registry.lake.repository(name)
+        now = id
+        for purge in purges(repository):  # it was cut again, without what was forgotten
+            now = purge.slices.get(now, now)
         for branch in repository.branches("derived/"):
-            if found := _read(repository, id, branch):
+            if found := _read(repository, now, branch):
                 return found
     raise NotFoundError(
         f"no dataset of this lake has slice {id}", hint="pull the dataset that it was cut from"

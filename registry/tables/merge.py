@@ -7,12 +7,13 @@ Columns that are coupled (``TableSchema.groups``) are never mixed from two sides
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from registry.errors import ConflictError, InvalidInputError
 from registry.lake import lazy
@@ -102,7 +103,7 @@ def merge_table(
     for side in filter(None, (target, other)):
         check_writable(side)
     if schema.append_only:
-        return merge_pixels(theirs, into=into) if other else _nothing(schema)
+        return merge_pixels(theirs, into=into, base=base) if other else _nothing(schema)
     replayed = _replay(parted, target, other, into, schema)
     if replayed is not None:
         return replayed
@@ -118,14 +119,17 @@ def merge_table(
     return replace(done, kept=mine.rows.num_rows, same=same)
 
 
-def merge_pixels(theirs: Root, *, into: Root) -> TableMerge:
-    """Add the rows of theirs' pixels that ours do not have; only hashes are read.
+def merge_pixels(theirs: Root, *, into: Root, base: Root | None = None) -> TableMerge:
+    """Add the rows that theirs' pixels got and ours do not have; only hashes are read.
 
-    Whole files are linked where all their rows are new, and skipped where none is.
+    Whole files are linked where all their rows are new, and skipped where none is. What was there
+    when the sides parted and is not in ours was dropped there by a compaction: it stays dropped,
+    unless a pointer of the merged tree needs it, which the merge proves at its end.
 
     Args:
         theirs: Folder of the side that is merged.
         into: Folder of the side that is merged into; writable.
+        base: Folder where the two sides parted; None if they never met.
 
     Returns:
         How many rows ours got.
@@ -137,7 +141,8 @@ def merge_pixels(theirs: Root, *, into: Root) -> TableMerge:
     target = snapshot(into, "pixels")
     schema = schema_at(target)
     mine = {one.path for one in target.files}
-    index = ChipIndex.of(target)
+    parted = snapshot_or_none(base, "pixels")
+    indexes = [ChipIndex.of(one) for one in (target, parted) if one is not None]
     whole: list[DataFile] = []
     partly: list[DataFile] = []
     seen: set[bytes] = set()
@@ -145,7 +150,9 @@ def merge_pixels(theirs: Root, *, into: Root) -> TableMerge:
         if one.path in mine:
             continue
         digests = [bytes(d).ljust(32, b"\0") for d in entries_of(other.folder, one)["sha256"]]
-        known = index.has(digests) if digests and len(index) else np.zeros(len(digests), dtype=bool)
+        known = np.zeros(len(digests), dtype=bool)
+        for index in indexes:
+            known |= index.has(digests)
         fresh = set(digests) - seen - {d for d, k in zip(digests, known, strict=True) if k}
         doubles = len(digests) - len(fresh)
         seen |= fresh
@@ -161,8 +168,14 @@ def merge_pixels(theirs: Root, *, into: Root) -> TableMerge:
         append_entry(target, Change(added=whole))
         cut_log(folder_of(into), "pixels", after=LOG_ENTRIES)
     for one in partly:
-        inserted += append(into, schema, stream_files(other, [one]))
+        inserted += append(into, schema, _only(seen, stream_files(other, [one])))
     return replace(_nothing(schema), inserted=inserted)
+
+
+def _only(digests: set[bytes], rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    wanted = pa.array(sorted(digests), pa.binary())
+    for batch in rows:
+        yield batch.filter(pc.is_in(batch.column("sha256"), value_set=wanted))
 
 
 def _nothing(schema: TableSchema | None) -> TableMerge:

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from registry.catalog.ref import like_commit
 from registry.cli.extent import extent
 from registry.cli.options import Json, RefArgument, connected
 from registry.cli.output import emit, jsonable, size_text, table_text
 from registry.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from registry.catalog import Registry, Version
 
 __all__ = ["CitationStyle", "register"]
@@ -73,6 +76,8 @@ def _shown(version: "Version") -> dict[str, object]:
         "title": spec.title or spec.name,
         "version": version.tag,
         "withdrawn": version.tombstone and version.tombstone.reason,
+        "stands_in_for": _purged_commit(version),
+        "purged": _purges(version),
         "type": spec.type,
         "task": spec.task,
         "licence": spec.licence,
@@ -85,10 +90,51 @@ def _shown(version: "Version") -> dict[str, object]:
         "author": version.commit.author,
         "message": version.commit.message.splitlines()[0],
         "level": version.commit.metadata.get("level"),
+        "waits": _waiting(version),
         "tables": {name: version.count(name) for name in version.tables()},
         "files": len(entries),
         "size": sum(entry.size for entry in entries),
     }
+
+
+def _purged_commit(version: "Version") -> str | None:
+    """Return the digits of a purged commit that were asked for, if they were."""
+    asked = version.ref.at
+    known = asked is not None and like_commit(asked) and version.purges
+    return asked if known and not version.commit.id.startswith(str(asked)) else None
+
+
+def _purges(version: "Version") -> list[dict[str, object]]:
+    shown: list[dict[str, object]] = []
+    content_id = version.content_id
+    for one in reversed(version.purges):
+        before = {new: old for old, new in one.contents.items()}.get(content_id)
+        content_id = before or content_id
+        shown.append({
+            "on": one.at, "by": one.by, "for": one.reason, "rows": dict(one.rows),
+            "content_id_before": before, "record": one.id,
+        })  # fmt: skip
+    return shown[::-1]
+
+
+def _purged_text(one: "Mapping[str, object]") -> str:
+    before = one["content_id_before"]
+    said = f"; its content id was {before}" if before else ""
+    return f"on {str(one['on'])[:10]} for: {one['for']}{said}"
+
+
+def _waiting(version: "Version") -> str | None:
+    """Return which merge into the branch that was asked for waits for decisions."""
+    from registry.catalog import draft_branch, pending
+
+    at = version.ref.at
+    found = pending(version.repository, draft_branch() if at == "draft" else at) if at else None
+    if found is None:
+        return None
+    return (
+        f"{found.joining.way} of {found.joining.name}, {len(found.open)} of {len(found.clashes)} "
+        f"conflicts open: eolab conflicts {version.dataset} --into {found.into}"
+    )
 
 
 def _show_text(shown: dict[str, object]) -> str:
@@ -97,6 +143,8 @@ def _show_text(shown: dict[str, object]) -> str:
             return ", ".join(f"{name} {count:,}" for name, count in value.items())
         if value is shown["time"] and isinstance(value, list):
             return " to ".join(value)
+        if value is shown["purged"] and isinstance(value, list):
+            return "; ".join(map(_purged_text, value))
         if isinstance(value, list):
             return ", ".join(map(str, value))
         return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,13 +1,15 @@
 """The lake itself: make it, prove it, clean it."""
 
 import re
+import sys
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from registry.cli.completion import complete_datasets
-from registry.cli.options import Json, connected
+from registry.cli.options import Dataset, Json, Why, connected
 from registry.cli.output import emit, json_wanted, size_text, table_text
 from registry.cli.watch import watching
 from registry.errors import CorruptError, InvalidInputError
@@ -30,6 +32,8 @@ def register(app: typer.Typer) -> None:
     app.command("init")(init)
     app.command("fsck")(fsck)
     app.command("gc")(gc)
+    app.command("purge")(purge)
+    app.command("compact")(compact)
 
 
 def init(
@@ -105,6 +109,88 @@ def gc(
             or "the lake is empty"
         ),
     )
+
+
+Where = Annotated[
+    str,
+    typer.Option(
+        "--where",
+        help="Which rows, as SQL, as they were in any commit: \"id = 'boat_17'\".",
+        show_default=False,
+    ),
+]
+
+
+def purge(
+    dataset: Dataset,
+    where: Where = "",
+    table: Annotated[
+        Literal["samples", "annotations"], typer.Option(help="Table that --where speaks of.")
+    ] = "samples",
+    sample: Annotated[
+        list[str] | None,
+        typer.Option("--sample", metavar="ID", help="A sample. Repeatable.", show_default=False),
+    ] = None,
+    annotator: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="All annotations of an annotator.", show_default=False),
+    ] = None,
+    assets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assets",
+            metavar="NAME",
+            help="Of the samples only these assets; repeatable. By default the samples go whole.",
+            show_default=False,
+        ),
+    ] = None,
+    reason: Annotated[
+        str,
+        typer.Option(help="Why; kept for ever, so do not name what goes.", show_default=False),
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget rows in every commit of a dataset, for good; it cannot be undone."""
+    from registry.catalog.forgetting import Wanted, purge
+
+    repository = connected().lake.repository(dataset)
+    wanted = Wanted(
+        table=table, where=where, samples=sample or (), annotator=annotator, assets=assets or ()
+    )
+    if not (dry_run or yes):
+        _agree(lambda: purge(repository, wanted, reason=reason, dry_run=True).to_text(), reason)
+    with watching() as progress:
+        done = purge(repository, wanted, reason=reason, dry_run=dry_run, progress=progress)
+    emit(done, done.to_text)
+
+
+def _agree(say: Callable[[], str], reason: str) -> None:
+    """Ask whoever sits at the terminal; nobody there is no yes.
+
+    Raises:
+        InvalidInputError: There is no terminal, or no reason to begin with.
+    """
+    if not reason.strip():
+        raise InvalidInputError(
+            "no reason was given to forget rows for good", hint='say why: --reason "…"'
+        )
+    if json_wanted.get() or not sys.stdin.isatty():
+        raise InvalidInputError(
+            "rows are forgotten for good, and nobody is there to be asked",
+            hint="look at it by --dry-run first, then add --yes",
+        )
+    typer.echo(say(), err=True)
+    typer.confirm("Forget them? This cannot be undone", abort=True, err=True)
+
+
+def compact(dataset: Dataset, message: Why = None, as_json: Json = False) -> None:
+    """Drop pixels on main that no asset of it points to; only while no draft is open."""
+    from registry.catalog.compacting import compact
+
+    done = compact(connected(), dataset, message=message)
+    emit(done, done.to_text)
 
 
 def _duration(text: str) -> timedelta:

@@ -1,0 +1,427 @@
+"""Rows taken out of a table's files wherever they lie, and out of the logs that speak of them.
+
+A data file becomes another, with another name, in every log entry and checkpoint that names it:
+so a table whose files and logs are all put through these functions says at each version what it
+said before, less the rows. What becomes of a file depends on the file alone.
+
+References:
+    Delta Transaction Log Protocol, "Actions" and "Checkpoints",
+    https://github.com/delta-io/delta/blob/master/PROTOCOL.md.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from registry.tables.expressions import Statement
+from registry.tables.log import DataFile
+from registry.tables.rows import ROW, opened
+from registry.tables.schemas import TableSchema, declared
+from registry.tables.types import arrow_schema
+from registry.tables.writing import layout_of, write_files
+
+__all__ = [
+    "Renamed",
+    "Unwanted",
+    "annotations_of",
+    "columns_in_checkpoint",
+    "columns_in_logs",
+    "count_gone",
+    "gone",
+    "keys_that_match",
+    "pointers",
+    "rewrite_checkpoint",
+    "rewrite_entry",
+    "rewrite_file",
+    "rewrite_rows",
+    "speaks_of",
+]
+
+_BATCH = 65_536
+
+Renamed = Mapping[str, Sequence[DataFile]]
+"""What stands for a data file, by its path in the table; nothing where no row is left."""
+
+Says = Callable[[str], str]
+"""Takes the names of what is forgotten out of a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwanted:
+    """Which rows go, by what names them."""
+
+    samples: frozenset[str] = frozenset()
+    """Ids of samples."""
+
+    annotations: frozenset[str] = frozenset()
+    """Ids of annotations."""
+
+    assets: frozenset[str] = frozenset()
+    """Of the samples only these assets; none if the samples go whole."""
+
+    pixels: frozenset[bytes] = frozenset()
+    """Digests of arrays that nothing else points to."""
+
+    mentions: Callable[[str], bool] = field(default=lambda _: False, compare=False)
+    """Whether a text speaks of something that goes."""
+
+
+def gone(table: str, rows: pa.RecordBatch | pa.Table, unwanted: Unwanted) -> np.ndarray:
+    """Return which rows of a table go; boolean, shape ``(row,)``.
+
+    Args:
+        table: Its name: the rule is the table's.
+        rows: Rows with all columns that the file has.
+        unwanted: What goes.
+    """
+    none = np.zeros(rows.num_rows, dtype=bool)
+    if table == "pixels":
+        return _among(rows, "sha256", unwanted.pixels, none)
+    kind = table.partition("/")[0]
+    by_sample = _among(rows, "id" if table == "samples" else "sample", unwanted.samples, none)
+    if unwanted.assets:
+        if kind not in {"assets", "reports"}:
+            return none
+        by_asset = _among(rows, "asset", unwanted.assets, none)
+        return np.asarray(by_sample & by_asset)
+    if table in {"samples", "assets"} or kind in {"splits", "features"}:
+        return by_sample
+    if table == "annotations":
+        return np.asarray(by_sample | _among(rows, "id", unwanted.annotations, none))
+    return np.asarray(by_sample | _speaking(rows, unwanted, none))
+
+
+def _among(
+    rows: pa.RecordBatch | pa.Table, column: str, values: frozenset[Any], none: np.ndarray
+) -> np.ndarray:
+    if not values or column not in rows.schema.names:
+        return none
+    kind = rows.schema.field(column).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_bytes(kind)):
+        return none
+    wanted = pa.array(sorted(values), kind)
+    found = pc.fill_null(pc.is_in(rows.column(column), value_set=wanted), fill_value=False)
+    return np.asarray(found)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _speaking(rows: pa.RecordBatch | pa.Table, unwanted: Unwanted, none: np.ndarray) -> np.ndarray:
+    """Return which rows of a table that is made of others speak of what goes, in any text."""
+    found = none.copy()
+    names = unwanted.samples | unwanted.annotations
+    for column in rows.schema:
+        if pa.types.is_string(column.type):
+            found |= _among(rows, column.name, names, none)
+            texts = rows.column(column.name).to_pylist()
+            found |= np.array(
+                [text is not None and unwanted.mentions(text) for text in texts], bool
+            )
+    return found
+
+
+def count_gone(path: Path, table: str, unwanted: Unwanted) -> int:
+    """Return how many rows of a data file go; payloads are not read."""
+    with opened(path) as file:
+        payload = _payload_of(table)
+        columns = [name for name in file.schema_arrow.names if name != payload]
+        return sum(
+            int(gone(table, batch, unwanted).sum())
+            for batch in file.iter_batches(batch_size=_BATCH, columns=columns)
+        )
+
+
+def _payload_of(table: str) -> str | None:
+    schema = declared(table)
+    return layout_of(schema).payload if schema else None
+
+
+def keys_that_match(
+    path: Path, schema: TableSchema, statement: Statement, key: str
+) -> frozenset[str]:
+    """Return the keys of a data file's rows that fit a condition.
+
+    Args:
+        path: The file; columns that it does not have are null.
+        schema: The table's, with every column that it ever had.
+        statement: The condition.
+        key: The key's column.
+    """
+    with opened(path) as file:
+        there = [name for name in schema.arrow.names if name in file.schema_arrow.names]
+        rows = file.read(columns=[name for name in there if name in {key, *statement.columns}])
+    fields = [schema.arrow.field(name) for name in statement.columns]
+    asked = pa.table({ROW: np.arange(rows.num_rows)})
+    for one in fields:
+        found = one.name in rows.column_names
+        column = rows.column(one.name) if found else pa.nulls(rows.num_rows, one.type)
+        asked = asked.append_column(one.name, column.cast(one.type, safe=False))
+    with statement.open() as engine:
+        hits = statement.run(engine, asked).column(ROW)
+    return frozenset(rows.column(key).take(hits).to_pylist())
+
+
+def annotations_of(path: Path, samples: frozenset[str]) -> frozenset[str]:
+    """Return the ids of the annotations of some samples in a file of ``annotations``."""
+    with opened(path) as file:
+        rows = file.read(columns=["id", "sample"])
+    mask = _among(rows, "sample", samples, np.zeros(rows.num_rows, dtype=bool))
+    return frozenset(rows.column("id").filter(pa.array(mask)).to_pylist())
+
+
+def pointers(path: Path, unwanted: Unwanted) -> tuple[set[Any], set[Any]]:
+    """Return what rows of a file of ``assets`` that go, and others, point to.
+
+    Returns:
+        Digests of pixels and addresses of files: those of rows that go, those of rows that stay.
+    """
+    going: set[Any] = set()
+    staying: set[Any] = set()
+    with opened(path) as file:
+        wanted = ("sample", "asset", "pixels", "href")
+        there = [name for name in wanted if name in file.schema_arrow.names]
+        for batch in file.iter_batches(batch_size=_BATCH, columns=there):
+            mask = pa.array(gone("assets", batch, unwanted))
+            for rows, found in (
+                (batch.filter(mask), going),
+                (batch.filter(pc.invert(mask)), staying),
+            ):
+                for column in {"pixels", "href"} & set(there):
+                    found.update(rows.column(column).drop_null().to_pylist())
+    return going, staying
+
+
+# ------------------------------------------------------------------------ data files
+def rewrite_file(
+    path: Path, folder: Path, schema: TableSchema, unwanted: Unwanted, *, name: str
+) -> list[DataFile]:
+    """Write what stands for a data file: its other rows, in their order.
+
+    Args:
+        path: The file.
+        folder: Where the new files go.
+        schema: The table's, with every column that it ever had.
+        unwanted: What goes.
+        name: Name of the file in its table: what stands for another file has another name, even
+            if the same rows are left.
+
+    Returns:
+        The new files with their statistics; none if no row is left.
+    """
+    with opened(path) as file:
+        there = [name for name in schema.arrow.names if name in file.schema_arrow.names]
+        target = pa.schema([schema.arrow.field(name) for name in there])
+        written = replace(schema, arrow=target, key=tuple(k for k in schema.key if k in there),
+                          groups=(), derived=())  # fmt: skip
+        batches = _left(file, target, schema, unwanted)
+        made = list(write_files(folder, written, batches))
+    found = []
+    for one in made:
+        said = hashlib.sha256(f"{name}\n{one.path}".encode()).hexdigest()[:40]
+        new = replace(one, path=f"part-{said}.parquet")
+        (folder / one.path).replace(folder / new.path)
+        found.append(new)
+    return found
+
+
+def _left(
+    file: pq.ParquetFile, target: pa.Schema, schema: TableSchema, unwanted: Unwanted
+) -> Iterator[pa.RecordBatch]:
+    rows = layout_of(schema).batch_rows
+    for batch in file.iter_batches(batch_size=rows, columns=target.names):
+        stays = ~gone(schema.name, batch, unwanted)
+        if stays.any():
+            table = pa.Table.from_batches([batch]).filter(pa.array(stays)).select(target.names)
+            # Engines differ in how they write a time; the log says what it is.
+            yield from table.cast(target, safe=False).combine_chunks().to_batches()
+
+
+def rewrite_rows(path: Path, unwanted: Unwanted) -> bytes | None:
+    """Return a Parquet file that is no table's, such as the items, without rows that go.
+
+    Args:
+        path: The file; its rows are named by ``id``, else by ``sample``.
+        unwanted: What goes; where only some assets do, their cells become null.
+
+    Returns:
+        The file; None if nothing of it goes.
+    """
+    with opened(path) as file:
+        schema, rows = file.schema_arrow, file.read()
+    key = "id" if "id" in schema.names else "sample"
+    none = np.zeros(rows.num_rows, dtype=bool)
+    mask = _among(rows, key, unwanted.samples, none)
+    if not mask.any():
+        return None
+    if unwanted.assets:
+        rows = _without_assets(rows, mask, unwanted.assets)
+        if rows is None:
+            return None
+    else:
+        rows = rows.filter(pa.array(~mask))
+    out = io.BytesIO()
+    metadata = _without_extent(schema.metadata or {})
+    pq.write_table(rows.replace_schema_metadata(metadata), out, compression="zstd", version="2.6")
+    return out.getvalue()
+
+
+def _without_assets(rows: pa.Table, mask: np.ndarray, assets: frozenset[str]) -> pa.Table | None:
+    if "assets" not in rows.column_names:
+        return None
+    at = rows.schema.get_field_index("assets")
+    kind = rows.schema.field(at).type
+    if not pa.types.is_struct(kind) or not assets & {inner.name for inner in kind}:
+        return None
+    column = rows.column(at).combine_chunks()
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    parts = []
+    for inner in kind:
+        values = pc.struct_field(column, inner.name)
+        if inner.name in assets:
+            values = pc.if_else(pa.array(mask), pa.nulls(len(values), values.type), values)
+        parts.append(values)
+    made = pa.StructArray.from_arrays(parts, fields=list(kind), mask=pc.is_null(column))
+    return rows.set_column(at, rows.schema.field(at), made)
+
+
+def _without_extent(metadata: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return GeoParquet's metadata without the box around all rows, which is optional."""
+    kept = dict(metadata)
+    if b"geo" in kept:
+        said = json.loads(kept[b"geo"])
+        for column in said.get("columns", {}).values():
+            column.pop("bbox", None)
+        kept[b"geo"] = json.dumps(said).encode()
+    kept.pop(b"ARROW:schema", None)
+    return kept
+
+
+# ------------------------------------------------------------------------------ logs
+def columns_in_logs(entries: Iterator[bytes]) -> pa.Schema:
+    """Return every column that a table's log entries ever stated, as last stated."""
+    fields: dict[str, pa.Field] = {}
+    for data in entries:
+        for line in data.splitlines():
+            if b'"metaData"' in line:
+                stated = orjson.loads(line).get("metaData") or {}
+                fields |= {one.name: one for one in arrow_schema(stated.get("schemaString", ""))}
+    return pa.schema(list(fields.values()))
+
+
+def columns_in_checkpoint(path: Path) -> pa.Schema:
+    """Return the columns that a checkpoint states."""
+    with opened(path) as file:
+        stated = file.read(columns=["metaData.schemaString"]).column("metaData").drop_null()
+    texts = [one["schemaString"] for one in stated.to_pylist() if one["schemaString"]]
+    return arrow_schema(texts[-1]) if texts else pa.schema([])
+
+
+def speaks_of(action: Mapping[str, Any], renamed: Renamed) -> bool:
+    """Return whether a log's action names one of some files."""
+    body = action.get("add") or action.get("remove")
+    return isinstance(body, dict) and body.get("path") in renamed
+
+
+def rewrite_entry(data: bytes, renamed: Renamed, says: Says) -> bytes:
+    """Return a log entry that speaks of the files that stand for others, and of no forgotten name.
+
+    Args:
+        data: The entry.
+        renamed: What stands for which file.
+        says: Takes the forgotten names out of a text.
+
+    Returns:
+        The entry; the same bytes where it speaks of none of that.
+    """
+    lines, changed = [], False
+    for line in data.splitlines():
+        if not line.strip():
+            continue
+        action = orjson.loads(line)
+        said = list(_actions(action, renamed, says))
+        changed |= said != [action]
+        lines += said
+    if not changed:
+        return data
+    if not lines:  # an entry may not be empty
+        lines = [{"commitInfo": {"operation": "WRITE"}}]
+    text = "".join(json.dumps(a, separators=(",", ":"), ensure_ascii=False) + "\n" for a in lines)
+    return text.encode()
+
+
+def _actions(action: dict[str, Any], renamed: Renamed, says: Says) -> Iterator[dict[str, Any]]:
+    if speaks_of(action, renamed):
+        ((kind, body),) = ((k, v) for k, v in action.items() if v is not None)
+        for number, one in enumerate(renamed[body["path"]]):
+            place = number if len(renamed[body["path"]]) > 1 else None
+            yield {kind: _said_anew(kind, body, one, place)}
+    elif isinstance(action.get("commitInfo"), dict):
+        yield {**action, "commitInfo": _clean(action["commitInfo"], says)}
+    else:
+        yield action
+
+
+def _said_anew(
+    kind: str, body: Mapping[str, Any], one: DataFile, place: int | None
+) -> dict[str, Any]:
+    """Return an action about another file, without what was known of the old one's rows."""
+    said = {k: v for k, v in body.items() if k not in {"stats", "stats_parsed"}}
+    said["path"] = one.path
+    if kind == "add" or said.get("size") is not None:
+        said["size"] = one.size
+    if kind == "add":
+        said["stats"] = json.dumps(one.stats, separators=(",", ":"), ensure_ascii=False)
+    tags = said.get("tags")
+    if place is not None and tags:
+        pairs = dict(tags)
+        if "order" in pairs:
+            pairs["order"] = f"{pairs['order']}.{place:04d}"
+        said["tags"] = pairs if isinstance(tags, dict) else list(pairs.items())
+    return said
+
+
+def _clean(said: Any, says: Says) -> Any:  # noqa: ANN401 — any JSON value
+    if isinstance(said, str):
+        return says(said)
+    if isinstance(said, dict):
+        return {says(name): _clean(value, says) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_clean(value, says) for value in said]
+    return said
+
+
+def rewrite_checkpoint(path: Path, renamed: Renamed) -> bytes | None:
+    """Return a checkpoint that speaks of the files that stand for others.
+
+    Args:
+        path: The checkpoint.
+        renamed: What stands for which file.
+
+    Returns:
+        The checkpoint; None if it speaks of none of them.
+    """
+    with opened(path) as file:
+        schema, rows = file.schema_arrow, file.read().to_pylist()
+    if not any(speaks_of(row, renamed) for row in rows):
+        return None
+    made = []
+    for row in rows:
+        if not speaks_of(row, renamed):
+            made.append(row)
+            continue
+        made += [dict.fromkeys(row) | said for said in _actions(row, renamed, str)]
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(made, schema=schema), out, compression="zstd")
+    return out.getvalue()
