@@ -40,13 +40,15 @@ RefArgument = Annotated[
     ),
 ]
 Message = Annotated[
-    str, typer.Option("--message", "-m", help="Why, for the history.", show_default=False)
+    str,
+    typer.Option("--message", "-m", "--why", help="Why, for the history.", show_default=False),
 ]
 Why = Annotated[
     str | None,
     typer.Option(
         "--message",
         "-m",
+        "--why",
         help="Why, for the history; by default what was done.",
         show_default=False,
     ),

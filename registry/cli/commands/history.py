@@ -6,8 +6,10 @@ import typer
 
 from registry.cli.options import Dataset, Json, RefArgument, connected
 from registry.cli.output import emit, table_text
+from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from registry.catalog import Registry
     from registry.lake import RefUpdate
 
 __all__ = ["register"]
@@ -36,20 +38,60 @@ def branch(
         ),
     ] = None,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the branch instead.")] = False,
+    protect: Annotated[
+        bool,
+        typer.Option(
+            "--protect",
+            help="Protect the branch: for good, it moves by merges that pass the checks alone.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make, list or delete branches."""
+    """Make, list, protect or delete branches."""
     registry = connected()
+    if (delete or protect) and (name is None or delete == protect or at is not None):
+        raise InvalidInputError(
+            "one branch is deleted or protected, and nothing else",
+            hint=f"eolab branch {dataset} NAME --{'delete' if delete else 'protect'}",
+        )
     if name is None:
         found = registry.branches(dataset)
-        rows = [(branch, commit[:_SHORT]) for branch, commit in found.items()]
-        emit(found, lambda: table_text(("branch", "commit"), rows))
+        emit(found, lambda: _branches_text(registry, dataset))
+    elif protect:
+        from registry.catalog.protecting import protect as guard
+
+        guard(registry, dataset, name)
+        emit({"protected": f"{dataset}@{name}"}, f"{dataset}@{name} is protected")
     elif delete:
         registry.delete_branch(dataset, name)
         emit({"deleted": f"{dataset}@{name}"}, f"{dataset}@{name} is deleted")
     else:
         made = registry.branch(dataset, name, at)
         emit({"ref": f"{dataset}@{name}", "commit": made.head}, f"{dataset}@{name}")
+
+
+def _branches_text(registry: "Registry", dataset: str) -> str:
+    from registry.catalog.pending import pendings
+    from registry.catalog.protecting import protected
+
+    waiting = {one.into: one for one in pendings(registry.lake.repository(dataset))}
+    guarded = protected(registry, dataset)
+    rows = [
+        (
+            branch,
+            commit[:_SHORT],
+            "protected" if branch in guarded else "",
+            f"{one.joining.way} of {one.joining.name}: {len(one.open)} of {len(one.clashes)} "
+            "conflicts open"
+            if (one := waiting.get(branch))
+            else "",
+        )
+        for branch, commit in registry.branches(dataset).items()
+    ]
+    # Columns in which nothing stands are left out.
+    headings = ("branch", "commit", "", "waits")
+    shown = [n for n in range(len(headings)) if n < 2 or any(row[n] for row in rows)]  # noqa: PLR2004 — name and commit always stand
+    return table_text([headings[n] for n in shown], [[row[n] for n in shown] for row in rows])
 
 
 def log(
