@@ -47,6 +47,17 @@ class UnsureError(UnavailableError):
     """Nobody knows whether the server has done it: look before you ask again."""
 
 
+_KINDS: dict[int, tuple[type[RegistryError], str]] = {
+    400: (RefusedError, "look at the branch in lakeFS; nothing was changed"),
+    401: (ForbiddenError, "look at your keys: LAKECTL_CREDENTIALS_…"),
+    403: (ForbiddenError, "ask for the right in lakeFS, or work on a branch of your own"),
+    404: (GoneError, "list what there is"),
+    409: (TakenError, "read it again, then retry"),
+    410: (CorruptError, "the server has lost the object's bytes; restore its storage"),
+    412: (TakenError, "read it again, then retry"),
+}
+
+
 def refusal(status: int, body: object, doing: str) -> RegistryError:
     """Return the error that an answer's status stands for.
 
@@ -56,25 +67,12 @@ def refusal(status: int, body: object, doing: str) -> RegistryError:
         doing: What was asked for, in the infinitive.
     """
     problem = f"cannot {doing}: the lakeFS server says {status} {said_by(body)}".rstrip()
-    if status == 400:  # noqa: PLR2004 — HTTP's own numbers, here and below
-        return RefusedError(problem, hint="look at the branch in lakeFS; nothing was changed")
-    if status == 401:  # noqa: PLR2004
-        return ForbiddenError(problem, hint="look at your keys: LAKECTL_CREDENTIALS_…")
-    if status == 403:  # noqa: PLR2004
-        return ForbiddenError(problem, hint="ask for the right in lakeFS, or work on a branch")
-    if status == 404:  # noqa: PLR2004
-        return GoneError(problem, hint="list what there is")
-    if status == 412 and "hook" in said_by(body):  # noqa: PLR2004
+    if status == 412 and "hook" in said_by(body):  # noqa: PLR2004 — HTTP's own number
         return RejectedError(problem, hint="look at the hook's run in lakeFS, then mend the data")
-    if status in {409, 412}:
-        return TakenError(problem, hint="read it again, then retry")
-    if status == 410:  # noqa: PLR2004
-        return CorruptError(
-            problem, hint="the server has lost the object's bytes; restore them, or its storage"
-        )
     if status == 429 or status >= 500:  # noqa: PLR2004
         return UnsureError(problem, hint="wait, then do it again; eolab log says what was done")
-    return UnavailableError(problem, hint="see that this is a lakeFS server")
+    kind, hint = _KINDS.get(status, (UnavailableError, "see that this is a lakeFS server"))
+    return kind(problem, hint=hint)
 
 
 def unsure(error: Exception, doing: str, endpoint: str) -> UnsureError:

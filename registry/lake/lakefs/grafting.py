@@ -123,6 +123,9 @@ def _sources(
 ) -> Callable[[Pointer], Path | Copied]:
     """Find where each object comes from; fetch those that are nowhere here.
 
+    Returns:
+        What tells of an object where its bytes are.
+
     Raises:
         NotFoundError: Something is not here and nobody can fetch it.
     """

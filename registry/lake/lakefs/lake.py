@@ -35,7 +35,7 @@ def open_lake(place: Place) -> "LakefsLake":
 
     Raises:
         UnavailableError: The server does not answer.
-    """  # noqa: DOC502 — raised by the request
+    """
     server = Server(place)
     server.ask("open the lake", "GET", "/repositories", fields={"amount": 1})
     return LakefsLake(server)
@@ -72,7 +72,7 @@ class LakefsLake:
 
         Raises:
             ConflictError: There is one of that name, or one is being made.
-        """  # noqa: DOC501, DOC502
+        """  # noqa: DOC501 — what was raised meanwhile
         remote = Remote(self._server, self._checked(name))
         with making.alone(remote):
             if self._is_ready(remote):
@@ -93,7 +93,11 @@ class LakefsLake:
         return repository
 
     def _namespace(self) -> str:
-        """Return below which address the server keeps what it is given."""
+        """Return below which address the server keeps what it is given.
+
+        Raises:
+            InvalidInputError: It does not say, and nobody else has.
+        """
         stated = os.environ.get("EOLAB_LAKEFS_NAMESPACE")
         if stated:
             return stated.rstrip("/")
@@ -134,13 +138,13 @@ class LakefsLake:
         names = [name for name in self._names(before) if name.startswith(before)]
         with ThreadPoolExecutor(8) as pool:
             ready = list(pool.map(lambda n: self._is_ready(Remote(self._server, n)), names))
-        found = (name.removeprefix(before) for name, is_ready in zip(names, ready, strict=True) if is_ready)  # fmt: skip
-        return sorted(found)
+        found = zip(names, ready, strict=True)
+        return sorted(name.removeprefix(before) for name, is_ready in found if is_ready)
 
     def _names(self, prefix: str) -> Iterator[str]:
         after = ""
         while True:
-            asked = {"prefix": prefix, "after": after, "amount": 1000}
+            asked: dict[str, str | int] = {"prefix": prefix, "after": after, "amount": 1000}
             said = self._server.ask("list repositories", "GET", "/repositories", fields=asked)
             for one in said["results"]:
                 with suppress(InvalidInputError):

@@ -131,7 +131,7 @@ class Landing:
         """Make another commit an ancestor of one's own branch, whose tree stays as it is.
 
         So the server's own collection of garbage and its picture of the history know of it.
-        """
+        """  # noqa: DOC501 — passed on
         with self.own_branch(other) as side:
             token = uuid.uuid4().hex
             twin = self._adopt(side, made, {TOKEN: token, **_alias(made.id, other)})
@@ -147,7 +147,11 @@ class Landing:
                 self._remote.merge(marked.id, work, message=made.message, metadata=told)
 
     def _adopt(self, work: str, tree: ServerCommit, metadata: Mapping[str, str]) -> ServerCommit:
-        """Commit another commit's tree, whole, on a branch without staged objects."""
+        """Commit another commit's tree, whole, on a branch without staged objects.
+
+        Returns:
+            The commit.
+        """
         if tree.metarange:
             return self._remote.commit(
                 work, message=tree.message or "Move", metadata=metadata, source=tree.metarange,
@@ -175,7 +179,7 @@ class Landing:
         Raises:
             LostRaceError: It stands elsewhere.
             ConflictError: Somebody staged objects on the branch itself.
-        """
+        """  # noqa: DOC501 — passed on
         told = {TOKEN: uuid.uuid4().hex, **_alias(commit, onto)}
         try:
             made = self._remote.merge(
@@ -241,7 +245,8 @@ class Landing:
 
         Raises:
             LostRaceError: It stands elsewhere.
-        """  # noqa: DOC502 — raised by the merge
+            ConflictError: Somebody who does not speak this protocol merged into it meanwhile.
+        """
         target = self._mirror.physical(to)
         with self.own_branch(onto) as work:
             made = self._adopt(work, target, {TOKEN: uuid.uuid4().hex, **_alias(to, onto)})
@@ -279,7 +284,7 @@ def pause(attempt: int) -> None:
 
 @contextmanager
 def _nothing_to_do() -> Iterator[None]:
-    """Pass where the server says that there is nothing to commit or to merge."""
+    """Pass where the server says that there is nothing to commit or to merge."""  # noqa: DOC501
     try:
         yield
     except RefusedError as error:

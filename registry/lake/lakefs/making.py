@@ -56,9 +56,7 @@ def namespace_of(remote: Remote) -> str | None:
 
 def _described(remote: Remote) -> dict[str, Any]:
     try:
-        said = remote.server.ask(
-            f"look up '{remote.name}'", "GET", f"/repositories/{remote.name}"
-        )
+        said = remote.server.ask(f"look up '{remote.name}'", "GET", f"/repositories/{remote.name}")
     except GoneError:
         return {}
     return said if isinstance(said, dict) else {}
@@ -112,11 +110,9 @@ def begin(remote: Remote, namespace: str, *, about: str | None) -> None:
     Raises:
         ConflictError: Somebody else was faster.
     """
-    import lakefs_sdk
-
     home = f"{namespace}/{remote.name}-{uuid.uuid4().hex[:12]}"
-    asked = lakefs_sdk.RepositoryCreation(
-        name=remote.name, storage_namespace=home, default_branch="main"
+    asked = remote.server.model(
+        "RepositoryCreation", name=remote.name, storage_namespace=home, default_branch="main"
     )
     api = remote.server.client.repositories_api
 

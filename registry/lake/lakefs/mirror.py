@@ -80,6 +80,9 @@ def prepare(root: Path) -> Layout:
 
     Returns:
         Where things lie in it.
+
+    Raises:
+        CorruptError: Something else is in the way.
     """
     layout = Layout(root)
     if (layout.own / "ready").exists():
@@ -129,7 +132,7 @@ def metadata_of(commit: Commit, *, token: str, onto: str) -> dict[str, str]:
 
 
 class Mirror(Git):
-    """Reads the commits, trees and objects of one repository; any number of threads may share it."""
+    """Reads commits, trees and objects of one repository; threads may share it."""
 
     def __init__(self, layout: Layout, remote: Remote) -> None:
         super().__init__(layout)
@@ -144,13 +147,16 @@ class Mirror(Git):
 
         Raises:
             NotFoundError: It has none of that id.
+            CorruptError: It answers with another one.
         """
         known = self._physical.get(commit) or self._recall(commit)
         if known is None:
             try:
                 found = self.remote.log(commit, amount=AHEAD)
             except GoneError as error:
-                raise NotFoundError(f"there is no commit {commit[:10]}", hint="see eolab log") from error  # fmt: skip
+                raise NotFoundError(
+                    f"there is no commit {commit[:10]}", hint="see eolab log"
+                ) from error
             for one in found:
                 self.remember(one)
             known = self._physical.get(commit)
@@ -281,6 +287,9 @@ class Mirror(Git):
     def _list_tree(self, commit: str) -> bytes:
         """Write down the tree that the server lists.
 
+        Returns:
+            Its id in the mirror.
+
         Raises:
             CorruptError: It holds a key that no file system can.
         """
@@ -378,7 +387,7 @@ def _check(held: Held) -> None:
 def _foreign(found: ServerCommit, parents: tuple[str, ...]) -> Commit:
     """Return a commit that another program made, in words that can be kept."""
     who = re.sub(r"[<>\s]+", " ", _line(found.committer)).strip() or "lakefs"
-    metadata = {}
+    metadata: dict[str, str] = {}
     for key, value in found.metadata.items():
         if key.startswith((OWN, ".")):
             continue
@@ -386,7 +395,7 @@ def _foreign(found: ServerCommit, parents: tuple[str, ...]) -> Commit:
             metadata |= check_metadata({key: _line(value)})
     message = "\n".join(_line(line) for line in found.message.split("\n")).strip("\n")
     return Commit(
-        id=found.id, parents=parents, message=message.strip() and message or "(no message)",
+        id=found.id, parents=parents, message=message if message.strip() else "(no message)",
         author=f"{who} <{who.replace(' ', '.')}@lakefs>",
         at=datetime.fromtimestamp(min(max(found.at, 0), LAST_SECOND), tz=UTC),
         metadata=metadata,

@@ -16,9 +16,7 @@ __all__ = ["finish", "move_refs"]
 Moves = Mapping[str, tuple[str | None, str | None]]
 
 
-def move_refs(
-    refs: Refs, moves: Moves, *, operation: str, edit: Callable[[str], str]
-) -> None:
+def move_refs(refs: Refs, moves: Moves, *, operation: str, edit: Callable[[str], str]) -> None:
     """Move branches and tags, protected ones too.
 
     What is to be done is written down first; whoever opens the repository next finishes it.
@@ -63,7 +61,7 @@ def _make(refs: Refs, plan: Mapping[str, Any]) -> None:
     for ref, (before, after) in plan["moves"].items():
         kind, _, name = ref.partition("/")
         if kind == "branch":
-            changed = _move_branch(refs, remote, branch_on_server(name), after)
+            changed = _move_branch(remote, branch_on_server(name), after)
         else:
             changed = _move_tag(remote, tag_on_server(name), after)
         if changed:
@@ -72,8 +70,12 @@ def _make(refs: Refs, plan: Mapping[str, Any]) -> None:
         refs.notes.write(f"tag/{name}", said)
 
 
-def _move_branch(refs: Refs, remote: Remote, name: str, after: str | None) -> bool:
-    """Point a branch elsewhere, without a trace of where it stood: that is the purpose."""
+def _move_branch(remote: Remote, name: str, after: str | None) -> bool:
+    """Point a branch elsewhere, without a trace of where it stood: that is the purpose.
+
+    Returns:
+        Whether it stood elsewhere.
+    """
     stands = None
     with suppress(GoneError):
         stands = remote.head(name)

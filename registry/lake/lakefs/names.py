@@ -6,7 +6,7 @@ from registry.errors import InvalidInputError
 from registry.lake.names import check_branch, check_tag
 
 __all__ = [
-    "HIDDEN", "OWN", "branch_on_server", "branch_here", "is_hidden_key", "tag_here",
+    "HIDDEN", "OWN", "branch_here", "branch_on_server", "is_hidden_key", "tag_here",
     "tag_on_server",
 ]  # fmt: skip
 

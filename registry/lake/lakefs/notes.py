@@ -46,7 +46,7 @@ class Notes:
 
         Raises:
             CorruptError: Somebody else wrote there.
-        """
+        """  # noqa: DOC501 — made by the function that says so
         for held in self._remote.listing(BRANCH, folder):
             said = unpacked(held.metadata.get("said", ""))
             if said is None or not _NAME.fullmatch(held.path):
@@ -89,7 +89,6 @@ class Notes:
             if ref in {None, update.ref}:
                 yield update
 
-
     def replace(self, commits: Mapping[str, str | None]) -> None:
         """Let no movement speak of some commits, but of what stands in for them, if anything."""
         for name, said in list(self.read("moved/")):
@@ -118,7 +117,7 @@ class Notes:
 
         Raises:
             CorruptError: A note cannot be read.
-        """
+        """  # noqa: DOC501 — as above
         for name, said in self.read("grafted/"):
             try:
                 made, at = said["commit"], datetime.fromisoformat(said["at"])
@@ -141,7 +140,7 @@ def _unreadable(name: str) -> CorruptError:
     )
 
 
-def _update(said: Any) -> RefUpdate:
+def _update(said: Any) -> RefUpdate:  # noqa: ANN401 — JSON
     try:
         ends = [said["before"], said["after"]]
         words = [said["ref"], said["operation"], said["author"]]

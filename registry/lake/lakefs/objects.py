@@ -57,14 +57,16 @@ class Bytes:
 
         Raises:
             CorruptError: Bytes arrived that are not what their hash says.
-        """  # noqa: DOC502 — raised where one arrives
+        """
         missing = {one.path: one for one in wanted if not self._is_here(one)}
         with translated("fetch objects into the cache"):
             if len(missing) < 2:  # noqa: PLR2004 — one thread is enough for one
                 found = {path: self._bring(one, at) for path, one in missing.items()}
             else:
                 with ThreadPoolExecutor(FETCHERS) as pool:
-                    waiting = {path: pool.submit(self._bring, one, at) for path, one in missing.items()}
+                    waiting = {
+                        path: pool.submit(self._bring, one, at) for path, one in missing.items()
+                    }
                     try:
                         found = {path: one.result() for path, one in waiting.items()}
                     except BaseException:
@@ -173,5 +175,3 @@ class Bytes:
 
 class _Progress(Exception):  # noqa: N818 — says that asking once more is worth it
     """Some bytes arrived before the connection was lost."""
-
-

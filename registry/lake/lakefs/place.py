@@ -4,7 +4,6 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from registry.errors import ForbiddenError, InvalidInputError
@@ -59,7 +58,7 @@ def find(address: str) -> Place:
     Raises:
         InvalidInputError: It cannot be read, or the keys belong to another server.
         ForbiddenError: There are no keys.
-    """
+    """  # noqa: DOC501 — one is made by the function that says so
     parts = urlsplit(address)
     prefix = parts.path.strip("/")
     said = parts.netloc
@@ -122,7 +121,7 @@ def _server(endpoint: str) -> tuple[str, int | None, str]:
 def _unreadable(address: str) -> InvalidInputError:
     return InvalidInputError(
         f"'{address}' is no address of a lakeFS server",
-        hint="write lakefs://host:port, with or without /prefix; keys come from LAKECTL_… variables",
+        hint="write lakefs://host:port, with /prefix or without; keys come from LAKECTL_…",
     )
 
 
@@ -134,7 +133,11 @@ class _Settings:
 
 
 def _settings() -> _Settings:
-    """Read lakeFS's own variables, then its ``~/.lakectl.yaml``."""
+    """Read lakeFS's own variables, then its ``~/.lakectl.yaml``.
+
+    Returns:
+        What they say.
+    """
     names = (
         "LAKECTL_SERVER_ENDPOINT_URL", "LAKECTL_CREDENTIALS_ACCESS_KEY_ID",
         "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY",
@@ -167,7 +170,7 @@ def _written() -> object:
             ) from error
 
 
-def _text(settings: Any, section: str, name: str) -> str:
+def _text(settings: object, section: str, name: str) -> str:
     part = settings.get(section) if isinstance(settings, dict) else None
     value = part.get(name) if isinstance(part, dict) else None
     return value if isinstance(value, str) else ""

@@ -34,7 +34,6 @@ OBEYED_WITHIN = 6.0
 _HEX = re.compile(r"[0-9a-f]{7,64}")
 
 
-
 class Refs:
     """What the names of one repository stand for; threads share it."""
 
@@ -67,7 +66,7 @@ class Refs:
     def _branches(self) -> dict[str, str]:
         found = {branch_here(name): head for name, head in self._remote.branches().items()
                  if not name.startswith(OWN)}  # fmt: skip
-        return {name: head for name, head in sorted(_named(found))}
+        return dict(sorted(_named(found)))
 
     def branches(self, prefix: str = "") -> dict[str, str]:
         """Return branch names with the commits they stand at."""
@@ -128,9 +127,7 @@ class Refs:
         """Return the commits that garbage collection has given up."""
         return {name for name, _ in self.notes.read("swept/")}
 
-    def where(
-        self, pointer: Pointer, *, near: Iterable[str | None], path: str
-    ) -> Copied | None:
+    def where(self, pointer: Pointer, *, near: Iterable[str | None], path: str) -> Copied | None:
         """Return a commit and a path under which the server holds an object.
 
         Args:
@@ -374,7 +371,11 @@ class Refs:
         return self.notes.movements(ref)
 
     def note(self, ref: str, before: str | None, after: str | None, operation: str) -> RefUpdate:
-        """Write down a movement that has been made."""
+        """Write down a movement that has been made.
+
+        Returns:
+            The movement.
+        """
         return self.notes.moved(
             ref, before=before, after=after, operation=operation, author=default_author()
         )

@@ -1,9 +1,9 @@
-"""One repository on a lakeFS server: the operations that the lake needs, each checked on arrival."""
+"""One repository on a lakeFS server: the operations that the lake needs, checked on arrival."""
 
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,9 +96,7 @@ class Remote:
 
     def create_branch(self, name: str, source: str, *, hidden: bool = False) -> None:
         """Make a branch at a commit."""
-        import lakefs_sdk
-
-        asked = lakefs_sdk.BranchCreation(name=name, source=source, hidden=hidden)
+        asked = self.server.model("BranchCreation", name=name, source=source, hidden=hidden)
 
         def look() -> bool | None:
             with suppress(GoneError):
@@ -137,9 +135,7 @@ class Remote:
 
     def create_tag(self, name: str, commit: str) -> None:
         """Make a tag of the server."""
-        import lakefs_sdk
-
-        asked = lakefs_sdk.TagCreation(id=name, ref=commit)
+        asked = self.server.model("TagCreation", id=name, ref=commit)
 
         def look() -> bool | None:
             with suppress(GoneError):
@@ -175,7 +171,7 @@ class Remote:
         patiently(once)
 
     def protected(self) -> list[str]:
-        """Return the patterns of branches that only merges may move."""
+        """Return the patterns of branches that only merges may move."""  # noqa: DOC501
         try:
             said = self.server.ask(
                 "read the branch protection", "GET",
@@ -189,21 +185,21 @@ class Remote:
 
     def protect(self, patterns: Sequence[str]) -> None:
         """Replace the patterns of branches that only merges may move."""
-        import lakefs_sdk
-
-        rules = [lakefs_sdk.BranchProtectionRule(pattern=pattern) for pattern in patterns]
+        rules = [self.server.model("BranchProtectionRule", pattern=pattern) for pattern in patterns]
         api = self.server.client.repositories_api
 
         def once() -> None:
-            self.server.call(
-                "protect branches", api.set_branch_protection_rules, self.name, rules
-            )
+            self.server.call("protect branches", api.set_branch_protection_rules, self.name, rules)
 
         patiently(once)
 
     # --------------------------------------------------------------- history
     def commit_at(self, ref: str) -> ServerCommit:
-        """Return a commit by its id, or by the beginning of its id."""
+        """Return a commit by its id, or by the beginning of its id.
+
+        Raises:
+            GoneError: There is none.
+        """
         if not re.fullmatch(r"[0-9a-f]{6,64}", ref):
             raise GoneError(f"'{ref}' is no commit", hint="list what there is")
         return _commit(
@@ -242,10 +238,12 @@ class Remote:
         Returns:
             The commit.
         """
-        import lakefs_sdk
-
-        said = lakefs_sdk.CommitCreation(
-            message=message, metadata=dict(metadata), date=at, allow_empty=allow_empty
+        said = self.server.model(
+            "CommitCreation",
+            message=message,
+            metadata=dict(metadata),
+            date=at,
+            allow_empty=allow_empty,
         )
         api = self.server.client.commits_api
         more = {} if source is None else {"source_metarange": source}
@@ -254,7 +252,7 @@ class Remote:
             made = self.server.call(
                 f"commit to '{branch}'", api.commit, self.name, branch, said, **more
             )
-            return _commit(made.to_dict())
+            return _commit(made.to_dict())  # type: ignore[no-untyped-call]
 
         def look() -> ServerCommit | None:
             found = self.commit_at(self.head(branch))
@@ -279,10 +277,10 @@ class Remote:
         Raises:
             TakenError: Both sides changed an object.
             RefusedError: There is nothing to merge, or somebody staged objects on the branch.
-        """  # noqa: DOC501, DOC502 — raised by what translates the server's answers
-        import lakefs_sdk
-
-        asked = lakefs_sdk.Merge(message=message, metadata=dict(metadata), allow_empty=True)
+        """
+        asked = self.server.model(
+            "Merge", message=message, metadata=dict(metadata), allow_empty=True
+        )
         api = self.server.client.refs_api
 
         def once() -> ServerCommit:
@@ -296,22 +294,31 @@ class Remote:
             behind = self.log(self.head(branch), amount=LOOK_BACK, first_parent=True)
             token = metadata[TOKEN]
             return next(
-                (one for one in behind if one.metadata.get(TOKEN) == token and source in one.parents),
+                (
+                    one
+                    for one in behind
+                    if one.metadata.get(TOKEN) == token and source in one.parents
+                ),
                 None,
             )
 
         return self._once_more_if_done(once, look)
 
-    def _once_more_if_done(self, once: Any, look: Any) -> ServerCommit:
-        """Do it; "no changes" after a lost answer is the success of what was asked before."""
+    def _once_more_if_done(
+        self, once: Callable[[], ServerCommit], look: Callable[[], ServerCommit | None]
+    ) -> ServerCommit:
+        """Do it; "no changes" after a lost answer is the success of what was asked before.
+
+        Returns:
+            What was made.
+        """  # noqa: DOC501 — passed on
         try:
-            found: ServerCommit = patiently(once, look=look)
+            return patiently(once, look=look)
         except RefusedError as error:
             done = look() if error.changes_nothing else None
             if done is None:
                 raise
-            return done  # type: ignore[no-any-return]
-        return found
+            return done
 
     # --------------------------------------------------------------- objects
     def listing(self, ref: str, prefix: str = "") -> Iterator[Held]:
@@ -339,7 +346,7 @@ class Remote:
         self.put(branch, path, data, {"sha256": sha256})
 
     def put(self, branch: str, path: str, data: bytes | Path, metadata: Mapping[str, str]) -> None:
-        """Stage an object with its metadata; a lost answer is looked after, not repeated blindly."""
+        """Stage an object with its metadata; look before doing it again."""
         headers = {
             "Content-Type": "application/octet-stream",
             **{f"x-lakefs-meta-{name}": value for name, value in metadata.items()},
@@ -371,9 +378,7 @@ class Remote:
 
     def copy(self, branch: str, path: str, *, source: str, source_path: str) -> None:
         """Stage a copy of an object that some commit of the repository has."""
-        import lakefs_sdk
-
-        asked = lakefs_sdk.ObjectCopyCreation(src_path=source_path, src_ref=source)
+        asked = self.server.model("ObjectCopyCreation", src_path=source_path, src_ref=source)
         api = self.server.client.objects_api
 
         def once() -> None:
@@ -383,13 +388,11 @@ class Remote:
 
     def delete(self, branch: str, paths: Sequence[str]) -> None:
         """Stage the removal of objects, or take back what was staged at their paths."""
-        import lakefs_sdk
-
         api = self.server.client.objects_api
         for start in range(0, len(paths), PAGE):
-            asked = lakefs_sdk.PathList(paths=list(paths[start : start + PAGE]))
+            asked = self.server.model("PathList", paths=list(paths[start : start + PAGE]))
 
-            def once(asked: lakefs_sdk.PathList = asked) -> None:
+            def once(asked: object = asked) -> None:
                 said = self.server.call(
                     "delete objects", api.delete_objects, self.name, branch, asked
                 )
@@ -409,7 +412,7 @@ class Remote:
     def _pages(self, doing: str, path: str, fields: Mapping[str, str]) -> Iterator[Any]:
         after = ""
         while True:
-            asked = {**fields, "amount": PAGE, "after": after}
+            asked: dict[str, str | int] = {**fields, "amount": PAGE, "after": after}
             said = self.server.ask(doing, "GET", path, fields=asked)
             yield from _field(said, "results", list)
             page = _field(said, "pagination", dict)
@@ -426,7 +429,7 @@ def packed(said: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
 
 
-def unpacked(text: str) -> Any:
+def unpacked(text: str) -> Any:  # noqa: ANN401 — JSON
     """Return what :func:`packed` packed; None if it cannot be read."""
     try:
         return json.loads(base64.urlsafe_b64decode(text.encode()))
@@ -464,7 +467,7 @@ def _texts(said: object) -> dict[str, str]:
     return {str(key): value for key, value in found.items() if isinstance(value, str)}
 
 
-def _field(said: object, name: str, kind: type) -> Any:
+def _field(said: object, name: str, kind: type) -> Any:  # noqa: ANN401 — of that kind
     value = said.get(name) if isinstance(said, dict) else None
     if not isinstance(value, kind):
         raise _nonsense(f"'{name}'", value)

@@ -114,7 +114,11 @@ class LakefsRepository(LocalRepository):
         return self._refs.movements(ref)
 
     def undo(self, branch: str) -> RefUpdate:
-        """Take back the last movement of a branch; an undo can be undone."""
+        """Take back the last movement of a branch; an undo can be undone.
+
+        Returns:
+            The movement that did.
+        """
         return self._refs.undo(branch)
 
     def move_refs(
@@ -174,7 +178,11 @@ class LakefsRepository(LocalRepository):
             return objects.find(self._layout, Pointer(entry.sha256, entry.size)).open("rb")
 
     def bring(self, entries: Iterable[Entry], *, at: str) -> dict[str, Path]:
-        """Bring objects to this machine; return their files by SHA-256."""
+        """Bring objects to this machine.
+
+        Returns:
+            Their files by SHA-256 in hex.
+        """
         wanted = list(entries)
         self._fetch(wanted, at=self.resolve(at))
         with translated("bring objects"):
@@ -273,9 +281,7 @@ class LakefsRepository(LocalRepository):
             "AWS_ALLOW_HTTP": "true" if place.endpoint.startswith("http://") else "false",
             "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
         }
-        return Location(
-            uri=f"s3://{self._remote.name}/{self.resolve(at)}", storage_options=options
-        )
+        return Location(uri=f"s3://{self._remote.name}/{self.resolve(at)}", storage_options=options)
 
     def mount(self, at: str, folder: Path) -> None:
         """Lay a ref's files into an empty or new folder for people: copies, never links.
@@ -341,7 +347,11 @@ class LakefsRepository(LocalRepository):
     def forget(
         self, objects: Iterable[str], *, commits: Mapping[str, str | None] | None = None
     ) -> Sweep:
-        """Let nothing of ours lead to objects and commits any more; their bytes are the server's."""
+        """Let nothing of ours lead to objects and commits; their bytes are the server's.
+
+        Returns:
+            What was removed from this machine.
+        """
         return maintenance.forget(self._refs, objects, commits=commits or {})
 
     def statistics(self) -> Statistics:

@@ -50,7 +50,7 @@ def patiently(
 
     Raises:
         UnsureError: It never answered.
-    """
+    """  # noqa: DOC501 — there is always a first attempt
     for attempt in range(attempts):
         try:
             return do()
@@ -83,17 +83,24 @@ class Server:
         return self._opened[1]
 
     def _open(self) -> "LakeFSClient":
-        import lakefs_sdk
         from lakefs_sdk.client import LakeFSClient
+        from lakefs_sdk.configuration import Configuration
 
-        configuration = lakefs_sdk.Configuration(
+        configuration = Configuration(
             host=f"{self.place.endpoint}/api/v1",
             username=self.place.key,
             password=self.place.secret,
         )
-        configuration.retries = _no_retries()
+        configuration.retries = _no_retries()  # type: ignore[assignment]  # None by default
         configuration.connection_pool_maxsize = CONNECTIONS
-        return LakeFSClient(configuration)
+        return LakeFSClient(configuration)  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def model(name: str, /, **said: Any) -> Any:  # noqa: ANN401 — models of the client
+        """Return what an operation of the client is given, by the name of its model."""
+        import lakefs_sdk
+
+        return getattr(lakefs_sdk, name)(**said)
 
     @property
     def pool(self) -> "urllib3.PoolManager":
@@ -112,7 +119,7 @@ class Server:
             self._pooled = (os.getpid(), made)
         return self._pooled[1]
 
-    def call(self, doing: str, operation: Callable[..., _T], *given: Any, **named: Any) -> _T:
+    def call(self, doing: str, operation: Callable[..., _T], *given: object, **named: object) -> _T:
         """Call an operation of the client once.
 
         Args:
@@ -125,9 +132,8 @@ class Server:
             What it returns.
 
         Raises:
-            RegistryError: The server refuses, or does not answer.
-            CorruptError: It answers something that is no answer.
-        """
+            RegistryError: The server refuses, does not answer, or answers something else.
+        """  # noqa: DOC501 — what tells them apart is in answers
         import pydantic.v1
         from lakefs_sdk import exceptions
         from urllib3.exceptions import HTTPError
@@ -143,10 +149,10 @@ class Server:
 
     def ask(
         self, doing: str, method: str, path: str, *, fields: Mapping[str, str | int] | None = None
-    ) -> Any:
+    ) -> Any:  # noqa: ANN401 — JSON
         """Return the JSON that the API answers; only for what may be asked again."""
 
-        def once() -> Any:
+        def once() -> Any:  # noqa: ANN401 — JSON
             with self.request(doing, method, path, fields=fields) as answer:
                 try:
                     return json.loads(answer.data)
@@ -181,7 +187,7 @@ class Server:
 
         Raises:
             RegistryError: The server refuses, or does not answer.
-        """
+        """  # noqa: DOC501 — as above
         from urllib.parse import urlencode
 
         import urllib3

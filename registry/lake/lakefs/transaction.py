@@ -9,7 +9,6 @@ from pathlib import Path
 from registry.errors import ConflictError, CorruptError
 from registry.lake.lakefs.landing import Copied, Landing, LostRaceError, Stage, pause
 from registry.lake.lakefs.mirror import Mirror
-from registry.lake.lakefs.notes import Notes
 from registry.lake.lakefs.refs import Refs
 from registry.lake.local import objects, trees
 from registry.lake.local.disk import translated
@@ -57,7 +56,8 @@ class LakefsTransaction(LocalTransaction):
         target = check_key(entry.path if path is None else path)
         pointer = Pointer(entry.sha256, entry.size)
         if pointer.size and pointer not in self._staged.values():
-            place = self._refs.where(pointer, near=[self.base, self._intent.merging], path=entry.path)
+            near = [self.base, self._intent.merging]
+            place = self._refs.where(pointer, near=near, path=entry.path)
             if place is not None:
                 self._known[pointer] = place
             elif objects.is_whole(self._git.layout, pointer):
@@ -78,7 +78,7 @@ class LakefsTransaction(LocalTransaction):
 
         Returns:
             The new commit; the branch's head where nothing differs.
-        """  # noqa: DOC502
+        """
         check_metadata(self.metadata)
         branch = self._intent.branch
         with translated(f"commit to '{branch}'"):
@@ -144,6 +144,9 @@ class LakefsTransaction(LocalTransaction):
 
         Returns:
             Where the branch stands then; None if somebody was faster.
+
+        Raises:
+            LostRaceError: Somebody was, and the caller forbade to build on that.
         """
         merging = self._intent.merging
         parents = (head, merging) if merging else (head,)
