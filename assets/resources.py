@@ -13,7 +13,7 @@ class LakeResource(dg.ConfigurableResource[Registry]):
     """Where the registry lives."""
 
     address: str = ""
-    """A folder or ``file:///…``; empty means ``EOLAB_LAKE``, else ``.eolab/lake`` here."""
+    """A folder, ``file:///…`` or ``lakefs://…``; empty means ``EOLAB_LAKE``, else ``.eolab/lake``."""
 
     def open(self) -> Registry:
         """Return the registry, making its lake where there is none yet."""
@@ -32,10 +32,14 @@ class LakeResource(dg.ConfigurableResource[Registry]):
         return registry.resolve(f"{dataset}@{registry.resolve(dataset).label}")
 
     def folder(self, name: str) -> Path:
-        """Return a folder beside the lake for what is made but not versioned, such as pages."""
-        from urllib.parse import urlparse
+        """Return a folder for what is made but not versioned, such as pages.
 
-        lake = Path(urlparse(self.open().lake.address).path)
-        made = lake.parent / name
+        It lies beside a lake that is a folder, and in ``.eolab`` here for a lake on a server.
+        """
+        from urllib.parse import unquote, urlsplit
+
+        parts = urlsplit(self.open().lake.address)
+        home = Path(unquote(parts.path)).parent if parts.scheme == "file" else Path(".eolab")
+        made = home.absolute() / name
         made.mkdir(parents=True, exist_ok=True)
         return made
