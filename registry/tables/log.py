@@ -33,6 +33,8 @@ __all__ = [
     "DataFile",
     "Root",
     "Snapshot",
+    "checkpoint_actions",
+    "entry_actions",
     "folder_of",
     "snapshot",
     "table_folder",
@@ -51,6 +53,15 @@ UNPLACED = "~"
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 _BESIDE = re.compile(r"\d{20}\.crc|\.[\w.-]+\.crc|_last_checkpoint")
+_UNREAD = re.compile(
+    r"\d{20}\.checkpoint\.((?P<v2>[0-9a-f-]{36}\.(json|parquet))|(?P<parts>[\d.]+parquet))"
+    r"|(?P<packed>\d{20}\.\d{20}\.compacted\.json)"
+)
+_PARTS = MappingProxyType({
+    "v2": "a v2 checkpoint",
+    "parts": "a checkpoint of several parts",
+    "packed": "compacted entries",
+})
 _EMPTY = frozenset({"_staged_commits", "_commits", "_sidecars"})  # Spark makes them, unused
 _SEGMENT = re.compile(r"(?!\.)[A-Za-z0-9_=.+-]{1,255}")
 _TABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,119})?")
@@ -197,6 +208,10 @@ def _listing(log: Path) -> tuple[tuple[str, int, int, int], ...]:
                     raise _unsafe(f"a table's log has commits waiting in {entry.name}")
                 continue
             known = any(p.fullmatch(entry.name) for p in (_ENTRY, _CHECKPOINT, _BESIDE))
+            if not known and (part := _UNREAD.fullmatch(entry.name)):
+                raise _unsafe(
+                    f"a table's log has {_PARTS[part.lastgroup or '']} ({entry.name:.80})"
+                )
             if not stat.S_ISREG(facts.st_mode) or not known:
                 raise _unsafe(f"a table's log holds {entry.name!r:.80}, which belongs to no log")
             if facts.st_size > _MAX_LOG_FILE:
@@ -264,25 +279,43 @@ def _replay(folder: Path, table: str, version: int, actions: Iterable[tuple[str,
 
 
 def _entry_actions(log: Path, version: int) -> Iterator[tuple[str, Any]]:
-    for line in (log / f"{version:020d}.json").read_bytes().splitlines():
+    return entry_actions((log / f"{version:020d}.json").read_bytes())
+
+
+def entry_actions(entry: bytes) -> Iterator[tuple[str, Any]]:
+    """Yield the actions of one entry of a log, each checked: its kind and what it says.
+
+    Raises:
+        UnsafeTableError: As for :func:`verify_log`.
+    """  # noqa: DOC501 — a function makes the error
+    for line in entry.splitlines():
         if line.strip():
             try:
                 action = orjson.loads(line)
             except orjson.JSONDecodeError as error:
-                raise _unsafe(f"log entry {version} is not JSON") from error
+                raise _unsafe("a log entry is not JSON") from error
             yield _checked(action)
 
 
 def _checkpoint_actions(log: Path, version: int) -> Iterator[tuple[str, Any]]:
+    return checkpoint_actions(log / f"{version:020d}.checkpoint.parquet")
+
+
+def checkpoint_actions(checkpoint: Path | pa.NativeFile) -> Iterator[tuple[str, Any]]:
+    """Yield the actions of a checkpoint of a log, each checked: its kind and what it says.
+
+    Raises:
+        UnsafeTableError: As for :func:`verify_log`.
+    """  # noqa: DOC501 — a function makes the error
     try:
-        with pq.ParquetFile(log / f"{version:020d}.checkpoint.parquet") as file:
+        with pq.ParquetFile(checkpoint) as file:
             for batch in file.iter_batches(batch_size=1024):
                 for row in batch.to_pylist(maps_as_pydicts="lossy"):
                     stated = {kind: body for kind, body in row.items() if body is not None}
                     if stated:
                         yield _checked(stated)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unsafe(f"checkpoint {version} cannot be read") from error
+        raise _unsafe("a checkpoint cannot be read") from error
 
 
 def _check_sums(file: Path) -> None:
@@ -302,8 +335,9 @@ def _checked(action: Any) -> tuple[str, Any]:  # noqa: ANN401 — any value, che
         raise _unsafe(f"a log holds an action {kind!r:.60} that the lab does not know")
     if kind in {"add", "remove"}:
         _check_path(body.get("path"))
-        if body.get("deletionVector") or body.get("partitionValues"):
-            raise _unsafe("a table has deletion vectors or partitions, which the lab does not read")
+        for feature in ("deletionVector", "partitionValues"):
+            if body.get(feature):
+                raise _unsafe(f"a table has a {feature}, which the lab does not read")
     elif kind == "protocol":
         _check_protocol(body)
     elif kind == "metaData":

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from registry.cli.options import Json, RefArgument, connected
-from registry.cli.output import json_wanted, jsonable, listener
+from registry.cli.output import emit, json_wanted, jsonable, listener, table_text
 from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _SHOWN = 20
+_SHORT = 10
 
 TableOption = Annotated[
     list[str] | None,
@@ -35,6 +36,7 @@ TableOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("diff")(diff)
+    app.command("blame")(blame)
 
 
 def diff(
@@ -80,6 +82,50 @@ def diff(
     else:
         shown = found.lines(rows=None if rows else _SHOWN)
         _print(f"{line}\n" for line in chain(shown, done.values()))
+
+
+def blame(
+    ref: RefArgument,
+    table: Annotated[str, typer.Option("--table", help="The table.")] = "annotations",
+    keys: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            help="A row's key, also of one that was deleted; parts joined by /, as in s1/mask. "
+            "Repeatable; every row by default.",
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        bool, typer.Option("--columns", help="For each group of columns that belong together.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say which commit changed a row last, who made it, when and why."""
+    from registry.catalog.blame import blame as blamed
+    from registry.tables.store import schema_of
+
+    version = connected().resolve(ref)
+    parts = len(schema_of(version.home_of(table), table).key)
+    asked = None if keys is None else [tuple(key.split("/", parts - 1)) for key in keys]
+    rows = blamed(version, table, asked, columns=columns).to_pylist()
+    shown = (*(("columns",) if columns else ()), "change", "commit", "when", "who", "why")
+    emit(rows, lambda: table_text(("key", *shown), [_blame_row(row, shown) for row in rows]))
+
+
+def _blame_row(row: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
+    told = {"change", "columns", "commit", "author", "at", "message"}
+    said = {
+        "columns": ", ".join(row.get("columns") or ()),
+        "change": row["change"],
+        "commit": row["commit"][:_SHORT],
+        "when": f"{row['at']:%Y-%m-%d %H:%M}",
+        "who": row["author"].partition(" <")[0],
+        "why": row["message"].partition("\n")[0],
+    }
+    key = "/".join(str(jsonable(value)) for name, value in row.items() if name not in told)
+    return [key, *(said[name] for name in shown)]
 
 
 def _print(pieces: Iterator[str]) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from registry.web.maps import Frame, _frame, degrees, map_of
+from registry.web.maps import Frame, degrees, frame_around, map_of
 
 
 def test_the_map_shows_every_footprint_inside_its_frame(version):
@@ -32,7 +32,7 @@ def test_a_frame_across_the_antimeridian_is_narrow():
     boxes = np.array([[179.0, -18, 179.5, -17], [-179.5, -18, -179.0, -17]])
     lon = np.array([179.25, -179.25])
 
-    frame = _frame(boxes, lon)
+    frame = frame_around(boxes, lon)
 
     assert frame.east - frame.west < 10
     assert frame.west < 179
