@@ -231,7 +231,7 @@ class TableHistory:
 
     def _read_rows(self, file: _File, wanted: frozenset[Key]) -> dict[Key, int]:
         names = list(self.schema.key)
-        keys = file.parquet.read(columns=names, use_threads=False).select(names)
+        keys = self._read(file, names)
         places = np.arange(keys.num_rows)
         if len(wanted) <= min(_FEW, keys.num_rows):
             first = pa.array([key[0] for key in wanted], self.schema.arrow.field(names[0]).type)
@@ -250,17 +250,21 @@ class TableHistory:
         return [n for n in names if n in new.chunks and new.chunks[n] != old.chunks[n]]
 
     def _take(self, file: _File, names: Sequence[str], rows: Sequence[int]) -> pa.Table:
-        there = [name for name in names if name in file.parquet.schema_arrow.names]
-        missing = [name for name in there if name not in file.columns]
+        missing = [name for name in names if name not in file.columns]
         if missing:
-            read = file.parquet.read(columns=missing, use_threads=False)
+            read = self._read(file, missing)
             file.columns |= {name: read.column(name) for name in missing}
         places = pa.array(rows, pa.int64())
-        held = pa.table({name: file.columns[name].take(places) for name in there})
+        return pa.table({name: file.columns[name].take(places) for name in names})
+
+    def _read(self, file: _File, names: Sequence[str]) -> pa.Table:
+        """Return columns as they are declared now; null where the file has none of that name."""
+        fields = [pa.field(name, self.schema.arrow.field(name).type) for name in names]
+        there = [name for name in names if name in file.parquet.schema_arrow.names]
+        rows = file.parquet.read(columns=there, use_threads=False)
         if not there:
-            held = pa.table({"": pa.nulls(len(rows))}).select([])
-        fields = [self.schema.arrow.field(name).with_nullable(True) for name in names]  # noqa: FBT003 — Arrow's own order
-        return conform(held, TableSchema(name=self.schema.name, arrow=pa.schema(fields), key=()))
+            rows = pa.table({names[0]: pa.nulls(file.parquet.metadata.num_rows, fields[0].type)})
+        return conform(rows, TableSchema(name=self.schema.name, arrow=pa.schema(fields), key=()))
 
 
 def _chunks(data: pa.Buffer, parquet: pq.ParquetFile) -> dict[str, bytes]:
