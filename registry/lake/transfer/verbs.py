@@ -263,6 +263,9 @@ def _bring(
 
     Returns:
         What went.
+
+    Raises:
+        ConflictError: Something is in the way there.
     """
     check_repository(dataset)
     source = origin.repository(dataset)
@@ -273,7 +276,12 @@ def _bring(
     def prepare(half: "Repository") -> None:
         found.append(_transfer(origin, source, lake, half, wanted, how, progress, fresh=True))
 
-    lake.create(dataset, prepare=prepare, resumes=origin.address)
+    try:
+        lake.create(dataset, prepare=prepare, resumes=origin.address)
+    except ConflictError:
+        if dataset not in lake.repositories():
+            raise
+        return _transfer(origin, source, lake, lake.repository(dataset), wanted, how, progress)
     return found[-1]
 
 
