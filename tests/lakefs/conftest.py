@@ -1,10 +1,12 @@
 """A server, a client of it, and a repository that goes when its test is over."""
 
 import os
+import shutil
 import uuid
 
 import pytest
 
+from registry.lake import connect
 from tests.lakefs.server import chosen_server, running_server
 
 lakefs = pytest.importorskip("lakefs")
@@ -64,3 +66,58 @@ def fake():
 @pytest.fixture
 def fake_repo(fake):
     return a_repository(a_client(fake))
+
+
+@pytest.fixture
+def place(fake, monkeypatch, tmp_path):
+    """The address of a lake on a fake of the test's own, whose clients lose no time."""
+    for name, value in fake.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("registry.lake.lakefs.server.FIRST_PAUSE", 0.0)
+    return fake.endpoint.replace("http://", "lakefs://")
+
+
+@pytest.fixture
+def ships(place):
+    """A repository of a lake; its two branches changed different objects."""
+    made = connect(place).create("ships")
+    put(made, "main", {"README.md": b"ships", "a": b"1", "gone": b"1"})
+    made.create_branch("anna/fix", at="main")
+    put(made, "anna/fix", {"b": b"2", "gone": None})
+    put(made, "main", {"c": b"3"})
+    return made
+
+
+@pytest.fixture
+def strangers(place, tmp_path, monkeypatch):
+    """Give the repository as another machine sees it, with an empty cache."""
+
+    def elsewhere():
+        cache = tmp_path / "elsewhere"
+        shutil.rmtree(cache, ignore_errors=True)
+        monkeypatch.setenv("EOLAB_CACHE", str(cache))
+        opened = connect(place).repository("ships")
+        monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "cache"))
+        return opened
+
+    return elsewhere
+
+
+def put(repo, branch, files, message="change"):
+    with repo.transaction(branch, message=message) as transaction:
+        for path, data in files.items():
+            if data is None:
+                transaction.remove(path)
+            else:
+                transaction.put(path, data)
+    return transaction.commit.id
+
+
+def content(repo, at):
+    return {entry.path: repo.read(entry.path, at=at) for entry in repo.entries(at)}
+
+
+def hidden(fake):
+    api = a_client(fake).sdk_client.branches_api
+    return [ref.id for ref in api.list_branches("ships", show_hidden=True).results]

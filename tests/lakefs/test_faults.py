@@ -1,0 +1,181 @@
+"""A lake on a server that fails: what was asked for is done or is not, and what to do is said."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from registry.errors import RegistryError, UnavailableError
+from registry.lake import connect
+from tests.lakefs.conftest import content, hidden, put
+
+FOREVER = {"times": None, "drop": True}
+
+
+def workspace(ships, number):
+    with ships.workspace(f"work-{number}") as opened:
+        (opened.path / "d").write_bytes(b"4")
+        opened.commit("by workspace")
+
+
+OPERATIONS = {
+    "transaction": lambda ships, n: put(ships, f"work-{n}", {"d": b"4", "a": None, "e": b"5"}),
+    "workspace": workspace,
+    "merge": lambda ships, n: ships.merge("anna/fix", into=f"work-{n}", message="merge"),
+    "create_branch": lambda ships, n: ships.create_branch(f"new-{n}", at="anna/fix"),
+    "delete_branch": lambda ships, n: ships.delete_branch(f"work-{n}"),
+    "create_tag": lambda ships, n: ships.create_tag(f"tag-{n}", at="main", message="first"),
+    "undo": lambda ships, n: ships.undo(f"work-{n}"),
+    "reset": lambda ships, n: ships.reset(f"work-{n}", to="anna/fix"),
+}
+
+
+PASSING = (
+    {"status": 500, "message": "predicate failed"},
+    {"drop": True},
+    {"status": 429, "message": "Too many attempts, try again later", "applied": True},
+    {"drop": True, "applied": True},
+)
+
+
+@pytest.fixture(params=OPERATIONS)
+def operation(request, ships, place, fake):
+    """An operation that is tried on one branch after another, and what it leads to."""
+    act = OPERATIONS[request.param]
+
+    def state(number):
+        """All that it may change, as a client sees it that has just come."""
+        seen = connect(place).repository("ships")
+        names = f"work-{number}", f"new-{number}"
+        branches = {name.partition("-")[0]: name for name in names if name in seen.branches()}
+        return {
+            "content": {kind: content(seen, name) for kind, name in branches.items()},
+            "log": {
+                kind: [one.message for one in seen.log(name)] for kind, name in branches.items()
+            },
+            "tag": content(seen, f"tag-{number}") if f"tag-{number}" in seen.tags() else None,
+        }
+
+    def attempt(number, *faults):
+        """Return the state before, and the error."""
+        ships.create_branch(f"work-{number}", at="main")
+        put(ships, f"work-{number}", {"own": b"w"})
+        before = state(number)
+        for fault in faults:
+            fake.faults.add(".", **fault)
+        try:
+            act(ships, number)
+        except RegistryError as error:
+            return before, error
+        finally:
+            fake.faults.clear()
+        return before, None
+
+    attempt(0)  # what is looked up once, is looked up here
+    ships.create_branch("work-1", at="main")
+    put(ships, "work-1", {"own": b"w"})
+    counter = fake.faults.add(".", times=0)
+    act(ships, 1)
+    steps = counter.seen
+    fake.faults.clear()
+    return Operation(
+        act=lambda number: act(ships, number),
+        attempt=attempt,
+        state=state,
+        after=state(1),
+        steps=steps,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    act: Callable
+    attempt: Callable
+    state: Callable
+    after: dict
+    steps: int
+    """How many requests it makes."""
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["lost", "done"])
+def test_a_server_that_is_gone_at_any_step_leaves_all_or_nothing(operation, applied):
+    assert operation.steps >= 3
+    outcomes = set()
+    for step in range(1, operation.steps + 1):
+        number = step + 1
+        # The server is gone from this request on; where applied, this one still took effect.
+        last = {"nth": step, "applied": applied, "drop": True}
+        before, raised = operation.attempt(number, last, {"nth": step + 1, **FOREVER})
+        found = operation.state(number)
+        assert found in (before, operation.after), (step, raised)
+        assert raised is None or (isinstance(raised, UnavailableError) and raised.hint), step
+        assert raised is not None or found == operation.after, step
+        outcomes.add(found == before)
+        if found == before:
+            operation.act(number)
+            assert operation.state(number) == operation.after, step
+    assert True in outcomes
+
+
+@pytest.mark.parametrize("first", [0, 2], ids=["lost-first", "done-first"])
+def test_a_passing_fault_at_any_step_is_passed_over(operation, first):
+    for step in range(1, operation.steps + 1):
+        # Each step has a fault before it took effect in one run, and one after it in the other.
+        fault = PASSING[(step + first) % len(PASSING)]
+        _, raised = operation.attempt(step + 1, {"nth": step, **fault})
+        assert raised is None, step
+        assert operation.state(step + 1) == operation.after, step
+
+
+def test_a_slow_server_is_waited_for(ships, fake):
+    fake.faults.add("POST", times=None, wait=0.05)
+    ships.merge("anna/fix", into="main", message="merge")
+    assert content(ships, "main")["b"] == b"2"
+
+
+def test_a_server_that_is_stopped_says_so_and_comes_back(ships, fake):
+    before = content(ships, "main")
+    fake.stop()
+    with pytest.raises(UnavailableError, match="does not answer"):
+        put(ships, "main", {"d": b"4"})
+    with pytest.raises(UnavailableError):
+        ships.resolve("main")
+    fake.start()
+    assert content(ships, "main") == before
+    put(ships, "main", {"d": b"4"})
+    assert content(ships, "main")["d"] == b"4"
+
+
+# -------------------------------------------------------------- large objects
+def test_an_upload_that_loses_its_connection_once_arrives_whole(ships, fake, tmp_path):
+    file = tmp_path / "large"
+    file.write_bytes(bytes(range(256)) * (16 << 12))
+    fake.faults.add("POST .*/objects", upload_bytes=5 << 20)
+    with ships.transaction("main", message="large") as transaction:
+        transaction.put_file("large.bin", file)
+    assert ships.read("large.bin", at="main") == file.read_bytes()
+
+
+def test_an_upload_that_never_gets_through_changes_nothing(ships, fake, tmp_path):
+    before = content(ships, "main")
+    file = tmp_path / "large"
+    file.write_bytes(bytes(8 << 20))
+    fake.faults.add("POST .*path=large", upload_bytes=1 << 20, times=None)
+    with (
+        pytest.raises(UnavailableError) as raised,
+        ships.transaction("main", message="large") as transaction,
+    ):
+        transaction.put_file("large.bin", file)
+    assert raised.value.hint
+    fake.faults.clear()
+    assert content(ships, "main") == before
+    assert [branch for branch in hidden(fake) if "tx-" in branch] == []
+
+
+def test_a_download_that_loses_its_connection_goes_on_where_it_was(ships, fake, strangers):
+    data = bytes(range(256)) * (8 << 12)
+    put(ships, "main", {"large.bin": data})
+    other = strangers()
+    fault = fake.faults.add("GET .*path=large", download_bytes=3 << 20, times=2)
+    assert other.read("large.bin", at="main") == data
+    assert fault.seen == 3
