@@ -111,6 +111,13 @@ def conflicts(
             show_default=False,
         ),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw them as one HTML file: both sides on the chip, and how to take either.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List what both sides of a merge changed differently, and what was decided."""
@@ -120,6 +127,12 @@ def conflicts(
 
     waiting = waiting_for(connected(), dataset, into)
     shown = waiting.open if open_only else waiting.clashes
+    if page is not None:
+        from registry.web.conflicts import render
+
+        render(connected(), dataset, waiting, page)
+        emit({"page": page, "open": len(waiting.open)}, str(page))
+        return
     if output is not None:
         write_conflicts(table_of_clashes(shown), output)
         emit({"file": output, "conflicts": len(shown)}, f"{len(shown):,} conflicts in {output}")
