@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +30,12 @@ __all__ = [
 
 _NAMESPACE = uuid.UUID("6f0c2f86-9d0b-5c53-9e0d-3a1f7c1b7f55")
 _WRITABLE = frozenset({"appendOnly", "invariants"})
+_STANDS_FOR: Mapping[object, str] = MappingProxyType({
+    3: "checkConstraints",
+    4: "changeDataFeed, generatedColumns",
+    5: "columnMapping",
+    6: "identityColumns",
+})  # what a version below 7 means where no features are listed
 _ORDER = re.compile(r"\d{10}(\.\d{4})*")
 _OLD = re.compile(r"(\d{20})\.(json|checkpoint\.parquet|crc)")
 
@@ -170,8 +177,11 @@ def check_writable(before: Snapshot) -> None:
     version = before.protocol.get("minWriterVersion")
     known = all(isinstance(feature, str) and feature in _WRITABLE for feature in features)
     if type(version) is not int or version not in {1, 2, 7} or not known:
+        asked = (
+            f"with {features!r:.200}" if features else f"({_STANDS_FOR.get(version, 'unknown')})"
+        )
         raise UnsafeTableError(
-            f"table {before.name!r} asks for writer version {version} with {features!r:.200}",
+            f"table {before.name!r} asks for writer version {version} {asked}",
             hint="write it with the program that made it, or copy it into a new table",
         )
 

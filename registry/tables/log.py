@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from registry.errors import InvalidInputError
 from registry.lake.records import Location
-from registry.tables.errors import TableNotFoundError, UnsafeTableError
+from registry.tables.actions import LOG, checked, mapping, unsafe
+from registry.tables.errors import TableNotFoundError
 from registry.tables.types import arrow_schema
 
 __all__ = [
@@ -44,9 +45,6 @@ __all__ = [
 Root = str | Path | Location
 """A dataset's folder: the path of a view or workspace, or its location."""
 
-LOG = "_delta_log"
-"""Folder of a table that holds its log."""
-
 UNPLACED = "~"
 """Order of a file of which the log does not say where it stands; sorts last."""
 
@@ -54,7 +52,7 @@ _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 _BESIDE = re.compile(r"\d{20}\.crc|\.[\w.-]+\.crc|_last_checkpoint")
 _UNREAD = re.compile(
-    r"\d{20}\.checkpoint\.((?P<v2>[0-9a-f-]{36}\.(json|parquet))|(?P<parts>[\d.]+parquet))"
+    r"\d{20}\.checkpoint\.(?:(?P<v2>[0-9a-f-]{36}\.(?:json|parquet))|(?P<parts>[\d.]+parquet))"
     r"|(?P<packed>\d{20}\.\d{20}\.compacted\.json)"
 )
 _PARTS = MappingProxyType({
@@ -63,11 +61,7 @@ _PARTS = MappingProxyType({
     "packed": "compacted entries",
 })
 _EMPTY = frozenset({"_staged_commits", "_commits", "_sidecars"})  # Spark makes them, unused
-_SEGMENT = re.compile(r"(?!\.)[A-Za-z0-9_=.+-]{1,255}")
 _TABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,119})?")
-_ACTIONS = frozenset({"add", "remove", "metaData", "protocol", "commitInfo", "txn"})
-_READER_FEATURES: frozenset[str] = frozenset()
-_WRITER_FEATURES = frozenset({"appendOnly", "invariants"})
 _MAX_LOG_FILE = 256 * 2**20
 _MAX_LOG_FILES = 50_000
 _MAX_DATA_FILE = 64 * 2**30
@@ -185,13 +179,13 @@ def snapshot(root: Root, name: str) -> Snapshot:
         if part == base:
             break
         if part.is_symlink():
-            raise _unsafe(f"table {name!r} lies behind a symbolic link")
+            raise unsafe(f"table {name!r} lies behind a symbolic link")
     if not (folder / LOG).is_dir():
         raise TableNotFoundError(
             f"there is no table {name!r} in this version", hint="list them: eolab show"
         )
     if (folder / LOG).is_symlink():
-        raise _unsafe(f"the log of table {name!r} is a symbolic link")
+        raise unsafe(f"the log of table {name!r} is a symbolic link")
     found = _read(folder, name, _listing(folder / LOG))
     for one in found.files:
         _check_present(folder, one.path, one.size)
@@ -205,20 +199,18 @@ def _listing(log: Path) -> tuple[tuple[str, int, int, int], ...]:
             facts = entry.stat(follow_symlinks=False)
             if entry.name in _EMPTY and stat.S_ISDIR(facts.st_mode):
                 if any(Path(entry.path).iterdir()):
-                    raise _unsafe(f"a table's log has commits waiting in {entry.name}")
+                    raise unsafe(f"a table's log has commits waiting in {entry.name}")
                 continue
             known = any(p.fullmatch(entry.name) for p in (_ENTRY, _CHECKPOINT, _BESIDE))
             if not known and (part := _UNREAD.fullmatch(entry.name)):
-                raise _unsafe(
-                    f"a table's log has {_PARTS[part.lastgroup or '']} ({entry.name:.80})"
-                )
+                raise unsafe(f"a table's log has {_PARTS[part.lastgroup or '']} ({entry.name:.80})")
             if not stat.S_ISREG(facts.st_mode) or not known:
-                raise _unsafe(f"a table's log holds {entry.name!r:.80}, which belongs to no log")
+                raise unsafe(f"a table's log holds {entry.name!r:.80}, which belongs to no log")
             if facts.st_size > _MAX_LOG_FILE:
-                raise _unsafe(f"log file {entry.name} has {facts.st_size} bytes")
+                raise unsafe(f"log file {entry.name} has {facts.st_size} bytes")
             found.append((entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ino))
     if len(found) > _MAX_LOG_FILES:
-        raise _unsafe(f"a table's log has {len(found)} files; {_MAX_LOG_FILES} is the limit")
+        raise unsafe(f"a table's log has {len(found)} files; {_MAX_LOG_FILES} is the limit")
     return tuple(sorted(found))
 
 
@@ -240,7 +232,7 @@ def _read(folder: Path, table: str, listing: tuple[tuple[str, int, int, int], ..
             _consume(_entry_actions(log, version))
     later = [version for version in entries if version > start]
     if later != list(range(start + 1, start + 1 + len(later))) or (not later and start < 0):
-        raise _unsafe(f"the log of {folder.name!r} has a gap: its entries are {later[:5]}…")
+        raise unsafe(f"the log of {folder.name!r} has a gap: its entries are {later[:5]}…")
     first = _checkpoint_actions(log, start) if start >= 0 else iter(())
     rest = (action for version in later for action in _entry_actions(log, version))
     return _replay(folder, table, start + len(later), (*first, *rest))
@@ -265,7 +257,7 @@ def _replay(folder: Path, table: str, version: int, actions: Iterable[tuple[str,
         elif kind == "protocol":
             protocol = body
     if metadata is None or protocol is None:
-        raise _unsafe(f"the log of {folder.name!r} states no schema or no protocol")
+        raise unsafe(f"the log of {folder.name!r} states no schema or no protocol")
     active = (_data_file(body) for body in files.values())
     return Snapshot(
         name=table,
@@ -293,8 +285,8 @@ def entry_actions(entry: bytes) -> Iterator[tuple[str, Any]]:
             try:
                 action = orjson.loads(line)
             except orjson.JSONDecodeError as error:
-                raise _unsafe("a log entry is not JSON") from error
-            yield _checked(action)
+                raise unsafe("a log entry is not JSON") from error
+            yield checked(action)
 
 
 def _checkpoint_actions(log: Path, version: int) -> Iterator[tuple[str, Any]]:
@@ -313,77 +305,29 @@ def checkpoint_actions(checkpoint: Path | pa.NativeFile) -> Iterator[tuple[str, 
                 for row in batch.to_pylist(maps_as_pydicts="lossy"):
                     stated = {kind: body for kind, body in row.items() if body is not None}
                     if stated:
-                        yield _checked(stated)
+                        yield checked(stated)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unsafe("a checkpoint cannot be read") from error
+        raise unsafe("a checkpoint cannot be read") from error
 
 
 def _check_sums(file: Path) -> None:
     try:
         stated = orjson.loads(file.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise _unsafe(f"{file.name} is not JSON") from error
+        raise unsafe(f"{file.name} is not JSON") from error
     for body in stated.get("allFiles") or [] if isinstance(stated, dict) else []:
-        _checked({"add": body})
-
-
-def _checked(action: Any) -> tuple[str, Any]:  # noqa: ANN401 — any value, checked by its kind
-    if not isinstance(action, dict) or len(action) != 1:
-        raise _unsafe("a log entry is not one action a line")
-    ((kind, body),) = action.items()
-    if kind not in _ACTIONS or not isinstance(body, dict):
-        raise _unsafe(f"a log holds an action {kind!r:.60} that the lab does not know")
-    if kind in {"add", "remove"}:
-        _check_path(body.get("path"))
-        for feature in ("deletionVector", "partitionValues"):
-            if body.get(feature):
-                raise _unsafe(f"a table has a {feature}, which the lab does not read")
-    elif kind == "protocol":
-        _check_protocol(body)
-    elif kind == "metaData":
-        _check_metadata(body)
-    return kind, body
-
-
-def _check_path(path: Any) -> None:  # noqa: ANN401 — any value, checked by its kind
-    parts = path.split("/") if isinstance(path, str) else [""]
-    plain = all(_SEGMENT.fullmatch(part) and ".." not in part for part in parts)
-    if not plain or parts[0] == LOG:
-        raise _unsafe(f"a log names {path!r:.120}, which is no plain path inside its table")
-
-
-def _check_protocol(body: Mapping[str, Any]) -> None:
-    reader = body.get("minReaderVersion")
-    features, writing = body.get("readerFeatures") or [], body.get("writerFeatures") or []
-    lists = isinstance(features, list) and isinstance(writing, list)
-    known = lists and all(isinstance(f, str) and f in _READER_FEATURES for f in features)
-    if type(reader) is not int or reader not in {1, 3} or not known:
-        raise _unsafe(f"a table needs reader version {reader!r:.20} with {features!r:.200}")
-
-
-def _check_metadata(body: Mapping[str, Any]) -> None:
-    if not isinstance(body.get("schemaString"), str) or body.get("partitionColumns"):
-        raise _unsafe("a table is partitioned or states no schema")
-    stated = _mapping(body.get("format") or {"provider": "parquet"})
-    if stated.get("provider") != "parquet":
-        raise _unsafe(f"a table's files are {stated.get('provider')!r:.40}, not Parquet")
-    configuration = _mapping(body.get("configuration"))
-    if not all(isinstance(value, str) for value in configuration.values()):
-        raise _unsafe("a table's configuration is not text")
-    if configuration.get("delta.columnMapping.mode", "none") != "none":
-        raise _unsafe("a table maps its columns to other names")
-    arrow_schema(body["schemaString"])
+        checked({"add": body})
 
 
 def _data_file(body: Mapping[str, Any]) -> DataFile:
     path, size = body["path"], body.get("size")
     if type(size) is not int or not 0 < size <= _MAX_DATA_FILE:
-        raise _unsafe(f"a log says that {path!r:.120} has {size!r:.40} bytes")
+        raise unsafe(f"a log says that {path!r:.120} has {size!r:.40} bytes")
     stats = _statistics(body.get("stats"))
     rows = stats.get("numRecords")
     if rows is not None and (type(rows) is not int or not 0 <= rows <= _MAX_ROWS):
-        raise _unsafe(f"a log says that {path!r:.120} has {rows!r:.40} rows")
-    order = _mapping(body.get("tags")).get("order")
+        raise unsafe(f"a log says that {path!r:.120} has {rows!r:.40} rows")
+    order = mapping(body.get("tags")).get("order")
     made = DataFile(path=path, size=size, rows=rows, stats=stats, added=body)
     return replace(made, order=order) if isinstance(order, str) else made
 
@@ -395,17 +339,11 @@ def _check_present(folder: Path, path: str, size: int) -> None:
         try:
             facts = inner.lstat()
         except OSError as error:
-            raise _unsafe(f"a log names {path!r:.120}, which is not there") from error
+            raise unsafe(f"a log names {path!r:.120}, which is not there") from error
         if stat.S_ISLNK(facts.st_mode):
-            raise _unsafe(f"{path!r:.120} lies behind a symbolic link")
+            raise unsafe(f"{path!r:.120} lies behind a symbolic link")
     if not stat.S_ISREG(facts.st_mode) or facts.st_size != size:
-        raise _unsafe(f"a log says that {path!r:.120} has {size} bytes; it has {facts.st_size}")
-
-
-def _mapping(stated: Any) -> Mapping[str, Any]:  # noqa: ANN401 — any value, checked by its kind
-    if stated is not None and not isinstance(stated, dict):
-        raise _unsafe(f"a log says {stated!r:.60} where names and values belong")
-    return stated or {}
+        raise unsafe(f"a log says that {path!r:.120} has {size} bytes; it has {facts.st_size}")
 
 
 def _statistics(text: Any) -> dict[str, Any]:  # noqa: ANN401 — any value, checked by its kind
@@ -414,15 +352,8 @@ def _statistics(text: Any) -> dict[str, Any]:  # noqa: ANN401 — any value, che
     try:
         stats = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise _unsafe("a log's statistics are not JSON") from error
+        raise unsafe("a log's statistics are not JSON") from error
     if not isinstance(stats, dict):
         return {}
     maps = ("minValues", "maxValues", "nullCount")
     return stats | {name: stats[name] if isinstance(stats.get(name), dict) else {} for name in maps}
-
-
-def _unsafe(problem: str) -> UnsafeTableError:
-    return UnsafeTableError(
-        problem,
-        hint="do not open this table; restore it from another lake, or from an older version",
-    )

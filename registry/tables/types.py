@@ -90,8 +90,11 @@ def _field_in(stated: Any, *, depth: int) -> pa.Field:  # noqa: ANN401 — any v
     if not isinstance(stated, dict) or not isinstance(stated.get("name"), str):
         raise _unknown("a field without a name")
     metadata = stated.get("metadata") or {}
-    if not isinstance(metadata, dict) or any(key.startswith("delta.") for key in metadata):
-        raise _unknown(f"a column {stated['name']!r} with a feature that the lab does not know")
+    strange = (
+        [k for k in metadata if k.startswith("delta.")] if isinstance(metadata, dict) else [""]
+    )
+    if strange:
+        raise _unknown(f"a column {stated['name']!r} with {strange[0]!r:.60}, unknown to the lab")
     kept = {k: metadata[k] for k in _OWN_METADATA if isinstance(metadata.get(k), str)}
     kind = _type_in(stated.get("type"), depth=depth + 1)
     return pa.field(

@@ -181,17 +181,20 @@ def test_an_entry_that_is_not_json_is_refused(root, text):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "said"),
     [
-        "00000000000000000009.checkpoint.0000000001.0000000002.parquet",
-        "00000000000000000009.checkpoint.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet",
-        "00000000000000000001.00000000000000000002.compacted.json",
-        "notes.txt",
+        ("00000000000000000009.checkpoint.0000000001.0000000002.parquet", "several parts"),
+        (
+            "00000000000000000009.checkpoint.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet",
+            "a v2 checkpoint",
+        ),
+        ("00000000000000000001.00000000000000000002.compacted.json", "compacted entries"),
+        ("notes.txt", "belongs to no log"),
     ],
 )
-def test_a_log_file_of_another_kind_is_refused(root, name):
+def test_a_log_file_of_another_kind_is_refused(root, name, said):
     (root / NAME / "_delta_log" / name).write_text("{}")
-    with pytest.raises(UnsafeTableError, match="belongs to no log"):
+    with pytest.raises(UnsafeTableError, match=said):
         verify_log(root, NAME)
 
 
