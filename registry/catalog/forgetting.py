@@ -272,8 +272,6 @@ def apply(
 class _MovedError(ConflictError):
     """A ref moved after the history was read."""
 
-    code = "moved"
-
 
 def _named(found: Census, wanted: Wanted) -> tuple[frozenset[str], frozenset[str]]:
     """Return the keys of samples and of annotations that are named, in any commit."""
