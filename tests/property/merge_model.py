@@ -50,7 +50,7 @@ GROUPS = {  # cells that never mix
 CHIPS = [tables.encode(np.full((1, 2, 2), n, np.uint8)) for n in range(4)]
 PLACES = [shapely.box(n, 50, n + 1, 51).wkb for n in range(3)]
 DAYS = [datetime(2020, 1, day, tzinfo=UTC) for day in (1, 2)]
-NAMES = list("abcd")
+NAMES = list("abc")
 VALUES = {
     "label": [None, [], ["a"], ["b", "a"]],
     "target": [None, 0.0, 1.5, float("nan")],
@@ -83,20 +83,28 @@ def cells_of(name):
 
 
 @st.composite
-def one_step(draw, kinds=KINDS):
+def some_steps(draw, kinds=KINDS, *, count=1):
+    """Draw steps that all touch one row."""
     name = draw(st.sampled_from([*SCHEMAS, "samples", "annotations"]))
-    kind = draw(st.sampled_from(kinds))
     key = tuple(draw(st.sampled_from(KEY_VALUES[column])) for column in KEYS[name])
-    cells = cells_of(name)
-    if kind == "set":
-        cells = draw(st.sampled_from(GROUPS[name]))
-        cells = draw(st.lists(st.sampled_from(cells), min_size=1, unique=True))
-    row = {cell: draw(st.sampled_from(VALUES[cell])) for cell in cells}
-    return (kind, name, key, row)
+    drawn = []
+    for _ in range(count):
+        kind, cells = draw(st.sampled_from(kinds)), cells_of(name)
+        if kind == "set":
+            cells = draw(st.sampled_from([*GROUPS[name], cells]))
+            cells = draw(st.lists(st.sampled_from(cells), min_size=1, unique=True))
+        row = {cell: draw(st.sampled_from(VALUES[cell])) for cell in cells}
+        drawn.append((kind, name, key, row))
+    return drawn
 
 
-steps = st.lists(one_step(), min_size=1, max_size=4)
-starts = st.lists(one_step(kinds=["put"]), max_size=8)
+def flat(lists):
+    return [step for inner in lists for step in inner]
+
+
+disputes = st.lists(some_steps(["put", "set", "set", "drop"], count=2), min_size=1, max_size=3)
+steps = st.lists(some_steps(), min_size=1, max_size=4).map(flat)
+starts = st.lists(some_steps(["put"]), min_size=2, max_size=12).map(flat)
 
 
 def do(root, state, step):

@@ -29,6 +29,7 @@ from tests.property.merge_model import (
     alike,
     cells_of,
     copied,
+    disputes,
     do,
     nothing,
     same,
@@ -191,6 +192,18 @@ class Histories(RuleBasedStateMachine):
         self.dataset.write(branch, todo)
         assert_alike(self.dataset.found(branch), self.dataset.states[self.dataset.head(branch)])
 
+    @rule(
+        sides=st.permutations(BRANCHES),
+        disputes=disputes,
+        prefer=st.sampled_from(SIDES),
+        seed=st.integers(0, 9),
+    )
+    def dispute(self, sides, disputes, prefer, seed):
+        """Let two branches do something to the same rows, then merge them."""
+        for number, side in enumerate(sides[:2]):
+            self.dataset.write(side, [steps[number] for steps in disputes])
+        self.merge(sides, prefer, seed)
+
     @rule(sides=st.permutations(BRANCHES), prefer=st.sampled_from(SIDES), seed=st.integers(0, 9))
     def merge(self, sides, prefer, seed):
         if self.dataset.merge(sides[0], sides[1], prefer=prefer):
@@ -234,15 +247,15 @@ TestHistories.settings = settings(max_examples=12, stateful_step_count=8, **FEW)
 
 
 @settings(max_examples=8, **FEW)
-@given(start=starts, anna=steps, ben=steps, more=steps)
-def test_the_order_of_merging_two_independent_branches_does_not_matter(start, anna, ben, more):
+@given(start=starts, anna=steps, ben=steps, disputes=disputes)
+def test_the_order_of_merging_two_independent_branches_does_not_matter(start, anna, ben, disputes):
     with tempfile.TemporaryDirectory() as folder:
         dataset = Dataset(Path(folder))
         dataset.write("base", start)
-        for name, todo in (("anna", anna), ("ben", ben)):
+        for number, (name, todo) in enumerate((("anna", anna), ("ben", ben))):
             dataset.branch(name)
             dataset.write(name, todo)
-            dataset.write(name, more[:1])  # both do the same
+            dataset.write(name, [both[number] for both in disputes[1:]])
         open_, rows = [], []
         for order in (("anna", "ben"), ("ben", "anna")):
             into = f"into-{order[0]}"
