@@ -207,7 +207,8 @@ def forget(refs: Refs, digests: Iterable[str], *, commits: Mapping[str, str | No
     """
     mirror, unwanted = refs.mirror, frozenset(digests)
     reached = _reached(mirror, _heads(refs))
-    held = {pointer.sha256 for pointer in _objects(mirror, reached)}
+    needed = set(_objects(mirror, reached))
+    held = {pointer.sha256 for pointer in needed}
     still = (reached & commits.keys()) or (held & unwanted)
     if still:
         raise ConflictError(
@@ -228,7 +229,18 @@ def forget(refs: Refs, digests: Iterable[str], *, commits: Mapping[str, str | No
     known = refs.swept()
     for commit in sorted(tainted - known):
         refs.notes.write(f"swept/{commit}", {"by": default_author()})
-    return _empty_cache(mirror, unwanted)
+    _drop_commits(mirror, reached)
+    swept = _empty_cache(mirror, unwanted)
+    trim(mirror, needed)
+    return swept
+
+
+def _drop_commits(mirror: Mirror, reached: set[str]) -> None:
+    """Remove from this machine what commits said that no branch or tag reaches any more."""
+    for folder, _, files in _walk(mirror.layout.own / "commits"):
+        for name in files:
+            if name not in reached:
+                (folder / name).unlink(missing_ok=True)
 
 
 def _tainted(
@@ -265,4 +277,4 @@ def _empty_cache(mirror: Mirror, unwanted: frozenset[str]) -> Sweep:
             size += file.stat().st_size
             file.unlink()
             count += 1
-    return Sweep(objects=count, size=size, kept_by_grace=0)
+    return Sweep(objects=count, size=size, kept_by_grace=0, left_on_server=len(unwanted))

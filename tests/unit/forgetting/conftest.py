@@ -247,6 +247,16 @@ def _tell(registry, ungated):
 
 
 @pytest.fixture
+def told_into(ungated):
+    """Tell the history into an empty lake."""
+
+    def told(registry, folder):
+        return World(registry=registry, commits=_tell(registry, ungated), folder=folder)
+
+    return told
+
+
+@pytest.fixture
 def world(_made, tmp_path, monkeypatch):
     made, commits = _made
     monkeypatch.setenv("EOLAB_USER", "anna")
