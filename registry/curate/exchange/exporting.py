@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from registry.tables.log import Root
     from registry.tables.schemas import TableSchema
 
-__all__ = ["FORMATS", "Exported", "Leaving", "export", "leaving"]
+__all__ = ["FORMATS", "Exported", "Leaving", "export", "leaving", "reachable"]
 
 FORMATS: Final = {
     "gpkg": "GeoPackage",
@@ -215,6 +215,22 @@ def leaving(
     if pictures is not None:
         moved = np.array(labelling.as_said(rows, moved.tolist()), dtype=np.object_)
     return Leaving(rows=rows, shapes=moved, systems=systems, placing=placing, left_out=left_out)
+
+
+def reachable(root: "Root", rows: pa.Table, crs: str) -> pa.Table:
+    """Return the rows that a file in a system can hold: those in pixels, or those in a CRS.
+
+    Args:
+        root: Folder of the dataset, for where its samples are.
+        rows: Rows of a table.
+        crs: The file's system.
+    """
+    if "frame" not in rows.column_names:
+        return rows
+    placing = Placing(crs=crs, systems=systems_of(root))
+    _, systems = _systems(rows, placing)
+    keep = [(system == PIXELS) == (crs == PIXELS) for system in systems]
+    return rows.filter(pa.array(keep, pa.bool_()))
 
 
 def _systems(rows: pa.Table, placing: Placing) -> tuple[list[str | None], tuple[str, ...]]:

@@ -17,7 +17,7 @@ from registry.catalog.ref import DRAFT, is_tag
 from registry.curate.exchange.arriving import arrived, check_samples
 from registry.curate.exchange.brought import Brought, EditedMeanwhileError
 from registry.curate.exchange.choosing import chosen_rows, ids_of
-from registry.curate.exchange.exporting import Leaving, leaving
+from registry.curate.exchange.exporting import Leaving, leaving, reachable
 from registry.curate.exchange.matching import by_outline
 from registry.curate.exchange.origin import Origin
 from registry.curate.exchange.pictures import Pictures, systems_of
@@ -246,7 +246,10 @@ class _Desk:
         else:
             rows = self.schema.empty()
         kind = "coco" if self.file.format == "COCO" else self.file.format.lower()
-        return leaving(self.base, self.schema, rows, format=kind, crs=self._crs(rows, origin))
+        crs = self._crs(rows, origin)
+        if self.file.origin is None and crs is not None and kind != "coco":
+            rows = reachable(self.base, rows, crs)  # what it never held is not missing in it
+        return leaving(self.base, self.schema, rows, format=kind, crs=crs)
 
     def _crs(self, rows: pa.Table, origin: Origin) -> str | None:
         """Return the system of the file's geometries; None for that of the rows.

@@ -198,8 +198,9 @@ def _refusal(said: bytes, status: int, name: str) -> RejectedError | InvalidInpu
         kind = _KINDS[error["code"]]
         return kind(f"{name}: {str(error['problem'])[:_SAID_IN]}", hint=str(error["hint"]))
     except (ValueError, KeyError, TypeError):
+        words = said.decode(errors="replace").strip().rpartition("\n")[2][:160]
         return RejectedError(
-            f"{name} stops the process that reads it (status {status})",
+            f"{name} stops the process that reads it (status {status}): {words}".rstrip(": "),
             hint="do not trust the file; save it again in the tool that it was edited with",
         )
 

@@ -213,10 +213,8 @@ def _edited(cell: str, before: pa.Table, after: pa.Table, file: FileRows) -> Fla
     if pa.types.is_timestamp(kind):
         sides, same = [side.cast(pa.int64()) for side in sides], _same_time
     for place, given, found in zip(places, *(side.to_pylist() for side in sides), strict=True):
-        if file.format == "COCO":
-            mask[place] = not labelling.same_cell(cell, given, found)
-        else:
-            mask[place] = not same(given, found, file)
+        alike = file.format == "COCO" and labelling.same_cell(cell, given, found)
+        mask[place] = not (alike or same(given, found, file))
     return mask
 
 
@@ -253,8 +251,8 @@ def _same_time(given: Any, found: Any, file: FileRows) -> bool:  # noqa: ANN401 
     return bool(found % _MILLISECOND == 0 and abs(found - given) < _MILLISECOND)
 
 
-def _same_otherwise(given: Any, found: Any, file: FileRows) -> bool:  # noqa: ANN401, ARG001 — any value
-    return False
+def _same_otherwise(given: Any, found: Any, file: FileRows) -> bool:  # noqa: ANN401 — any value
+    return file.blank_is_null and given == b"" and found is None
 
 
 _SAME: Final[Mapping[str, Callable[[Any, Any, FileRows], bool]]] = {
