@@ -75,7 +75,7 @@ def join(
         if workspace.head != trees.ours:
             raise ConflictError(f"'{target}' moved during the merge", hint="merge again")
         work = _Merge(sides=sides, workspace=workspace, prefer=prefer, decisions=decisions)
-        work.run()
+        work.run(remaking=joining.way is Way.MERGE)
         if any(clash.decision is None for clash in work.clashes):
             return Undecided(joining=joining, trees=trees, clashes=tuple(work.clashes))
         commit = work.commit(joining, target, metadata or {})
@@ -121,9 +121,13 @@ class _Merge:
     duplicates: "pa.Table | None" = None
     clashes: list[Clash] = field(default_factory=list)
 
-    def run(self) -> None:
-        """Put the outcome together in the folder; what is open stands as ours for now."""
-        for path in filter(is_remade, self.sides.our_entries):
+    def run(self, *, remaking: bool) -> None:
+        """Put the outcome together in the folder; what is open stands as ours for now.
+
+        Args:
+            remaking: Whether what is made again of a tree goes, as after a merge.
+        """
+        for path in filter(is_remade, self.sides.our_entries if remaking else ()):
             unlink(self.workspace.path, path)
         ours = self.sides.by_unit(self.sides.our_changes)
         theirs = self.sides.by_unit(self.sides.their_changes)
@@ -255,7 +259,7 @@ class _Merge:
         for side in SIDES:
             kept = [clash.key for clash in deletions if clash.keeper == side and _stays(clash)]
             self.written |= relations.bring_back(root, sides[side], kept)
-        if "samples" in touched or deletions:
+        if deletions or ("samples" in touched and self._loses_samples()):
             gone = [clash.key for clash in deletions if not _stays(clash)]
             done = relations.mend_samples(root, sides=sides, decided=self._decided, gone=gone)
             self.clashes += done.clashes
@@ -266,6 +270,17 @@ class _Merge:
             from registry.tables.references import probable_duplicates
 
             self.duplicates = probable_duplicates(self.sides.view("base"), *sides.values())
+
+    def _loses_samples(self) -> bool:
+        """Return whether a side deleted samples, so that the other may speak of what is gone."""
+        from registry.tables.diff import DELETED, compare, snapshot_or_none
+
+        base = snapshot_or_none(self.sides.view("base"), "samples")
+        for side in SIDES:
+            after = snapshot_or_none(self.sides.view(side), "samples")
+            if base is not None and compare(base, after, "samples").is_change(DELETED).any():
+                return True
+        return False
 
 
 def _stays(clash: Clash) -> bool:

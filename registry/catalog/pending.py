@@ -144,6 +144,8 @@ def keep(
     if known is None:
         drop(repository, joining.into)  # what is there is done, or was never whole
         head = _begin(repository, branch, trees)
+    elif (known.joining, known.trees, known.clashes) == (joining, trees, clashes):
+        return known
     elif known.joining.asks_as(joining):
         head = _hold(repository, branch, known, trees)
     else:

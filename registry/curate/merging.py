@@ -68,7 +68,7 @@ def merge(
         Joining(
             way=Way.MERGE,
             into=_target(registry, dataset, into or MAIN),
-            name=theirs,
+            name=_branch(theirs),
             commit=source.commit.id,
             message=message or f"merge {theirs} into {into or MAIN}",
         ),
