@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from registry.catalog.branches import (
+    MAIN,
+    ensure_branch,
+    first_commit,
+    freshen,
+    refuse_protected,
+)
 from registry.catalog.difference import DatasetDiff, difference
 from registry.catalog.joining import Joining, Way
 from registry.catalog.pending import PENDING, Pending
@@ -25,9 +32,6 @@ if TYPE_CHECKING:
     from registry.lake import Commit, Lake, RefUpdate, Repository
 
 __all__ = ["MAIN", "Registry", "connect"]
-
-MAIN = "main"
-"""The branch that only publishing moves."""
 
 _KEPT_NAMES = frozenset({MAIN, DRAFT, TOMBSTONES, PURGES, "HEAD"})
 _KEPT_FOLDERS = ("derived/", "staging/", PENDING)
@@ -149,8 +153,8 @@ class Registry:
         repository = self.lake.repository(dataset)
         if branch is None or branch == DRAFT:
             branch = draft_branch()
-            _freshen(repository, branch)
-        _refuse_protected(repository, branch)
+            freshen(repository, branch)
+        refuse_protected(repository, branch)
         if branch not in repository.branches():
             raise NotFoundError(
                 f"dataset '{dataset}' has no branch '{branch}'",
@@ -222,7 +226,7 @@ class Registry:
         """
         repository = self.lake.repository(dataset)
         name = draft_branch() if branch == DRAFT else branch
-        _refuse_protected(repository, name)
+        refuse_protected(repository, name)
         return repository.undo(name)
 
     def merge(
@@ -259,7 +263,7 @@ class Registry:
         asked = Joining(
             way=Way.MERGE,
             into=draft.branch,
-            name=theirs,
+            name=draft_branch() if theirs == DRAFT else theirs,
             commit=Shelf.of(repository).where(Ref(dataset=dataset, at=theirs)),
             message=message or f"merge {theirs} into {into or DRAFT}",
         )
@@ -330,7 +334,7 @@ class Registry:
             )
         version = self.resolve(asked)
         repository = version.repository
-        _ensure_branch(repository, TOMBSTONES, at=_first_commit(repository))
+        ensure_branch(repository, TOMBSTONES, at=first_commit(repository))
         stone = Tombstone(
             reason=reason.strip(),
             by=default_author(),
@@ -367,46 +371,5 @@ class Registry:
                 hint=f"publish it first: eolab publish {version.dataset} -m 'why'",
             )
         branch = f"derived/{version.tag}"
-        _ensure_branch(version.repository, branch, at=version.commit.id)
+        ensure_branch(version.repository, branch, at=version.commit.id)
         return Draft(dataset=version.dataset, branch=branch, repository=version.repository)
-
-
-def _refuse_protected(repository: "Repository", branch: str) -> None:
-    if branch in {MAIN, TOMBSTONES, *repository.protected()}:
-        raise ForbiddenError(
-            f"'{branch}' of '{repository.name}' is protected",
-            hint=f"work on a draft or a branch, then: eolab publish {repository.name} -m 'why'",
-        )
-
-
-def _ensure_branch(repository: "Repository", name: str, *, at: str) -> None:
-    if name in repository.branches():
-        return
-    try:
-        repository.create_branch(name, at=at)
-    except ConflictError:
-        if name not in repository.branches():
-            raise
-
-
-def _first_commit(repository: "Repository") -> str:
-    return [commit.id for commit in repository.log(MAIN)][-1]
-
-
-def _freshen(repository: "Repository", branch: str) -> None:
-    """Make a draft from main, or bring one up to main that has nothing of its own."""
-    main = repository.resolve(MAIN)
-    head = repository.branches().get(branch)
-    if head is None:
-        _ensure_branch(repository, branch, at=main)
-    elif (
-        head != main
-        and _may_precede(repository, head, main)
-        and (repository.merge_base(head, main) == head)
-    ):
-        repository.advance(branch, to=main, expected=head, operation="draft")
-
-
-def _may_precede(repository: "Repository", head: str, main: str) -> bool:
-    # No commit is older than its parents, so most drafts need no walk through their history.
-    return repository.commit(head).at <= repository.commit(main).at

@@ -58,7 +58,7 @@ def branch(
         found = registry.branches(dataset)
         emit(found, lambda: _branches_text(registry, dataset))
     elif protect:
-        from registry.catalog.protecting import protect as guard
+        from registry.catalog.branches import protect as guard
 
         guard(registry, dataset, name)
         emit({"protected": f"{dataset}@{name}"}, f"{dataset}@{name} is protected")
@@ -71,8 +71,8 @@ def branch(
 
 
 def _branches_text(registry: "Registry", dataset: str) -> str:
+    from registry.catalog.branches import protected
     from registry.catalog.pending import pendings
-    from registry.catalog.protecting import protected
 
     waiting = {one.into: one for one in pendings(registry.lake.repository(dataset))}
     guarded = protected(registry, dataset)
