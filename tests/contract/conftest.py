@@ -1,21 +1,17 @@
 """Every implementation of the lake's contract, each made afresh for a test."""
 
-import os
 import uuid
 
 import pytest
 
 from registry import lake
-from tests.lakefs.server import running_server
+from tests.lakefs.server import chosen_server
 
 
 @pytest.fixture(scope="session")
 def lakefs_settings():
     """Give the variables of a real server where they are set, else of one of our own."""
-    if os.environ.get("LAKECTL_SERVER_ENDPOINT_URL"):
-        yield {name: value for name, value in os.environ.items() if name.startswith("LAKECTL_")}
-        return
-    with running_server() as server:
+    with chosen_server() as server:
         yield server.environment
 
 
