@@ -20,7 +20,7 @@ from registry.errors import CorruptError
 from registry.lake.purges import PURGES
 from registry.lake.records import Entry
 from registry.progress import Progress
-from registry.tables import purge
+from registry.tables import purge, relogging
 from registry.tables.chips import index_path, write_index
 from registry.tables.errors import UnsafeTableError
 from registry.tables.log import DataFile
@@ -145,11 +145,11 @@ def _in_logs(census: Census, spots: Mapping[Spot, int], words: Words) -> list[Sp
         for spot in census.in_log(table):
             if spot[0].endswith(".json"):
                 data = census.read(spot)
-                if purge.rewrite_entry(data, changing, words.unsaid) != data:
+                if relogging.rewrite_entry(data, changing, words.unsaid) != data:
                     found.append(spot)
             elif spot[0].endswith(".checkpoint.parquet") and changing:
                 ((_, path),) = census.files([spot])
-                if purge.rewrite_checkpoint(path, changing) is not None:
+                if relogging.rewrite_checkpoint(path, changing) is not None:
                     found.append(spot)
     return found
 
@@ -259,9 +259,9 @@ class Cleansing:
         renamed, words = self._of_table(table), self.findings.words
         if path.endswith(".json"):
             data = self.census.read(spot)
-            return [self.keep(path, purge.rewrite_entry(data, renamed, words.unsaid))]
+            return [self.keep(path, relogging.rewrite_entry(data, renamed, words.unsaid))]
         ((_, file),) = self.census.files([spot])
-        made = purge.rewrite_checkpoint(file, renamed)
+        made = relogging.rewrite_checkpoint(file, renamed)
         return [self.keep(path, file.read_bytes() if made is None else made)]
 
     def _file(self, spot: Spot) -> bytes:
@@ -329,12 +329,12 @@ class Cleansing:
 def schema_of(census: Census, table: str) -> TableSchema:
     """Return a table with every column that it ever had."""
     entries = (census.read(spot) for spot in census.in_log(table) if spot[0].endswith(".json"))
-    arrow = purge.columns_in_logs(entries)
+    arrow = relogging.columns_in_logs(entries)
     known = declared(table)
     for spot in census.in_log(table):
         if spot[0].endswith(".checkpoint.parquet"):
             ((_, path),) = census.files([spot])
-            stated = purge.columns_in_checkpoint(path)
+            stated = relogging.columns_in_checkpoint(path)
             arrow = pa.schema([*arrow, *(one for one in stated if one.name not in arrow.names)])
     key = tuple(name for name in (known.key if known else ()) if name in arrow.names)
     return TableSchema(name=table, arrow=arrow, key=key)

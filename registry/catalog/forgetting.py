@@ -11,13 +11,14 @@ import secrets
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.catalog.census import Census, census
 from registry.catalog.cleansing import Cleansing, Findings, look, schema_of
+from registry.catalog.forgotten import Forgotten, Wanted
 from registry.catalog.retelling import Retold, retell
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.lake.names import default_author
@@ -26,7 +27,6 @@ from registry.lake.purges import (
     ForgottenError,
     Purge,
     forwarded,
-    hash_of,
     purges,
     refuse_forgotten,
     touching,
@@ -54,114 +54,8 @@ __all__ = [
     "touching",
 ]
 
-TABLES = ("samples", "annotations")
-"""Tables whose rows may be named."""
-
 _ATTEMPTS = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which rows shall be forgotten; what any of these names goes."""
-
-    table: str = "samples"
-    """Table that ``where`` speaks of."""
-
-    where: str = ""
-    """SQL condition on a row, as it was in any commit."""
-
-    samples: Sequence[str] = ()
-    """Ids of samples."""
-
-    annotator: str | None = None
-    """All annotations of this annotator."""
-
-    assets: Sequence[str] = ()
-    """Of the samples only these assets; none if they go whole."""
-
-    def __post_init__(self) -> None:
-        if self.table not in TABLES:
-            raise InvalidInputError(
-                f"rows of '{self.table}' cannot be named to be forgotten",
-                hint=f"name rows of {' or '.join(TABLES)}; what belongs to them goes with them",
-            )
-        if not (self.where.strip() or self.samples or self.annotator):
-            raise InvalidInputError(
-                "nothing was named to be forgotten",
-                hint="say which rows: --where \"id = 'a'\", --sample ID or --annotator ID",
-            )
-        if self.assets and (self.table == "annotations" or self.annotator):
-            raise InvalidInputError(
-                "assets belong to samples, not to annotations",
-                hint="name samples by --sample or --where",
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
-    """What a purge did, or would do."""
-
-    dataset: str
-    """The dataset's name."""
-
-    dry_run: bool
-    """Whether nothing was changed."""
-
-    rows: Mapping[str, int]
-    """Rows that went, by table; a row that was in several data files counts for each."""
-
-    files: int
-    """Stored objects that went or became others."""
-
-    commits: int
-    """Commits that others stand in for."""
-
-    refs: tuple[str, ...]
-    """Branches and tags that moved."""
-
-    contents: Mapping[str, str] = field(default_factory=dict)
-    """Content ids of published versions that are others now, new by old."""
-
-    dropped: tuple[str, ...] = ()
-    """Branches of pending merges that went; such a merge is begun again."""
-
-    size: int = 0
-    """Bytes that were removed."""
-
-    left_on_server: int = 0
-    """Objects that a server keeps until its operator collects garbage."""
-
-    finished: int = 0
-    """Earlier purges that had been killed and were finished first."""
-
-    record: str | None = None
-    """Id of the record on branch ``purges``; None if nothing was changed."""
-
-    def to_text(self) -> str:
-        """Return it for people."""
-        ended = f"finished {self.finished} purges that had been cut short\n" * bool(self.finished)
-        if not self.commits:
-            return f"{ended}no commit of '{self.dataset}' holds such a row; nothing changed"
-        verb = "would forget" if self.dry_run else "forgot"
-        said = ", ".join(f"{count:,} of {name}" for name, count in self.rows.items()) or "no rows"
-        lines = [
-            f"{ended}{verb} rows of '{self.dataset}' for good: {said}",
-            f"  {self.commits:,} commits {'would be' if self.dry_run else 'are'} told again, "
-            f"{self.files:,} stored objects change or go",
-            f"  refs that move: {', '.join(self.refs)}",
-        ]
-        if self.contents:
-            lines.append(f"  {len(self.contents)} versions get another content id")
-        if self.dropped:
-            lines.append(f"  pending merges that go: {', '.join(self.dropped)}; merge again")
-        if self.left_on_server:
-            lines.append(
-                f"  {self.left_on_server:,} objects stay on the server's store until its operator "
-                "collects garbage"
-            )
-        if self.record is not None:
-            lines.append(f"  recorded on branch '{PURGES}' as {self.record[:12]}")
-        return "\n".join(lines)
+_AT_ONCE = 32
 
 
 def purge(
@@ -204,10 +98,11 @@ def purge(
         found = census(repository)
         samples, annotations = _named(found, wanted)
         with suppress(_MovedError):
-            done = _forget(
-                found, samples, annotations, wanted.assets, table=wanted.table, reason=reason,
-                dry_run=dry_run, progress=progress,
+            order = _Order(
+                table=wanted.table, samples=samples, annotations=annotations,
+                assets=frozenset(wanted.assets), reason=reason,
             )  # fmt: skip
+            done = _forget(found, order, dry_run=dry_run, progress=progress)
             return replace(done, finished=finished)
     raise ConflictError(
         f"others moved branches of '{repository.name}' {_ATTEMPTS} times meanwhile",
@@ -260,13 +155,24 @@ def apply(
         found = census(repository)
         samples = _by_hash(found, "samples", one)
         annotations = _by_hash(found, "annotations", one)
-        done.append(
-            _forget(
-                found, samples, annotations, one.assets, table=one.table, reason=one.reason,
-                dry_run=False, progress=progress, like=one,
-            )
+        order = _Order(
+            table=one.table, samples=samples, annotations=annotations,
+            assets=frozenset(one.assets), reason=one.reason, like=one,
         )  # fmt: skip
+        done.append(_forget(found, order, dry_run=False, progress=progress))
     return done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What is to be forgotten, looked up."""
+
+    table: str
+    samples: frozenset[str]
+    annotations: frozenset[str]
+    assets: frozenset[str]
+    reason: str
+    like: Purge | None = None  # what another lake recorded of it
 
 
 class _MovedError(ConflictError):
@@ -284,39 +190,32 @@ def _named(found: Census, wanted: Wanted) -> tuple[frozenset[str], frozenset[str
     return frozenset(names["samples"]), frozenset(names["annotations"])
 
 
-def _matching(found: Census, table: str, where: str) -> set[str]:
+def _matching(found: Census, table: str, where: str) -> frozenset[str]:
     if table not in found.tables:
-        return set()
+        return frozenset()
     schema = schema_of(found, table)
     statement = Statement.of(schema, where=where)
-    keys: set[str] = set()
-    for _, path in found.files(found.in_table(table)):
-        keys |= rows_of.keys_that_match(path, schema, statement, "id")
-    return keys
+    paths = [path for _, path in found.files(found.in_table(table))]
+    groups = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
+    keys = (rows_of.keys_that_match(group, schema, statement, "id") for group in groups)
+    return frozenset().union(*keys)
 
 
 def _by_hash(found: Census, table: str, other: Purge) -> frozenset[str]:
-    hashes = set(other.keys.get(table, ()))
+    hashes = frozenset(other.keys.get(table, ()))
     if not hashes or table not in found.tables:
         return frozenset()
-    keys = _matching(found, table, "true")
-    return frozenset(key for key in keys if other.hash_of(key) in hashes)
+
+    def wanted(key: str) -> bool:
+        return other.hash_of(key) in hashes
+
+    files = found.files(found.in_table(table))
+    return frozenset().union(*(rows_of.keys_by_hash(path, "id", wanted) for _, path in files))
 
 
-def _forget(
-    found: Census,
-    samples: frozenset[str],
-    annotations: frozenset[str],
-    assets: Iterable[str],
-    *,
-    table: str,
-    reason: str,
-    dry_run: bool,
-    progress: Progress,
-    like: Purge | None = None,
-) -> Forgotten:
+def _forget(found: Census, order: _Order, *, dry_run: bool, progress: Progress) -> Forgotten:
     findings = look(
-        found, samples=samples, annotations=annotations, assets=frozenset(assets),
+        found, samples=order.samples, annotations=order.annotations, assets=order.assets,
         progress=progress,
     )  # fmt: skip
     repository = found.repository
@@ -333,14 +232,10 @@ def _forget(
             refs=tuple(ref for ref, (_, to) in moves.items() if to is not None),
             dropped=tuple(ref for ref, (_, to) in moves.items() if to is None),
         )
-        if dry_run or not (retold.commits or like):
+        if dry_run or not (retold.commits or order.like):
             return outcome
         contents = _contents(found, retold)
-        keys = _keys(found, samples, annotations, findings)
-        record = _record(
-            repository, table, keys, reason=reason, findings=findings, retold=retold,
-            contents=contents, objects=cleansing.objects, like=like,
-        )  # fmt: skip
+        record = _record(found, order, findings, retold, contents)
         head = _write(found, retold, record)
         before = found.refs.get(f"branch/{PURGES}")
         moves = {**moves, f"branch/{PURGES}": (before, head)}
@@ -361,15 +256,18 @@ def _forget(
     )
 
 
-def _keys(
-    found: Census, samples: frozenset[str], annotations: frozenset[str], findings: Findings
-) -> dict[str, frozenset[str]]:
+def _keys(found: Census, findings: Findings) -> dict[str, frozenset[str]]:
     """Return the keys that were there to go, by table."""
-    wanted = {"samples": samples}
+    wanted = {"samples": findings.unwanted.samples}
     if not findings.unwanted.assets:
-        wanted["annotations"] = annotations | findings.unwanted.annotations
-    there = {table: _matching(found, table, "true") for table in wanted if wanted[table]}
-    return {table: wanted[table] & keys for table, keys in there.items()}
+        wanted["annotations"] = findings.unwanted.annotations
+    return {table: _there(found, table, names) for table, names in wanted.items() if names}
+
+
+def _there(found: Census, table: str, names: frozenset[str]) -> frozenset[str]:
+    """Return which names a table ever had."""
+    files = found.files(found.in_table(table))
+    return frozenset().union(*(rows_of.keys_among(path, "id", names) for _, path in files))
 
 
 def _contents(found: Census, retold: Retold) -> dict[str, str]:
@@ -383,43 +281,48 @@ def _contents(found: Census, retold: Retold) -> dict[str, str]:
 
 
 def _record(
-    repository: "Repository",
-    table: str,
-    keys: Mapping[str, frozenset[str]],
-    *,
-    reason: str,
-    findings: Findings,
-    retold: Retold,
-    contents: Mapping[str, str],
-    objects: frozenset[str],
-    like: Purge | None,
+    found: Census, order: _Order, findings: Findings, retold: Retold, contents: Mapping[str, str]
 ) -> Purge:
-    known = purges(repository)
-    salt = like.salt if like else secrets.token_hex(16)
-    hashes = {
-        name: tuple(sorted(hash_of(key, salt=salt) for key in names))
-        for name, names in keys.items()
-    }
-    return Purge(
+    known, like = purges(found.repository), order.like
+    record = Purge(
         number=len(known) + 1,
         previous=known[-1].id if known else None,
-        reason=like.reason if like else " ".join(reason.split()),
-        by=like.by if like else default_author(),
-        at=like.at if like else datetime.now(tz=UTC).isoformat(timespec="seconds"),
-        table=table,
+        reason=" ".join(order.reason.split()),
+        by=default_author(),
+        at=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        table=order.table,
         rows=dict(findings.rows),
-        salt=salt,
-        keys=dict(like.keys) if like else hashes,
-        assets=tuple(sorted(findings.unwanted.assets)),
-        commits=dict(retold.commits) | (dict(like.commits) if like else {}),
-        contents=dict(contents) | (dict(like.contents) if like else {}),
-        slices=dict(retold.slices) | (dict(like.slices) if like else {}),
-        objects=tuple(sorted(objects | set(like.objects if like else ()))),
+        salt=secrets.token_hex(16),
+        keys={},
+        assets=tuple(sorted(order.assets)),
+        commits=dict(retold.commits),
+        contents=dict(contents),
+        slices=dict(retold.slices),
+        objects=tuple(sorted(retold.cleansing.objects)),
+    )
+    if like is None:
+        names = _keys(found, findings)
+        hashes = {table: tuple(sorted(map(record.hash_of, keys))) for table, keys in names.items()}
+        return replace(record, keys=hashes)
+    return replace(
+        record,
+        by=like.by,
+        at=like.at,
+        salt=like.salt,
+        keys=dict(like.keys),
+        commits={**like.commits, **record.commits},
+        contents={**like.contents, **record.contents},
+        slices={**like.slices, **record.slices},
+        objects=tuple(sorted({*like.objects, *record.objects})),
     )
 
 
 def _write(found: Census, retold: Retold, record: Purge) -> str:
-    """Record a purge as a commit after the last one; no ref names it yet."""
+    """Record a purge as a commit after the last one; no ref names it yet.
+
+    Returns:
+        The commit's id.
+    """
     repository = found.repository
     head = found.refs.get(f"branch/{PURGES}")
     first = retold.commits.get(head, head) if head else retold.first()

@@ -1,12 +1,8 @@
-"""Rows taken out of a table's files wherever they lie, and out of the logs that speak of them.
+"""Rows taken out of a table's files wherever they lie.
 
-A data file becomes another, with another name, in every log entry and checkpoint that names it:
-so a table whose files and logs are all put through these functions says at each version what it
-said before, less the rows. What becomes of a file depends on the file alone.
-
-References:
-    Delta Transaction Log Protocol, "Actions" and "Checkpoints",
-    https://github.com/delta-io/delta/blob/master/PROTOCOL.md.
+A data file becomes another, with another name, in every log entry and checkpoint that names it
+(:mod:`registry.tables.relogging`): so a table whose files and logs are all put through says at
+each version what it said before, less the rows. What becomes of a file depends on it alone.
 """
 
 import hashlib
@@ -18,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -27,33 +22,22 @@ from registry.tables.expressions import Statement
 from registry.tables.log import DataFile
 from registry.tables.rows import ROW, opened
 from registry.tables.schemas import TableSchema, declared
-from registry.tables.types import arrow_schema
 from registry.tables.writing import layout_of, write_files
 
 __all__ = [
-    "Renamed",
     "Unwanted",
     "annotations_of",
-    "columns_in_checkpoint",
-    "columns_in_logs",
     "count_gone",
     "gone",
+    "keys_among",
+    "keys_by_hash",
     "keys_that_match",
     "pointers",
-    "rewrite_checkpoint",
-    "rewrite_entry",
     "rewrite_file",
     "rewrite_rows",
-    "speaks_of",
 ]
 
 _BATCH = 65_536
-
-Renamed = Mapping[str, Sequence[DataFile]]
-"""What stands for a data file, by its path in the table; nothing where no row is left."""
-
-Says = Callable[[str], str]
-"""Takes the names of what is forgotten out of a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,28 +133,53 @@ def _payload_of(table: str) -> str | None:
 
 
 def keys_that_match(
-    path: Path, schema: TableSchema, statement: Statement, key: str
+    paths: Sequence[Path], schema: TableSchema, statement: Statement, key: str
 ) -> frozenset[str]:
-    """Return the keys of a data file's rows that fit a condition.
+    """Return the keys of rows of data files that fit a condition.
 
     Args:
-        path: The file; columns that it does not have are null.
+        paths: The files; columns that one does not have are null.
         schema: The table's, with every column that it ever had.
         statement: The condition.
         key: The key's column.
     """
-    with opened(path) as file:
-        there = [name for name in schema.arrow.names if name in file.schema_arrow.names]
-        rows = file.read(columns=[name for name in there if name in {key, *statement.columns}])
-    fields = [schema.arrow.field(name) for name in statement.columns]
-    asked = pa.table({ROW: np.arange(rows.num_rows)})
-    for one in fields:
-        found = one.name in rows.column_names
-        column = rows.column(one.name) if found else pa.nulls(rows.num_rows, one.type)
-        asked = asked.append_column(one.name, column.cast(one.type, safe=False))
+    found: set[str] = set()
     with statement.open() as engine:
-        hits = statement.run(engine, asked).column(ROW)
-    return frozenset(rows.column(key).take(hits).to_pylist())
+        for path in paths:
+            rows = _columns(path, schema, {key, *statement.columns})
+            asked = rows.select(list(statement.columns))
+            asked = asked.append_column(ROW, pa.array(np.arange(rows.num_rows)))
+            hits = statement.run(engine, asked).column(ROW)
+            found.update(rows.column(key).take(hits).to_pylist())
+    return frozenset(found)
+
+
+def keys_among(path: Path, column: str, keys: frozenset[str]) -> frozenset[str]:
+    """Return which of some keys a data file has."""
+    with opened(path) as file:
+        rows = file.read(columns=[column])
+    mask = _among(rows, column, keys, np.zeros(rows.num_rows, dtype=bool))
+    return frozenset(rows.column(column).filter(pa.array(mask)).to_pylist())
+
+
+def keys_by_hash(path: Path, column: str, wanted: Callable[[str], bool]) -> frozenset[str]:
+    """Return the keys of a data file that are wanted."""
+    with opened(path) as file:
+        return frozenset(filter(wanted, file.read(columns=[column]).column(column).to_pylist()))
+
+
+def _columns(path: Path, schema: TableSchema, names: set[str]) -> pa.Table:
+    fields = [one for one in schema.arrow if one.name in names]
+    with opened(path) as file:
+        there = [one.name for one in fields if one.name in file.schema_arrow.names]
+        rows, count = file.read(columns=there), file.metadata.num_rows
+    columns = {
+        one.name: rows.column(one.name).cast(one.type, safe=False)
+        if one.name in there
+        else pa.nulls(count, one.type)
+        for one in fields
+    }
+    return pa.table(columns)
 
 
 def annotations_of(path: Path, samples: frozenset[str]) -> frozenset[str]:
@@ -306,122 +315,3 @@ def _without_extent(metadata: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         kept[b"geo"] = json.dumps(said).encode()
     kept.pop(b"ARROW:schema", None)
     return kept
-
-
-# ------------------------------------------------------------------------------ logs
-def columns_in_logs(entries: Iterator[bytes]) -> pa.Schema:
-    """Return every column that a table's log entries ever stated, as last stated."""
-    fields: dict[str, pa.Field] = {}
-    for data in entries:
-        for line in data.splitlines():
-            if b'"metaData"' in line:
-                stated = orjson.loads(line).get("metaData") or {}
-                fields |= {one.name: one for one in arrow_schema(stated.get("schemaString", ""))}
-    return pa.schema(list(fields.values()))
-
-
-def columns_in_checkpoint(path: Path) -> pa.Schema:
-    """Return the columns that a checkpoint states."""
-    with opened(path) as file:
-        stated = file.read(columns=["metaData.schemaString"]).column("metaData").drop_null()
-    texts = [one["schemaString"] for one in stated.to_pylist() if one["schemaString"]]
-    return arrow_schema(texts[-1]) if texts else pa.schema([])
-
-
-def speaks_of(action: Mapping[str, Any], renamed: Renamed) -> bool:
-    """Return whether a log's action names one of some files."""
-    body = action.get("add") or action.get("remove")
-    return isinstance(body, dict) and body.get("path") in renamed
-
-
-def rewrite_entry(data: bytes, renamed: Renamed, says: Says) -> bytes:
-    """Return a log entry that speaks of the files that stand for others, and of no forgotten name.
-
-    Args:
-        data: The entry.
-        renamed: What stands for which file.
-        says: Takes the forgotten names out of a text.
-
-    Returns:
-        The entry; the same bytes where it speaks of none of that.
-    """
-    lines, changed = [], False
-    for line in data.splitlines():
-        if not line.strip():
-            continue
-        action = orjson.loads(line)
-        said = list(_actions(action, renamed, says))
-        changed |= said != [action]
-        lines += said
-    if not changed:
-        return data
-    if not lines:  # an entry may not be empty
-        lines = [{"commitInfo": {"operation": "WRITE"}}]
-    text = "".join(json.dumps(a, separators=(",", ":"), ensure_ascii=False) + "\n" for a in lines)
-    return text.encode()
-
-
-def _actions(action: dict[str, Any], renamed: Renamed, says: Says) -> Iterator[dict[str, Any]]:
-    if speaks_of(action, renamed):
-        ((kind, body),) = ((k, v) for k, v in action.items() if v is not None)
-        for number, one in enumerate(renamed[body["path"]]):
-            place = number if len(renamed[body["path"]]) > 1 else None
-            yield {kind: _said_anew(kind, body, one, place)}
-    elif isinstance(action.get("commitInfo"), dict):
-        yield {**action, "commitInfo": _clean(action["commitInfo"], says)}
-    else:
-        yield action
-
-
-def _said_anew(
-    kind: str, body: Mapping[str, Any], one: DataFile, place: int | None
-) -> dict[str, Any]:
-    """Return an action about another file, without what was known of the old one's rows."""
-    said = {k: v for k, v in body.items() if k not in {"stats", "stats_parsed"}}
-    said["path"] = one.path
-    if kind == "add" or said.get("size") is not None:
-        said["size"] = one.size
-    if kind == "add":
-        said["stats"] = json.dumps(one.stats, separators=(",", ":"), ensure_ascii=False)
-    tags = said.get("tags")
-    if place is not None and tags:
-        pairs = dict(tags)
-        if "order" in pairs:
-            pairs["order"] = f"{pairs['order']}.{place:04d}"
-        said["tags"] = pairs if isinstance(tags, dict) else list(pairs.items())
-    return said
-
-
-def _clean(said: Any, says: Says) -> Any:  # noqa: ANN401 — any JSON value
-    if isinstance(said, str):
-        return says(said)
-    if isinstance(said, dict):
-        return {says(name): _clean(value, says) for name, value in said.items()}
-    if isinstance(said, list):
-        return [_clean(value, says) for value in said]
-    return said
-
-
-def rewrite_checkpoint(path: Path, renamed: Renamed) -> bytes | None:
-    """Return a checkpoint that speaks of the files that stand for others.
-
-    Args:
-        path: The checkpoint.
-        renamed: What stands for which file.
-
-    Returns:
-        The checkpoint; None if it speaks of none of them.
-    """
-    with opened(path) as file:
-        schema, rows = file.schema_arrow, file.read().to_pylist()
-    if not any(speaks_of(row, renamed) for row in rows):
-        return None
-    made = []
-    for row in rows:
-        if not speaks_of(row, renamed):
-            made.append(row)
-            continue
-        made += [dict.fromkeys(row) | said for said in _actions(row, renamed, str)]
-    out = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(made, schema=schema), out, compression="zstd")
-    return out.getvalue()
