@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from registry.lake import connect
+from tests.lakefs.operations import put
 from tests.lakefs.server import chosen_server, running_server
 
 lakefs = pytest.importorskip("lakefs")
@@ -102,20 +103,6 @@ def strangers(place, tmp_path, monkeypatch):
         return opened
 
     return elsewhere
-
-
-def put(repo, branch, files, message="change"):
-    with repo.transaction(branch, message=message) as transaction:
-        for path, data in files.items():
-            if data is None:
-                transaction.remove(path)
-            else:
-                transaction.put(path, data)
-    return transaction.commit.id
-
-
-def content(repo, at):
-    return {entry.path: repo.read(entry.path, at=at) for entry in repo.entries(at)}
 
 
 def hidden(fake):

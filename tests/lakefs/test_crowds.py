@@ -8,7 +8,8 @@ import pytest
 
 from registry.errors import ConflictError, NotFoundError
 from registry.lake import connect
-from tests.lakefs.conftest import a_client, content, hidden, put
+from tests.lakefs.conftest import a_client, hidden
+from tests.lakefs.operations import content, put
 
 
 def test_two_merges_into_one_branch_at_once_both_arrive_or_say_why(ships, place):

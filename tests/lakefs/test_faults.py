@@ -7,27 +7,10 @@ import pytest
 
 from registry.errors import RegistryError, UnavailableError
 from registry.lake import connect
-from tests.lakefs.conftest import content, hidden, put
+from tests.lakefs.conftest import hidden
+from tests.lakefs.operations import OPERATIONS, content, prepare, put, state
 
 FOREVER = {"times": None, "drop": True}
-
-
-def workspace(ships, number):
-    with ships.workspace(f"work-{number}") as opened:
-        (opened.path / "d").write_bytes(b"4")
-        opened.commit("by workspace")
-
-
-OPERATIONS = {
-    "transaction": lambda ships, n: put(ships, f"work-{n}", {"d": b"4", "a": None, "e": b"5"}),
-    "workspace": workspace,
-    "merge": lambda ships, n: ships.merge("anna/fix", into=f"work-{n}", message="merge"),
-    "create_branch": lambda ships, n: ships.create_branch(f"new-{n}", at="anna/fix"),
-    "delete_branch": lambda ships, n: ships.delete_branch(f"work-{n}"),
-    "create_tag": lambda ships, n: ships.create_tag(f"tag-{n}", at="main", message="first"),
-    "undo": lambda ships, n: ships.undo(f"work-{n}"),
-    "reset": lambda ships, n: ships.reset(f"work-{n}", to="anna/fix"),
-}
 
 
 PASSING = (
@@ -43,24 +26,13 @@ def operation(request, ships, place, fake):
     """An operation that is tried on one branch after another, and what it leads to."""
     act = OPERATIONS[request.param]
 
-    def state(number):
-        """All that it may change, as a client sees it that has just come."""
-        seen = connect(place).repository("ships")
-        names = f"work-{number}", f"new-{number}"
-        branches = {name.partition("-")[0]: name for name in names if name in seen.branches()}
-        return {
-            "content": {kind: content(seen, name) for kind, name in branches.items()},
-            "log": {
-                kind: [one.message for one in seen.log(name)] for kind, name in branches.items()
-            },
-            "tag": content(seen, f"tag-{number}") if f"tag-{number}" in seen.tags() else None,
-        }
+    def seen(number):
+        return state(connect(place).repository("ships"), number)
 
     def attempt(number, *faults):
         """Return the state before, and the error."""
-        ships.create_branch(f"work-{number}", at="main")
-        put(ships, f"work-{number}", {"own": b"w"})
-        before = state(number)
+        prepare(ships, number)
+        before = seen(number)
         for fault in faults:
             fake.faults.add(".", **fault)
         try:
@@ -72,8 +44,7 @@ def operation(request, ships, place, fake):
         return before, None
 
     attempt(0)  # what is looked up once, is looked up here
-    ships.create_branch("work-1", at="main")
-    put(ships, "work-1", {"own": b"w"})
+    prepare(ships, 1)
     counter = fake.faults.add(".", times=0)
     act(ships, 1)
     steps = counter.seen
@@ -81,8 +52,8 @@ def operation(request, ships, place, fake):
     return Operation(
         act=lambda number: act(ships, number),
         attempt=attempt,
-        state=state,
-        after=state(1),
+        state=seen,
+        after=seen(1),
         steps=steps,
     )
 

@@ -3,7 +3,7 @@
 import pytest
 
 from registry.errors import CorruptError, InvalidInputError, NotFoundError, RegistryError
-from tests.lakefs.conftest import content, put
+from tests.lakefs.operations import content, put
 
 
 @pytest.mark.parametrize(
