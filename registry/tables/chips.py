@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from registry.errors import NotFoundError
 from registry.lake import lazy
+from registry.tables.bounds import may_hold
 from registry.tables.errors import UnsafeTableError
 from registry.tables.log import DataFile, Root, Snapshot, snapshot
 from registry.tables.pages import locate_values
@@ -168,7 +169,9 @@ def load(root: Root, sample: str, asset: str) -> np.ndarray:
     where = (pc.field("sample") == sample) & (pc.field("asset") == asset)
     import pyarrow.dataset as ds  # late: it brings pandas along
 
-    paths = found.paths(_may_hold(found.files, sample))
+    paths = found.paths([
+        one for one in found.files if may_hold(one, "sample", low=sample, high=sample)
+    ])
     lazy.ensure(*paths)
     dataset = ds.dataset(paths, schema=found.arrow)
     rows = dataset.to_table(columns=["pixels", "dtype", "shape"], filter=where).to_pylist()
@@ -216,15 +219,6 @@ def untrue_indexes(root: Root) -> list[str]:
         for file in found.files
         if not np.array_equal(entries_of(found.folder, file), _build(found.folder / file.path))
     ]
-
-
-def _may_hold(files: Sequence[DataFile], sample: str) -> list[DataFile]:
-    def may(file: DataFile) -> bool:
-        low = file.stats.get("minValues", {}).get("sample")
-        high = file.stats.get("maxValues", {}).get("sample")
-        return not (isinstance(low, str) and isinstance(high, str)) or low <= sample <= high
-
-    return [file for file in files if may(file)]
 
 
 @functools.lru_cache(maxsize=512)

@@ -25,7 +25,15 @@ from registry.tables.diff import DELETED, INSERTED, UPDATED, Differences, compar
 from registry.tables.edit import EditSummary, finish, group_edits
 from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
 from registry.tables.keys import check_new_keys
-from registry.tables.log import DataFile, Root, Snapshot, folder_of, snapshot, table_folder
+from registry.tables.log import (
+    UNPLACED,
+    DataFile,
+    Root,
+    Snapshot,
+    folder_of,
+    snapshot,
+    table_folder,
+)
 from registry.tables.resolve import Resolution, no_conflicts, resolve
 from registry.tables.rewrite import FileEdit, rewrite
 from registry.tables.rows import fetch, locate, overlay
@@ -100,16 +108,15 @@ def merge_table(
         return _nothing(None)
     target = _target(ours, into, name, other or parted)
     schema = _merged_schema(target, other, name)
-    for side in filter(None, (target, other)):
-        check_writable(side)
+    for side, whose in ((target, "ours"), (other, "theirs")):
+        if side is not None:
+            _check_side(parted, side, whose)
     if schema.append_only:
         return merge_pixels(theirs, into=into, base=base) if other else _nothing(schema)
     replayed = _replay(parted, target, other, into, schema)
     if replayed is not None:
         return replayed
     mine, their = _aligned(compare(parted, target, name), compare(parted, other, name))
-    _refuse_doubles(mine, "ours")
-    _refuse_doubles(their, "theirs")
     found = resolve(mine, their, prefer=prefer, decisions=decisions or {})
     if found.conflicts.num_rows:
         return TableMerge(conflicts=found.conflicts, resolved=found.resolved)
@@ -215,24 +222,20 @@ def _aligned(mine: Differences, their: Differences) -> tuple[Differences, Differ
     return replace(mine, schema=schema), replace(their, schema=schema)
 
 
-def _refuse_doubles(side: Differences, whose: str) -> None:
-    """Refuse a side with a new row of a key that it has in a file that was not compared.
+def _check_side(base: Snapshot | None, side: Snapshot, whose: str) -> None:
+    """Refuse a side that asks for what the lab does not know, or doubles or lacks a key.
+
+    The lab has looked at the keys of every file that it wrote; others' are looked at here.
 
     Raises:
-        DuplicateKeyError: With one such key.
+        DuplicateKeyError: A key is there twice, or missing.
+        UnsafeTableError: The log asks for a feature that the lab does not know.
     """
-    if side.after is None:
-        return
-    fresh = side.rows.select(list(side.schema.key)).filter(pa.array(side.is_change(INSERTED)))
-    at, *_ = locate(side.after, side.schema, fresh)
-    times = np.bincount(at, minlength=fresh.num_rows)
-    if (times > 1).any():
-        row = fresh.slice(int(np.argmax(times > 1)), 1).to_pylist()[0]
-        said = ", ".join(f"{name} {value!r}" for name, value in row.items())
-        raise DuplicateKeyError(
-            f"table {side.schema.name!r} of {whose} has two rows of {said}",
-            hint="delete one of them on the side that has both, then merge again",
-        )
+    check_writable(side)
+    known = {one.path for one in base.files} if base else set()
+    strange = [f for f in side.files if f.path not in known and f.order == UNPLACED]
+    rest = [f for f in side.files if f not in strange]
+    check_new_keys(side, schema_at(side), rest, strange, has=f"of {whose} has")
 
 
 def _replay(

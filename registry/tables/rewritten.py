@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from registry.lake import lazy
 from registry.tables.conform import conform
 from registry.tables.equality import differing_cells
+from registry.tables.errors import UnsafeTableError
 from registry.tables.log import DataFile, Snapshot
 from registry.tables.rows import cells_of
 from registry.tables.schemas import TableSchema
@@ -44,7 +45,7 @@ def match_files(
     pairs = []
     for j in come:
         print_ = _fingerprint(after, after.files[j], schema)
-        if print_ in known:
+        if print_ is not None and print_ in known:
             pairs.append((known.pop(print_), j))
     used_before, used_after = {i for i, _ in pairs}, {j for _, j in pairs}
     return (
@@ -56,6 +57,8 @@ def match_files(
 
 def _fingerprint(found: Snapshot, file: DataFile, schema: TableSchema) -> object:
     with _Chunks(found.folder / file.path) as chunks:
+        if not set(schema.key) <= set(chunks.leaves):
+            return None  # its rows have no key: whoever compares them refuses them
         keys = [chunks.leaves.index(key) for key in schema.key]
         groups = range(chunks.metadata.num_row_groups)
         return tuple(bytes(chunks.bytes_of(g, k)) for g in groups for k in keys)
@@ -66,7 +69,13 @@ class _Chunks:
 
     def __init__(self, path: Path) -> None:
         lazy.ensure(path)
-        self.parquet = pq.ParquetFile(path, memory_map=True)
+        try:
+            self.parquet = pq.ParquetFile(path, memory_map=True)
+        except (pa.ArrowException, OSError) as error:
+            raise UnsafeTableError(
+                f"data file {path.name} cannot be read: {str(error).splitlines()[0]}",
+                hint="eolab fsck finds out more",
+            ) from error
         self.metadata = self.parquet.metadata
         schema = self.parquet.schema
         self.leaves = [schema.column(i).path for i in range(len(schema.names))]

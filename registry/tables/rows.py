@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from registry.lake import lazy
+from registry.tables.bounds import may_hold
 from registry.tables.conform import conform
 from registry.tables.engine import connection
 from registry.tables.errors import UnsafeTableError
-from registry.tables.keys import overlapping
 from registry.tables.log import DataFile, Snapshot
 from registry.tables.schemas import TableSchema
 from registry.tables.writing import layout_of
@@ -104,7 +104,7 @@ def locate(
     empty = np.empty(0, np.int64)
     if not keys.num_rows or not found.files:
         return empty, empty, empty
-    numbers = [i for i, one in enumerate(found.files) if _may_hold(one, schema.key[0], keys)]
+    numbers = _near(found.files, schema.key[0], keys)
     if not numbers:
         return empty, empty, empty
     asked = keys.select(list(schema.key)).append_column("__i", pa.array(np.arange(keys.num_rows)))
@@ -252,17 +252,11 @@ def opened(path: str | Path) -> "Iterator[pq.ParquetFile]":
         ) from error
 
 
-def _may_hold(file: DataFile, column: str, keys: pa.Table) -> bool:
+def _near(files: Sequence[DataFile], column: str, keys: pa.Table) -> list[int]:
+    """Return the positions of the files that may hold one of some keys."""
     values = keys.column(column)
     if not pa.types.is_string(values.type):
-        return True
+        return list(range(len(files)))
     bounds = pc.min_max(values)
-    asked = DataFile(
-        path="asked",
-        size=1,
-        stats={
-            "minValues": {column: bounds["min"].as_py()},
-            "maxValues": {column: bounds["max"].as_py()},
-        },
-    )
-    return overlapping(file, [asked], column)
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    return [i for i, one in enumerate(files) if may_hold(one, column, low=low, high=high)]
