@@ -235,8 +235,8 @@ def _forget(found: Census, order: _Order, *, dry_run: bool, progress: Progress) 
         if dry_run or not (retold.commits or order.like):
             return outcome
         contents = _contents(found, retold)
-        record = _record(found, order, findings, retold, contents)
-        head = _write(found, retold, record)
+        records = _records(found, order, findings, retold, contents)
+        head = _write(found, retold, records)
         before = found.refs.get(f"branch/{PURGES}")
         moves = {**moves, f"branch/{PURGES}": (before, head)}
         try:
@@ -244,16 +244,24 @@ def _forget(found: Census, order: _Order, *, dry_run: bool, progress: Progress) 
         except ConflictError as error:
             raise _MovedError(error.problem, hint=error.hint) from error
     repository.protect(PURGES)
-    known = purges(repository)
-    lost = dict.fromkeys(found.lost)
-    swept: Sweep = repository.forget(record.objects, commits={**lost, **_ends(known, record)})
+    swept = _sweep(repository, records, lost=found.lost)
     return replace(
         outcome,
         contents=contents,
         size=swept.size,
         left_on_server=swept.left_on_server,
-        record=record.id,
+        record=records[-1].id,
     )
+
+
+def _sweep(repository: "Repository", records: Iterable[Purge], *, lost: Iterable[str]) -> Sweep:
+    known = purges(repository)
+    commits: dict[str, str | None] = dict.fromkeys(lost)
+    objects: set[str] = set()
+    for one in records:
+        commits |= _ends(known, one)
+        objects |= set(one.objects)
+    return repository.forget(objects, commits=commits)
 
 
 def _keys(found: Census, findings: Findings) -> dict[str, frozenset[str]]:
@@ -280,10 +288,11 @@ def _contents(found: Census, retold: Retold) -> dict[str, str]:
     return contents
 
 
-def _record(
+def _records(
     found: Census, order: _Order, findings: Findings, retold: Retold, contents: Mapping[str, str]
-) -> Purge:
-    known, like = purges(found.repository), order.like
+) -> list[Purge]:
+    """Return what is to be recorded: another lake's own record first, if it is the next here."""
+    known = purges(found.repository)
     record = Purge(
         number=len(known) + 1,
         previous=known[-1].id if known else None,
@@ -300,41 +309,59 @@ def _record(
         slices=dict(retold.slices),
         objects=tuple(sorted(retold.cleansing.objects)),
     )
-    if like is None:
+    if order.like is None:
         names = _keys(found, findings)
         hashes = {table: tuple(sorted(map(record.hash_of, keys))) for table, keys in names.items()}
-        return replace(record, keys=hashes)
-    return replace(
-        record,
-        by=like.by,
-        at=like.at,
-        salt=like.salt,
-        keys=dict(like.keys),
-        commits={**like.commits, **record.commits},
-        contents={**like.contents, **record.contents},
-        slices={**like.slices, **record.slices},
-        objects=tuple(sorted({*like.objects, *record.objects})),
-    )
+        return [replace(record, keys=hashes)]
+    return _like(order.like, record)
 
 
-def _write(found: Census, retold: Retold, record: Purge) -> str:
-    """Record a purge as a commit after the last one; no ref names it yet.
+def _like(theirs: Purge, own: Purge) -> list[Purge]:
+    """Return another lake's record with what this lake alone had to do for it."""
+    if (theirs.number, theirs.previous) == (own.number, own.previous):
+        rest = replace(
+            own,
+            number=own.number + 1,
+            previous=theirs.id,
+            commits=dict(own.commits.items() - theirs.commits.items()),
+            contents=dict(own.contents.items() - theirs.contents.items()),
+            slices=dict(own.slices.items() - theirs.slices.items()),
+            objects=tuple(sorted({*own.objects} - {*theirs.objects})),
+        )
+        return [theirs, rest] if rest.commits else [theirs]
+    return [
+        replace(
+            own,
+            by=theirs.by,
+            at=theirs.at,
+            salt=theirs.salt,
+            keys=dict(theirs.keys),
+            commits={**theirs.commits, **own.commits},
+            contents={**theirs.contents, **own.contents},
+            slices={**theirs.slices, **own.slices},
+            objects=tuple(sorted({*theirs.objects, *own.objects})),
+        )
+    ]
+
+
+def _write(found: Census, retold: Retold, records: Iterable[Purge]) -> str:
+    """Record purges as commits after the last one; no ref names them yet.
 
     Returns:
-        The commit's id.
+        Id of the last commit.
     """
-    repository = found.repository
     head = found.refs.get(f"branch/{PURGES}")
-    first = retold.commits.get(head, head) if head else retold.first()
-    data = record.to_json()
-    entry = retold.cleansing.keep(f"{PURGES}/{record.id}.json", data)
-    said = Commit(
-        id="", parents=(), message=f"purge: {record.reason}", author=record.by,
-        at=datetime.fromisoformat(record.at), metadata={"purge": record.id},
-    )  # fmt: skip
-    change = Change(path=entry.path, kind=ChangeKind.ADDED, before=None, after=entry)
-    made = repository.graft(said, parents=[first], changes=[change], fetch=retold.cleansing.fetch)
-    return made.id
+    head = retold.commits.get(head, head) if head else retold.first()
+    for record in records:
+        entry = retold.cleansing.keep(f"{PURGES}/{record.id}.json", record.to_json())
+        said = Commit(
+            id="", parents=(), message=f"purge: {record.reason}", author=record.by,
+            at=datetime.fromisoformat(record.at), metadata={"purge": record.id},
+        )  # fmt: skip
+        change = Change(path=entry.path, kind=ChangeKind.ADDED, before=None, after=entry)
+        fetch = retold.cleansing.fetch
+        head = found.repository.graft(said, parents=[head], changes=[change], fetch=fetch).id
+    return head
 
 
 def _is_here(repository: "Repository", one: Purge) -> bool:

@@ -103,11 +103,14 @@ def pull(
     as_json: Json = False,
 ) -> None:
     """Fetch what this lake lacks of a dataset: main, versions, and what belongs to them."""
+    from registry.catalog.forgetting import apply, purges
     from registry.lake.transfer import pull as fetch
 
     lake = connected().lake
     other = _other(origin or _origin(lake, dataset, "--from"))
     with watching() as progress:
+        forgotten = purges(other.repository(dataset))
+        apply(lake.repository(dataset), forgotten, progress=progress)
         come = fetch(
             lake, dataset, origin=other, branches=branch or (), aside=aside, progress=progress
         )

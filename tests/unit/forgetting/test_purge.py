@@ -16,7 +16,14 @@ from registry.catalog.forgetting import (
     purges,
     refuse_forgotten,
 )
-from registry.errors import CorruptError, InvalidInputError, NotFoundError
+from registry.errors import (
+    ConflictError,
+    CorruptError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+)
+from registry.lake.transfer import pull, push
 from registry.query import find_slice, version_of_slice
 from registry.tables import store
 from registry.tables.references import check_pointers
@@ -349,3 +356,24 @@ def test_what_was_forgotten_is_refused_when_it_comes_back(purged):
 
 def test_finishing_leaves_alone_what_somebody_brought_in_anew(purged):
     assert finish(purged.repository) == 0
+
+
+def test_a_lake_that_pulls_from_one_that_has_forgotten_forgets_too(world, other, wanted, canary):
+
+    edit_rows(other, "ships@anna/fix", assignments=["target=1"], where=f"id = '{canary}'")
+    purge(world.repository, wanted, reason=REASON)
+    there = other.lake.repository("ships")
+    apply(there, purges(world.repository))
+    pull(other.lake, "ships", origin=world.registry.lake)
+    assert there.tags() == world.repository.tags()
+    assert there.merge_base("purges", world.repository.resolve("purges")) == (
+        world.repository.resolve("purges")
+    )
+    assert canary not in other.resolve("ships@anna/fix").table("samples")["id"].to_pylist()
+
+
+def test_a_lake_that_has_forgotten_refuses_a_push_of_it(world, other, wanted):
+
+    purge(world.repository, wanted, reason=REASON)
+    with pytest.raises((ForbiddenError, ConflictError)):
+        push(other.lake, "ships", to=world.registry.lake)
