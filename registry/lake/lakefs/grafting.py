@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -89,7 +88,7 @@ def graft(
                     pointer = mirror.pointer(oid)
                     puts[path] = (sources(pointer), pointer.sha256)
             landing.stage(work, puts, gone)
-            made = landing.commit(work, said, token=uuid.uuid4().hex)
+            made = landing.commit(work, said, onto=onto)
             mirror.keep_tree(made.id, tree)
             for other in before[1:]:
                 landing.join(work, made, other.id)

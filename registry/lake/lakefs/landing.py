@@ -7,6 +7,7 @@ hook, which a source could lack or a server forbid, and holds against all that s
 what others merge meanwhile shows in the first parent of our merge.
 """
 
+import json
 import random
 import re
 import time
@@ -36,6 +37,9 @@ EXTRA = f"{HIDDEN[0]}side/"
 
 WORK = f"{OWN}tx-"
 """What the names of ephemeral branches begin with; seconds since 1970 follow."""
+
+STRANGERS = "delta-tx-"
+"""What the names of the branches begin with that delta-rs leaves when it is told ``lakefs://``."""
 
 UPLOADERS = 8
 
@@ -107,18 +111,18 @@ class Landing:
         else:
             self._remote.copy(work, path, source=source.commit, source_path=source.path)
 
-    def commit(self, work: str, commit: Commit, *, token: str) -> ServerCommit:
+    def commit(self, work: str, commit: Commit, *, onto: str) -> ServerCommit:
         """Commit what is staged on one's own branch as a commit of the logical history.
 
         Args:
             work: The branch.
             commit: All but its id.
-            token: By which it is recognised.
+            onto: Where the branch stands.
 
         Returns:
             The commit.
         """
-        onto = self._remote.head(work)
+        token = uuid.uuid4().hex
         self._remote.put(work, MARKER, token.encode(), {"token": token})
         made = self._remote.commit(
             work, message=commit.message, metadata=metadata_of(commit, token=token, onto=onto),
@@ -127,24 +131,33 @@ class Landing:
         self._mirror.remember(made)
         return made
 
-    def join(self, work: str, made: ServerCommit, other: str) -> None:
+    def join(self, work: str, made: ServerCommit, other: str) -> str:
         """Make another commit an ancestor of one's own branch, whose tree stays as it is.
 
         So the server's own collection of garbage and its picture of the history know of it.
+
+        Args:
+            work: One's own branch.
+            made: The commit that it stands at, or an alias of which it stands at.
+            other: The commit that becomes an ancestor.
+
+        Returns:
+            Where the branch stands then.
         """  # noqa: DOC501 — passed on
         with self.own_branch(other) as side:
             token = uuid.uuid4().hex
             twin = self._adopt(side, made, {TOKEN: token, **_alias(made.id, other)})
             told = {TOKEN: uuid.uuid4().hex, **_alias(made.id, made.id)}
             try:
-                self._remote.merge(twin.id, work, message=made.message, metadata=told)
+                joined = self._remote.merge(twin.id, work, message=made.message, metadata=told)
             except RefusedError as error:
                 if not error.changes_nothing:
                     raise
                 self._remote.put(side, f"{EXTRA}{token}", token.encode(), {"token": token})
                 more = {TOKEN: uuid.uuid4().hex, **_alias(made.id, twin.id)}
                 marked = self._remote.commit(side, message=made.message, metadata=more)
-                self._remote.merge(marked.id, work, message=made.message, metadata=told)
+                joined = self._remote.merge(marked.id, work, message=made.message, metadata=told)
+            return joined.id
 
     def _adopt(self, work: str, tree: ServerCommit, metadata: Mapping[str, str]) -> ServerCommit:
         """Commit another commit's tree, whole, on a branch without staged objects.
@@ -162,14 +175,14 @@ class Landing:
             work, message=tree.message or "Move", metadata=metadata, allow_empty=True
         )
 
-    def land(self, work: str, branch: str, *, commit: str, onto: str, message: str) -> str:
-        """Bring one's own branch onto another by one merge.
+    def land(self, source: str, branch: str, *, commit: str, onto: str, message: str) -> str:
+        """Bring what was made on one's own branch onto another by one merge.
 
         Args:
-            work: One's own branch.
+            source: Where one's own branch stands.
             branch: The other, as it is called here.
             commit: What the other stands at from then on.
-            onto: Where it stands on the server; ``work`` was made from there.
+            onto: Where it stands on the server; one's own branch was made from there.
             message: Of the merge.
 
         Returns:
@@ -183,7 +196,7 @@ class Landing:
         told = {TOKEN: uuid.uuid4().hex, **_alias(commit, onto)}
         try:
             made = self._remote.merge(
-                self._remote.head(work), branch_on_server(branch), message=message, metadata=told
+                source, branch_on_server(branch), message=message, metadata=told
             )
         except TakenError as error:
             raise LostRaceError(
@@ -200,13 +213,16 @@ class Landing:
         self._mirror.remember(made)
         return self._mirror.logical(made.id)
 
-    def carry(self, work: str, onto: str, new: str) -> None:
+    def carry(self, work: str, onto: str, new: str) -> str:
         """Bring what one's own branch changed onto a fresh one, made from where others got to.
 
         Args:
             work: One's own branch, with what it changed staged, or committed with its marker.
             onto: The commit of the server that ``work`` was made from.
             new: The fresh branch.
+
+        Returns:
+            Where the fresh branch stands then.
 
         Raises:
             ConflictError: Others changed the same objects.
@@ -224,6 +240,7 @@ class Landing:
             raise ConflictError(
                 "somebody else changed the same objects meanwhile", hint="read it again, then retry"
             ) from error
+        return self._remote.head(new)
 
     def _unmark(self, work: str, onto: str) -> None:
         """Let the marker be what it was, so that it does not conflict with the others'."""
@@ -250,11 +267,12 @@ class Landing:
         target = self._mirror.physical(to)
         with self.own_branch(onto) as work:
             made = self._adopt(work, target, {TOKEN: uuid.uuid4().hex, **_alias(to, onto)})
+            source = made.id
             if target.parents:
                 told = {TOKEN: uuid.uuid4().hex, **_alias(to, made.id)}
                 with suppress(RefusedError, TakenError):  # only the server's picture lacks it then
-                    self._remote.merge(to, work, message=message, metadata=told)
-            stands = self.land(work, branch, commit=to, onto=onto, message=message)
+                    source = self._remote.merge(to, work, message=message, metadata=told).id
+            stands = self.land(source, branch, commit=to, onto=onto, message=message)
             if stands != to:
                 raise ConflictError(
                     f"somebody merged into branch '{branch}' in lakeFS at the same moment",
@@ -262,18 +280,39 @@ class Landing:
                 )
 
     def sweep(self, *, older_than: timedelta = STALE) -> int:
-        """Delete the ephemeral branches of processes that were killed.
+        """Delete the ephemeral branches of processes that were killed, and those of delta-rs.
 
         Returns:
             How many.
         """
-        swept = 0
+        swept = self._sweep_strangers(older_than)
         for name in self._remote.branches(WORK, hidden=True):
             match = re.fullmatch(rf"{WORK}([0-9a-f]{{1,12}})-[0-9a-f]{{32}}", name)
             if match and int(match[1], 16) < time.time() - older_than.total_seconds():
                 with suppress(GoneError):
                     self._remote.delete_branch(name)
                     swept += 1
+        return swept
+
+    def _sweep_strangers(self, older_than: timedelta) -> int:
+        """Delete what delta-rs leaves; its names tell no age, so it is counted from first sight.
+
+        Returns:
+            How many.
+        """
+        notes = self._mirror.layout.own / "strangers.json"
+        seen: dict[str, float] = {}
+        with suppress(OSError, ValueError):
+            seen = {str(name): float(at) for name, at in json.loads(notes.read_text()).items()}
+        now, swept = time.time(), 0
+        there = self._remote.branches(STRANGERS, hidden=True)
+        seen = {name: seen.get(name, now) for name in there}
+        for name, at in list(seen.items()):
+            if at <= now - older_than.total_seconds():
+                with suppress(GoneError):
+                    self._remote.delete_branch(name)
+                    swept += 1
+        notes.write_text(json.dumps(seen))
         return swept
 
 

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -134,9 +134,11 @@ def metadata_of(commit: Commit, *, token: str, onto: str) -> dict[str, str]:
 class Mirror(Git):
     """Reads commits, trees and objects of one repository; threads may share it."""
 
-    def __init__(self, layout: Layout, remote: Remote) -> None:
+    def __init__(self, layout: Layout, remote: Remote, *, lake: str, name: str) -> None:
         super().__init__(layout)
         self.remote = remote
+        self._found_at = (lake, name)
+        self._having: dict[bytes, str] = {}
         self.bytes = Bytes(layout, remote)
         self._physical: dict[str, ServerCommit] = {}
         self._logical: dict[str, RawCommit] = {}
@@ -234,7 +236,30 @@ class Mirror(Git):
         known = self._commits.get(oid)
         if known is None:
             known = self._commits[oid] = replace(light, tree=self._tree_of(oid))
+        self._having[known.tree] = oid
         return known
+
+    def may_lack(self) -> bool:
+        """Say that objects are fetched when somebody needs them.
+
+        Returns:
+            True: the server holds them.
+        """
+        return True
+
+    def fetch(self, wanted: Mapping[str, Pointer], tree: bytes) -> None:
+        """Bring objects from the server.
+
+        Args:
+            wanted: Which, by path.
+            tree: Id of a tree that has them at these paths; its commit was read before.
+        """
+        wants = [Want(path=p, sha256=one.sha256, size=one.size) for p, one in wanted.items()]
+        self.bytes.fetch(wants, at=self._having[tree])
+
+    def found_at(self) -> tuple[str, str]:
+        """Return the lake's address, and the repository's name in it."""
+        return self._found_at
 
     def has_commit(self, oid: str) -> bool:
         """Return whether the server has a commit of that full id."""

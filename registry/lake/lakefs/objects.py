@@ -60,6 +60,8 @@ class Bytes:
         """
         missing = {one.path: one for one in wanted if not self._is_here(one)}
         with translated("fetch objects into the cache"):
+            if not all(one.size for one in wanted):
+                self.empty()
             if len(missing) < 2:  # noqa: PLR2004 — one thread is enough for one
                 found = {path: self._bring(one, at) for path, one in missing.items()}
             else:

@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from registry.errors import InvalidInputError
 from registry.lake.lakefs import grafting, maintenance, moving
 from registry.lake.lakefs.landing import Landing
 from registry.lake.lakefs.mirror import Mirror, folder_of, prepare
@@ -50,9 +49,8 @@ class LakefsRepository(LocalRepository):
         endpoint = remote.server.place.endpoint
         super().__init__(prepare(folder_of(endpoint, remote.name, namespace)).root)
         self.name = name
-        self._address = address
         self._remote = remote
-        self._git: Mirror = Mirror(self._layout, remote)
+        self._git: Mirror = Mirror(self._layout, remote, lake=address, name=name)
         self._landing = Landing(self._git)
         self._notes = Notes(remote)
         self._refs = Refs(self._git, self._landing, self._notes)
@@ -266,8 +264,6 @@ class LakefsRepository(LocalRepository):
         """Return where engines read a ref: an immutable view in the cache of this machine."""
         commit = self.resolve(at)
         with translated(f"lay out {self.name}@{at}"):
-            if not (self._layout.views / self._git.commit(commit).tree.hex()).is_dir():
-                self._fetch(self.entries(commit), at=commit)
             return Location(uri=str(views.locate(self._git, commit)))
 
     def direct(self, at: str) -> Location:
@@ -284,18 +280,10 @@ class LakefsRepository(LocalRepository):
         return Location(uri=f"s3://{self._remote.name}/{self.resolve(at)}", storage_options=options)
 
     def mount(self, at: str, folder: Path) -> None:
-        """Lay a ref's files into an empty or new folder for people: copies, never links.
-
-        Raises:
-            InvalidInputError: The folder holds something.
-        """
-        folder = Path(folder).absolute()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InvalidInputError(f"{folder} is not empty", hint="name a new folder")
+        """Lay a ref's files into an empty or new folder for people: copies, never links."""
         commit = self.resolve(at)
-        self._fetch(self.entries(commit), at=commit)
         with translated(f"write to {folder}"):
-            views.mount(self._git, commit, folder)
+            views.mount(self._git, commit, Path(folder).absolute())
 
     @contextmanager
     def workspace(self, branch: str) -> Iterator["LakefsWorkspace"]:
@@ -311,7 +299,6 @@ class LakefsRepository(LocalRepository):
             return self.transaction(branch, message=message, metadata=metadata, expected=expected)
 
         head = self._head(branch)
-        self._fetch(self.entries(head), at=head)
         with sessions.opened(self._layout) as session:
             with translated(f"open a workspace of '{branch}'"):
                 workspace = LakefsWorkspace(

@@ -1,7 +1,6 @@
 """Writes that become one commit on a server, or nothing."""
 
 import time
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,32 +114,39 @@ class LakefsTransaction(LocalTransaction):
         with self._landing.own_branch(onto) as first:
             puts, gone = self._changes(head, tree)
             self._landing.stage(first, puts, gone)
-            work, based = first, onto
             with self._landing.alone(branch):
                 for attempt in range(ROUNDS):
                     now = self._refs.physical_head(branch)
-                    if now != based:
+                    if now != onto:
                         head, wanted = self._foreseen(now)
                         if wanted is None:
                             return head
                         tree = wanted
                         with self._landing.own_branch(now) as fresh:
-                            self._landing.carry(work, based, fresh)
-                            with_that = self._attempt(branch, fresh, now, head, tree)
-                        if with_that is not None:
-                            return with_that
+                            stands = self._landing.carry(first, onto, fresh)
+                            done = self._attempt(branch, fresh, stands, now, head, tree)
                     else:
-                        done = self._attempt(branch, work, based, head, tree)
-                        if done is not None:
-                            return done
+                        done = self._attempt(branch, first, onto, onto, head, tree)
+                    if done is not None:
+                        return done
                     pause(attempt)
         raise ConflictError(
             f"others moved branch '{branch}' {ROUNDS} times while this was to be committed",
             hint="do it again when there is less to do on it",
         )
 
-    def _attempt(self, branch: str, work: str, onto: str, head: str, tree: bytes) -> str | None:
+    def _attempt(
+        self, branch: str, work: str, stands: str, onto: str, head: str, tree: bytes
+    ) -> str | None:
         """Commit and merge.
+
+        Args:
+            branch: Where to.
+            work: One's own branch, with what is to be committed.
+            stands: Where that stands.
+            onto: Where the branch stands on the server.
+            head: Where it stands in the logical history.
+            tree: What the branch gets.
 
         Returns:
             Where the branch stands then; None if somebody was faster.
@@ -156,13 +162,12 @@ class LakefsTransaction(LocalTransaction):
             at=datetime.fromtimestamp(max(int(time.time()), *seconds), tz=UTC),
             metadata=self.metadata,
         )  # fmt: skip
-        made = self._landing.commit(work, said, token=uuid.uuid4().hex)
+        made = self._landing.commit(work, said, onto=stands)
         self._mirror.keep_tree(made.id, tree)
-        if merging:
-            self._landing.join(work, made, merging)
+        source = self._landing.join(work, made, merging) if merging else made.id
         try:
             stands = self._landing.land(
-                work, branch, commit=made.id, onto=onto, message=self._intent.message
+                source, branch, commit=made.id, onto=onto, message=self._intent.message
             )
         except LostRaceError:
             if self._intent.expected is not None:

@@ -4,7 +4,7 @@ import itertools
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,19 @@ from typing import TypeVar
 import pygit2
 
 from registry.errors import CorruptError
-from registry.lake.local import ancestry, commits, disk, gate, locks, packs, pointers, trees
+from registry.lake.local import (
+    ancestry,
+    commits,
+    disk,
+    gate,
+    locks,
+    objects,
+    packs,
+    pointers,
+    promises,
+    sessions,
+    trees,
+)
 from registry.lake.local.commits import RawCommit
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
@@ -165,6 +177,26 @@ class Git:
         """Return the commits whose ids begin with some hex digits; two at most."""
         found = (str(oid) for oid in self.repository.odb if str(oid).startswith(prefix))
         return list(itertools.islice((oid for oid in found if self.has_commit(oid)), 2))
+
+    def may_lack(self) -> bool:
+        """Return whether some objects may be missing here because somebody else holds them."""
+        return bool(promises.load(self.layout))
+
+    def fetch(self, wanted: Mapping[str, Pointer], tree: bytes) -> None:  # noqa: ARG002 — objects go by their hash here
+        """Bring objects that are not here; the gate must not be held.
+
+        Args:
+            wanted: Which, by path.
+            tree: Id of a tree that has them at these paths.
+        """
+        missing = [one for one in wanted.values() if not objects.is_whole(self.layout, one)]
+        if missing:
+            with sessions.opened(self.layout) as session:
+                promises.redeem(self.layout, session, self.adding, missing)
+
+    def found_at(self) -> tuple[str, str]:
+        """Return the lake's address, and the repository's name in it."""
+        return self.layout.root.parent.parent.as_uri(), self.layout.root.name
 
     def descends(self, commit: str, ancestor: str) -> bool:
         """Return whether a commit is another or has it behind it."""

@@ -5,14 +5,14 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from registry.errors import InvalidInputError
 from registry.lake import lazy
-from registry.lake.local import disk, folders, locks, objects, promises, sessions
+from registry.lake.local import disk, folders, locks, objects
 from registry.lake.local.git import Git
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import Pointer
@@ -27,7 +27,6 @@ __all__ = [
     "leave",
     "locate",
     "mount",
-    "redeem",
 ]
 
 
@@ -68,22 +67,14 @@ def lacking(git: Git, tree: bytes) -> dict[str, Entry]:
 
     What may not wait is fetched; so the gate must not be held.
     """
-    if not promises.load(git.layout):
+    if not git.may_lack():
         return {}
     found = {path: git.pointer(oid) for path, oid in walk(git.tree, tree)}
     absent = {p: one for p, one in found.items() if not objects.is_whole(git.layout, one)}
     tables = folders.tables_in(found)
-    left = {path for path in absent if lazy.may_wait(path, tables)}
-    redeem(git, (one for path, one in absent.items() if path not in left))
+    left = {p for p, one in absent.items() if one.size and lazy.may_wait(p, tables)}
+    git.fetch({path: one for path, one in absent.items() if path not in left}, tree)
     return {p: Entry(path=p, sha256=absent[p].sha256, size=absent[p].size) for p in sorted(left)}
-
-
-def redeem(git: Git, pointers: Iterable[Pointer]) -> None:
-    """Fetch those objects that are still at the origin; the gate must not be held."""
-    missing = [one for one in pointers if not objects.is_whole(git.layout, one)]
-    if missing:
-        with sessions.opened(git.layout) as session:
-            promises.redeem(git.layout, session, git.adding, missing)
 
 
 def _make(
@@ -114,11 +105,10 @@ def leave(
     git: Git, commit: str, folder: Path, left: Mapping[str, Entry], *, beside: Path | None = None
 ) -> None:
     """Lay placeholders for what stays at the origin; the arguments are those of ``lazy``."""
-    root = git.layout.root
+    address, name = git.found_at()
     lazy.leave_out(
-        folder, left.values(), address=root.parent.parent.as_uri(), repository=root.name,
-        commit=commit, beside=beside,
-    )  # fmt: skip
+        folder, left.values(), address=address, repository=name, commit=commit, beside=beside
+    )
 
 
 def _outside(git: Git, commit: str, left: Mapping[str, Entry]) -> Path:
@@ -190,7 +180,8 @@ def mount(git: Git, commit: str, folder: Path) -> None:
         raise InvalidInputError(f"{folder} is not empty", hint="name a new folder")
     half = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     tree = git.commit(commit).tree
-    redeem(git, (git.pointer(oid) for _, oid in walk(git.tree, tree)))
+    if git.may_lack():
+        git.fetch({path: git.pointer(oid) for path, oid in walk(git.tree, tree)}, tree)
     half.mkdir(parents=True)
     try:
         with git.adding():
