@@ -8,7 +8,7 @@ from registry.errors import RegistryError
 from registry.lake.lakefs.place import find
 from tests.lakefs.server.chosen import VARIABLES
 
-SUITES = ("tests/contract", "tests/lakefs", "tests/unit/lakefs")
+SUITES = ("tests/contract", "tests/lakefs")
 
 
 def main():

@@ -58,6 +58,20 @@ def repo(client):
 
 
 @pytest.fixture
+def lake(server, tmp_path, monkeypatch):
+    """An empty lake on the server, which goes with the test."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("EOLAB_USER", "anna")
+    monkeypatch.setenv("EOLAB_AUTHOR", "Anna <anna@example.org>")
+    opened = connect(f"lakefs:///n{uuid.uuid4().hex[:12]}")
+    yield opened
+    for name in opened.repositories():
+        opened.delete(name)
+
+
+@pytest.fixture
 def fake():
     """A fake of the test's own, to break."""
     with running_server() as found:

@@ -76,9 +76,9 @@ def with_delta(place):
 
 
 @contextlib.contextmanager
-def a_duckdb():
+def a_duckdb(*more):
     engine = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-    for extension in ("httpfs", "delta"):
+    for extension in ("httpfs", "delta", *more):
         load(engine, extension)
     with contextlib.closing(engine):
         yield engine
