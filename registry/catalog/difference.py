@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from registry.catalog import front
@@ -36,7 +37,7 @@ class CardChange:
     """What it says; None if there is none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: renames are sought once, when asked for
 class DatasetDiff:
     """What differs between two versions of one dataset; values are read when they are asked for."""
 
@@ -48,9 +49,6 @@ class DatasetDiff:
 
     tables: "Mapping[str, TableDiff]"
     """Each table that changed: its counts, its columns, and its changed rows as a stream."""
-
-    renames: "tuple[Rename, ...]"
-    """Rows that went by one key and came by another with the same content."""
 
     uncompared: Mapping[str, str]
     """Tables that changed and of which the rows cannot be compared, with the reason."""
@@ -66,6 +64,15 @@ class DatasetDiff:
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.uncompared or self.card or self.files)
+
+    @cached_property
+    def renames(self) -> "tuple[Rename, ...]":
+        """Rows that went by one key and came by another with the same content."""
+        if not any(table.inserted and table.deleted for table in self.tables.values()):
+            return ()
+        from registry.catalog.renames import renames
+
+        return renames(self.tables)
 
     def systems(self, samples: Sequence[str]) -> dict[str, str | None]:
         """Return the coordinate systems that samples are in, as the later version says.
@@ -142,7 +149,6 @@ def difference(
         before=str(before.ref),
         after=str(after.ref),
         tables=found,
-        renames=_renamed(found),
         uncompared=uncompared,
         card=_card(before, after) if any(c.path == CARD for c in loose) else (),
         files=tuple(change for change in loose if change.path != CARD),
@@ -199,14 +205,6 @@ def _home(version: "Version", table: str) -> "Location | None":
         return version.home_of(table)
     except NotFoundError:
         return None
-
-
-def _renamed(tables: "Mapping[str, TableDiff]") -> "tuple[Rename, ...]":
-    if not any(table.inserted and table.deleted for table in tables.values()):
-        return ()
-    from registry.catalog.renames import renames
-
-    return renames(tables)
 
 
 def _card(before: "Version", after: "Version") -> tuple[CardChange, ...]:

@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from registry.errors import NotFoundError
+from registry.tables.aligned import Alignment, align, differing_pairs
 from registry.tables.conform import union
-from registry.tables.engine import connection
-from registry.tables.errors import DuplicateKeyError, SchemaMismatchError, TableNotFoundError
+from registry.tables.errors import SchemaMismatchError, TableNotFoundError
+from registry.tables.joined import DELETED, INSERTED, PLACES, UPDATED, compared_columns, join
 from registry.tables.log import Root, Snapshot, snapshot
 from registry.tables.rewritten import compare_rewritten, match_files
-from registry.tables.rows import FILE, ROW, cells_of, fetch, keys_reader, one_chunk, quoted
+from registry.tables.rows import fetch, one_chunk
 from registry.tables.schemas import TableSchema
 from registry.tables.store import schema_at
 from registry.tables.writing import layout_of
@@ -32,17 +33,6 @@ __all__ = [
     "snapshot_or_none",
     "structs",
 ]
-
-INSERTED, UPDATED, DELETED = "inserted", "updated", "deleted"
-
-_PLACES = pa.schema([
-    ("change", pa.string()),
-    ("columns", pa.list_(pa.string())),
-    ("before_file", pa.int32()),
-    ("before_row", pa.int64()),
-    ("after_file", pa.int32()),
-    ("after_row", pa.int64()),
-])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +152,7 @@ def compare(
     if gone or come:
         parts.append(_compare_by_key(before, after, gone, come, schema))
     fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
-    rows = pa.schema([*fields, *_PLACES]).empty_table()
+    rows = pa.schema([*fields, *PLACES]).empty_table()
     rows = pa.concat_tables([rows, *parts])
     return Differences(
         schema=schema, rows=rows.combine_chunks(), before=before, after=after, moved=moved
@@ -237,89 +227,57 @@ def _compare_by_key(
     come: list[int],
     schema: TableSchema,
 ) -> pa.Table:
-    key, payload = set(schema.key), layout_of(schema).payload
-    compared = [n for n in schema.arrow.names if not schema.append_only and n != payload]
-    names = list(dict.fromkeys([*schema.key, *compared]))
-    cells = [c for c in cells_of(pa.schema([schema.arrow.field(n) for n in names])) if c not in key]
-    on = " and ".join(f"b.{quoted(k)} = a.{quoted(k)}" for k in schema.key)  # none is null
-    keys = ", ".join(f"coalesce(b.{quoted(k)}, a.{quoted(k)}) as {quoted(k)}" for k in schema.key)
-    sql = (
-        f"select {keys}, case when b.{ROW} is null then '{INSERTED}' "  # noqa: S608 — quoted, declared names
-        f"when a.{ROW} is null then '{DELETED}' else '{UPDATED}' end as change, "
-        f"case when b.{ROW} is null or a.{ROW} is null then []::varchar[] "
-        f"else {_changed_cells(cells)} end as columns, "
-        f"b.{FILE} as before_file, b.{ROW} as before_row, "
-        f"a.{FILE} as after_file, a.{ROW} as after_row "
-        f"from b full outer join a on {on} "
-        f"where b.{ROW} is null or a.{ROW} is null or {_any_differs(cells)} "
-        f"order by before_file, before_row, after_file, after_row"
-    )
-    with connection(locked=False) as engine:
-        for side, found, numbers in (("b", before, gone), ("a", after, come)):
-            files = [found.files[i] for i in numbers] if found else []
-            reader = keys_reader(found, schema, files, names) if found else _none(schema, names)
-            engine.register("incoming", reader)
-            engine.execute(f"create temp table {side} as select * from incoming")  # noqa: S608 — quoted, declared names
-            engine.unregister("incoming")
-            _refuse_doubles(engine, side, schema)
-        rows = engine.sql(sql).to_arrow_table()
-    return _renumbered(rows, gone, come, schema)
+    aligned = align((before, gone), (after, come), schema)
+    if aligned is not None:
+        compared = compared_columns(schema)
+        masks: dict[str, np.ndarray] | None = {}
+        if before is not None and after is not None and len(aligned.pairs[0]):
+            masks = differing_pairs(before, after, aligned, schema, compared)
+        if masks is not None:
+            return _aligned_rows(aligned, masks, schema)
+    return join(before, after, gone, come, schema)
 
 
-def _none(schema: TableSchema, names: Sequence[str]) -> pa.Table:
-    fields = [pa.field(name, schema.arrow.field(name).type) for name in names]
-    return pa.schema([*fields, (FILE, pa.int32()), (ROW, pa.int64())]).empty_table()
-
-
-def _refuse_doubles(engine: object, side: str, schema: TableSchema) -> None:
-    names = ", ".join(quoted(k) for k in schema.key)
-    keyless = " or ".join(f"{quoted(k)} is null" for k in schema.key)
-    sql = f"select count(*) from {side} where {keyless}"  # noqa: S608 — quoted, declared names
-    if count := engine.sql(sql).fetchone()[0]:  # type: ignore[attr-defined]
-        raise DuplicateKeyError(
-            f"{count} rows of table {schema.name!r} have no {' or '.join(schema.key)}",
-            hint="give every row its key on the side that has them",
-        )
-    sql = f"select {names} from {side} group by all having count(*) > 1 limit 1"  # noqa: S608 — quoted, declared names
-    row = engine.sql(sql).fetchone()  # type: ignore[attr-defined]
-    if row is not None:
-        said = ", ".join(f"{c} {v!r}" for c, v in zip(schema.key, row, strict=True))
-        raise DuplicateKeyError(
-            f"table {schema.name!r} has two rows of {said}",
-            hint="delete one of them on the side that has both",
-        )
-
-
-def _renumbered(
-    rows: pa.Table, gone: Sequence[int], come: Sequence[int], schema: TableSchema
+def _aligned_rows(
+    found: Alignment, masks: Mapping[str, np.ndarray], schema: TableSchema
 ) -> pa.Table:
-    for name, numbers in (("before_file", gone), ("after_file", come)):
-        at = rows.schema.get_field_index(name)
-        mapped = pa.array(list(numbers), pa.int32()).take(rows.column(at).combine_chunks())
-        rows = rows.set_column(at, name, mapped)
-    fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
-    return rows.cast(pa.schema([*fields, *_PLACES]))
-
-
-def _cell(side: str, cell: str) -> str:
-    if cell.startswith("properties."):
-        return f"{side}.properties.{quoted(cell.removeprefix('properties.'))}"
-    return f"{side}.{quoted(cell)}"
-
-
-def _differs(cell: str) -> str:
-    return f"{_cell('b', cell)} is distinct from {_cell('a', cell)}"
-
-
-def _any_differs(cells: Sequence[str]) -> str:
-    return "(" + (" or ".join(map(_differs, cells)) or "false") + ")"
-
-
-def _changed_cells(cells: Sequence[str]) -> str:
-    said = ", ".join(
-        f"case when {_differs(c)} then '{c.replace(chr(39), chr(39) * 2)}' end" for c in cells
+    """Return what an alignment says as changed rows, in the order of the earlier state."""
+    pairs = found.pairs[0], found.pairs[1]
+    changed = np.flatnonzero(
+        np.logical_or.reduce([*masks.values(), np.zeros(len(pairs[0]), dtype=bool)])
     )
-    return f"list_filter([{said}]::varchar[], lambda x: x is not null)"
+    cells = np.array(list(masks), dtype=object)
+    inside = np.stack([mask[changed] for mask in masks.values()], axis=1) if len(cells) else None
+    columns = [] if inside is None else [cells[row].tolist() for row in inside]
+    nothing = np.empty(0, np.int64)
+    return pa.concat_tables([
+        _rows_at(found, (pairs[0][changed], pairs[1][changed]), UPDATED, columns, schema),
+        _rows_at(found, (found.alone[0], nothing), DELETED, None, schema),
+        _rows_at(found, (nothing, found.alone[1]), INSERTED, None, schema),
+    ])
+
+
+def _rows_at(
+    found: Alignment,
+    rows: tuple[np.ndarray, np.ndarray],
+    change: str,
+    columns: list[list[str]] | None,
+    schema: TableSchema,
+) -> pa.Table:
+    count = max(map(len, rows))
+    side = 0 if len(rows[0]) else 1
+    fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
+    keys = found.keys[side].select(list(schema.key)).take(pa.array(rows[side]))
+    arrays = [
+        *keys.columns,
+        pa.array([change] * count, pa.string()),
+        pa.array([[]] * count if columns is None else columns, pa.list_(pa.string())),
+    ]
+    for at, numbers in enumerate(rows):
+        places = found.places(at, numbers) if len(numbers) else (None, None)
+        for values, kind in zip(places, (pa.int32(), pa.int64()), strict=True):
+            arrays.append(pa.nulls(count, kind) if values is None else pa.array(values, kind))
+    return pa.Table.from_arrays(arrays, schema=pa.schema([*fields, *PLACES]))
 
 
 def structs(rows: pa.Table, mask: np.ndarray) -> pa.Array:
