@@ -67,7 +67,9 @@ class Slice:
         )
 
 
-def slice(registry: Registry, text: str, *, limits: Limits | None = None) -> Slice:  # noqa: A001 — the word users write
+def slice(  # noqa: A001 — the word users write
+    registry: Registry, text: str, *, limits: Limits | None = None, message: str | None = None
+) -> Slice:
     """Keep the samples that a query chooses, so that they can be cited and found again.
 
     Args:
@@ -75,6 +77,7 @@ def slice(registry: Registry, text: str, *, limits: Limits | None = None) -> Sli
         text: One ``SELECT`` over one ref whose column ``id``, else ``sample``, else only column
             holds sample ids; their order and repetitions do not matter.
         limits: What the query may use.
+        message: Why; by default which slice it is.
 
     Returns:
         The slice, stored. The same samples of the same content give the same slice.
@@ -102,7 +105,7 @@ def slice(registry: Registry, text: str, *, limits: Limits | None = None) -> Sli
         query=text,
         ids=ids,
     )
-    return _kept(registry, version, made)
+    return _kept(registry, version, made, message or f"slice {made.id}")
 
 
 def find_slice(registry: Registry, id: str) -> Slice:  # noqa: A002 — the word users write
@@ -192,12 +195,12 @@ def _check_exist(version: Version, ids: pa.Array) -> None:
         )
 
 
-def _kept(registry: Registry, version: Version, made: Slice) -> Slice:
+def _kept(registry: Registry, version: Version, made: Slice, message: str) -> Slice:
     repository, branch = version.repository, _branch(registry, version)
     if found := _read(repository, made.id, branch):
         return found
     try:
-        with repository.transaction(branch, message=f"slice {made.id}") as transaction:
+        with repository.transaction(branch, message=message) as transaction:
             transaction.put(_path(made.id), _to_parquet(made))
     except ConflictError:
         if found := _read(repository, made.id, branch):  # somebody cut the same meanwhile

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from registry.cli.completion import complete_refs
-from registry.cli.options import Json, connected
+from registry.cli.options import Json, Why, connected
 from registry.cli.output import emit, json_wanted, listener
 from registry.errors import InvalidInputError
 
@@ -79,10 +79,11 @@ def cut(
         str,
         typer.Argument(help="One SELECT of the ids of samples of one ref.", show_default=False),
     ],
+    message: Why = None,
     as_json: Json = False,
 ) -> None:
     """Keep the samples that a query chooses, under an id that can be cited."""
     from registry.query import slice as keep
 
-    made = keep(connected(), query)
+    made = keep(connected(), query, message=message)
     emit(made, made.to_text)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from registry.cli.completion import complete_datasets
-from registry.cli.options import Json, RefArgument, connected
+from registry.cli.options import Json, RefArgument, Why, connected
 from registry.cli.output import emit, table_text
 from registry.cli.watch import watching
 
@@ -122,6 +122,7 @@ def ingest(
             min=1, help="Processes that read; by default one a processor.", show_default=False
         ),
     ] = None,
+    message: Why = None,
     as_json: Json = False,
 ) -> None:
     """Bring a folder, an archive or a STAC file into a draft."""
@@ -147,6 +148,7 @@ def ingest(
             name=name,
             on_error=on_error,
             workers=workers,
+            message=message,
             progress=progress,
         )
     emit(result, result.to_text)

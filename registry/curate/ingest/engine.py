@@ -21,7 +21,7 @@ from registry.curate.formats.raster import RasterJob, RasterPool
 from registry.curate.ingest.card import heeding, spec_of, with_card
 from registry.curate.ingest.findings import failures_of, findings_table, raster_findings
 from registry.curate.ingest.journal import Journal, open_journal
-from registry.curate.ingest.landing import Landing, land
+from registry.curate.ingest.landing import Destination, Landing, land
 from registry.curate.ingest.pixels import stream_pixels
 from registry.curate.ingest.planned import check_plan, without_samples
 from registry.curate.ingest.readme import read_card
@@ -116,6 +116,7 @@ def ingest(  # noqa: PLR0913 — what a user may say
     branch: str | None = None,
     name: str | None = None,
     workers: int | None = None,
+    message: str | None = None,
     progress: Progress = SILENT,
 ) -> IngestResult:
     """Bring a source into a draft of a dataset, which is made if there is none.
@@ -135,6 +136,7 @@ def ingest(  # noqa: PLR0913 — what a user may say
         name: The source's name, by default that of the folder or archive; a source of the same
             name is taken for the same source, corrected.
         workers: How many processes read; one a processor by default.
+        message: Why; by default what was done.
         progress: Told what happens.
 
     Returns:
@@ -182,9 +184,7 @@ def ingest(  # noqa: PLR0913 — what a user may say
             build_rows(plan, rasters, options),
             findings=findings_table([*failures, *warnings]),
             pixels=lambda wanted: stream_pixels(wanted, journal.parts),
-            source=own,
-            named=name is not None,
-            branch=branch,
+            to=Destination(source=own, named=name is not None, branch=branch, message=message),
         )
         journal.record(rasters)
     return result_of(into, detection.format.name, landing, failures=failures, warnings=warnings)

@@ -25,7 +25,7 @@ from registry.curate.ingest.card import spec_of
 from registry.curate.ingest.engine import IngestResult, result_of, source_branch
 from registry.curate.ingest.findings import findings_table
 from registry.curate.ingest.journal import open_journal
-from registry.curate.ingest.landing import land
+from registry.curate.ingest.landing import Destination, land
 from registry.curate.ingest.pixels import stream_pixels
 from registry.curate.ingest.planned import check_plan
 from registry.curate.ingest.rows import build_rows
@@ -151,9 +151,7 @@ def ingest_arrays(
             build_rows(plan, rasters, options),
             findings=findings_table([]),
             pixels=lambda wanted: stream_pixels(wanted, journal.parts),
-            source=source_branch(name),
-            named=True,
-            branch=branch,
+            to=Destination(source=source_branch(name), named=True, branch=branch),
         )
         shutil.rmtree(journal.parts)
     return result_of(into, "arrays", landing)

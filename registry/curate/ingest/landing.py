@@ -23,10 +23,27 @@ if TYPE_CHECKING:
     from registry.curate.ingest.rows import Rows
     from registry.lake import Repository
 
-__all__ = ["Landing", "land"]
+__all__ = ["Destination", "Landing", "land"]
 
 _MAIN = "main"
 _ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a source's rows go, and why."""
+
+    source: str
+    """The source's branch, ``source/<name>``."""
+
+    named: bool
+    """Whether the user gave the name, and so means a source that may have changed wholly."""
+
+    branch: str | None = None
+    """Branch to merge into; the caller's draft if None."""
+
+    message: str | None = None
+    """Why; what was done if None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +70,7 @@ def land(
     *,
     findings: pa.Table,
     pixels: Callable[[pa.Table], Iterable[pa.RecordBatch]],
-    source: str,
-    named: bool,
-    branch: str | None,
+    to: Destination,
 ) -> Landing:
     """Commit what a source says on its branch and merge it into a draft.
 
@@ -65,9 +80,7 @@ def land(
         rows: What the source says.
         findings: Rows of ``reports/ingest``.
         pixels: As in ``write_source``.
-        source: The source's branch, ``source/<name>``.
-        named: Whether the user gave the name, and so means a source that may have changed wholly.
-        branch: Branch to merge into; the caller's draft if None.
+        to: Where they go.
 
     Returns:
         Where they are; a dataset that was made for them is gone again if anything fails and
@@ -83,10 +96,10 @@ def land(
             registry.create(spec)
             is_new = True
     try:
-        return _land(registry, spec, rows, findings, pixels, source, named, branch)
+        return _land(registry, spec, rows, findings, pixels, to)
     except BaseException:
         if is_new:
-            _forget(registry, spec.name, source)
+            _forget(registry, spec.name, to.source)
         raise
 
 
@@ -96,25 +109,23 @@ def _land(
     rows: "Rows",
     findings: pa.Table,
     pixels: Callable[[pa.Table], Iterable[pa.RecordBatch]],
-    source: str,
-    named: bool,  # noqa: FBT001 — as above
-    branch: str | None,
+    to: Destination,
 ) -> Landing:
     repository = registry.lake.repository(spec.name)
-    name = source.removeprefix("source/")
-    draft = _draft(registry, repository, spec.name, branch)
+    source, name = to.source, to.source.removeprefix("source/")
+    draft = _draft(registry, repository, spec.name, to.branch)
     if source not in repository.branches("source/"):
         repository.create_branch(source, at=_card_commit(repository))
     with repository.workspace(source) as workspace:
-        if not named:
+        if not to.named:
             _check_same_source(workspace.path, rows.samples["id"], source)
         written = write_source(workspace.path, rows, findings, pixels)
         commit = workspace.commit(
-            f"ingest {name}: {len(rows.samples):,} samples", metadata={"source": name}
+            to.message or f"ingest {name}: {len(rows.samples):,} samples",
+            metadata={"source": name},
         )
-    _again_if_moved(
-        lambda: registry.merge(spec.name, commit.id, draft.branch, message=f"ingest {name}")
-    )
+    said = to.message or f"ingest {name}"
+    _again_if_moved(lambda: registry.merge(spec.name, commit.id, draft.branch, message=said))
     _again_if_moved(lambda: _update_card(draft, spec))
     return Landing(branch=draft.branch, commit=draft.head, source=source, written=written)
 

@@ -290,3 +290,24 @@ def test_json_says_all_that_a_merge_did(waiting, eolab):
     assert document["decided"][0]["decision"] == "theirs"
     assert document["joining"]["into"] == "ben"
     assert json.dumps(document)
+
+
+def test_whoever_commits_may_say_why(eolab, tmp_path, monkeypatch):
+    monkeypatch.setenv("EOLAB_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("EOLAB_USER", "anna")
+    assert eolab("init").status == 0
+    made = tmp_path / "scenes"
+    eolab("simulate", "classification", made, "--samples", "4")
+    done = eolab(
+        "ingest", made, "--into", "scenes", "--licence", "CC0-1.0", "--provider", "us", "--why",
+        "the first four", "--workers", 1,
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    log = eolab("log", "scenes@draft", "--json").document
+    assert "the first four" in [entry["commit"]["message"] for entry in log]
+
+    assert eolab("publish", "scenes", "--why", "released").status == 0
+    query = 'select id from "scenes@v1".samples'
+    assert eolab("slice", query, "-m", "for the paper").status == 0
+    log = eolab("log", "scenes@derived/v1", "--json").document
+    assert log[0]["commit"]["message"] == "for the paper"
