@@ -1,5 +1,6 @@
 """Every code block of the documentation runs, top to bottom, in a folder of its own."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.lakefs.server import running_server
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -49,10 +52,13 @@ def test_a_page_runs_as_written(page, tmp_path):
     }
     (tmp_path / "home").mkdir()
     (tmp_path / "work").mkdir()
-    ran = subprocess.run(
-        ["bash", "-c", script(page)],
-        cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        if page.name == "lakefs.md":
+            environment |= stack.enter_context(running_server()).environment
+        ran = subprocess.run(
+            ["bash", "-c", script(page)],
+            cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
     assert ran.returncode == 0, f"{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
 
 

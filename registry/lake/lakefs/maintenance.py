@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from registry.errors import ConflictError, CorruptError, InvalidInputError, NotFoundError
+from registry.lake import lazy
 from registry.lake.lakefs.landing import STALE, Landing
 from registry.lake.lakefs.mirror import Mirror
 from registry.lake.lakefs.objects import FETCHERS
@@ -262,6 +263,8 @@ def _empty_cache(mirror: Mirror, unwanted: frozenset[str]) -> Sweep:
         What was removed.
     """
     for view in list(mirror.layout.views.iterdir()):
+        if view.suffix:  # it goes with the view that it belongs to
+            continue
         with suppress(CorruptError, ValueError):
             walked = trees.walk(mirror.tree, bytes.fromhex(view.name))
             if not any(mirror.pointer(oid).sha256 in unwanted for _, oid in walked):
@@ -270,6 +273,7 @@ def _empty_cache(mirror: Mirror, unwanted: frozenset[str]) -> Sweep:
         with suppress(FileNotFoundError):
             view.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(lazy.companion(view), ignore_errors=True)
     count = size = 0
     for sha256 in unwanted:
         with suppress(FileNotFoundError, IsADirectoryError):

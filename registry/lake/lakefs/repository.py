@@ -5,13 +5,15 @@ deciding merges, inverting commits.
 """
 
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from registry.lake.lakefs import grafting, maintenance, moving
+from registry.errors import ForbiddenError, UnavailableError
+from registry.lake.lakefs import cache, grafting, maintenance, moving
 from registry.lake.lakefs.landing import Landing
 from registry.lake.lakefs.mirror import Mirror, folder_of, prepare
 from registry.lake.lakefs.notes import Notes
@@ -41,6 +43,9 @@ from registry.progress import SILENT, Progress
 
 __all__ = ["LakefsRepository"]
 
+DAY = 24 * 3600
+"""Seconds between two sweeps of what killed processes left."""
+
 
 class LakefsRepository(LocalRepository):
     """One repository on a lakeFS server; threads may share it."""
@@ -56,8 +61,16 @@ class LakefsRepository(LocalRepository):
         self._refs = Refs(self._git, self._landing, self._notes)
 
     def finish(self) -> None:
-        """Finish what somebody was killed at, once in a while."""
+        """Finish what somebody was killed at; once a day, sweep and shrink the cache."""
         moving.finish(self._refs)
+        stamp = self._layout.own / "tidied"
+        with translated("tidy the cache"):
+            if stamp.exists() and stamp.stat().st_mtime > time.time() - DAY:
+                return
+            stamp.touch()
+            cache.shrink(self._layout, cache.limit())
+        with suppress(UnavailableError, ForbiddenError):  # the next day will do
+            self._landing.sweep()
 
     # ------------------------------------------------------------------ refs
     def resolve(self, ref: str) -> str:
