@@ -155,18 +155,30 @@ def _in_logs(census: Census, spots: Mapping[Spot, int], words: Words) -> list[Sp
 
 
 def _beside(census: Census, spots: Mapping[Spot, int]) -> set[Spot]:
-    """Return checksums that engines laid beside what changes; nobody needs them."""
+    """Return checksums that engines laid beside what changes; nobody needs them.
+
+    Of a log's own (``N.crc``) those go that were written when the table had a file that changes.
+    """
     found = set()
     changed = {path for path, _ in spots}
-    by_table = {census.table_of(path) for path in changed}
+    tables = {census.table_of(path) for path in changed}
     for spot in census.spots:
         if spot[0].endswith(".crc"):
             folder, _, name = spot[0].rpartition("/")
-            beside = f"{folder}/{name.removeprefix('.').removesuffix('.crc')}"
-            of_log = not name.startswith(".") and folder.endswith(f"/{LOG}")
-            if beside in changed or (of_log and census.table_of(spot[0]) in by_table):
+            table = census.table_of(spot[0])
+            if name.startswith("."):
+                gone = f"{folder}/{name[1:].removesuffix('.crc')}" in changed
+            else:
+                there = table in tables and folder.endswith(f"/{LOG}")
+                gone = there and _has_any(census, table or "", census.spots[spot][1], spots)
+            if gone:
                 found.add(spot)
     return found
+
+
+def _has_any(census: Census, table: str, commit: str, spots: Mapping[Spot, int]) -> bool:
+    entries = census.repository.entries(commit, table)
+    return any((entry.path, entry.sha256) in spots for entry in entries)
 
 
 def _speaks(census: Census, spot: Spot, unwanted: Unwanted, words: Words) -> bool:

@@ -50,8 +50,9 @@ class Compacted:
         """Return it for people."""
         if self.commit is None:
             return f"every row of pixels on '{self.dataset}@{MAIN}' is pointed to; nothing changed"
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
         return (
-            f"dropped {self.rows:,} rows of pixels ({self.size:,} bytes) from "
+            f"dropped {rows} of pixels ({self.size:,} bytes) from "
             f"'{self.dataset}@{MAIN}' as {self.commit[:12]}; older versions keep theirs"
         )
 

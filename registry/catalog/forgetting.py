@@ -261,7 +261,14 @@ def _sweep(repository: "Repository", records: Iterable[Purge], *, lost: Iterable
     for one in records:
         commits |= _ends(known, one)
         objects |= set(one.objects)
-    return repository.forget(objects, commits=commits)
+    try:
+        return repository.forget(objects, commits=commits)
+    except ConflictError as error:
+        raise ConflictError(
+            f"no branch or tag leads to the rows any more, but they are still stored: "
+            f"{error.problem}",
+            hint="run the same command again when that process has ended",
+        ) from error
 
 
 def _keys(found: Census, findings: Findings) -> dict[str, frozenset[str]]:

@@ -143,7 +143,7 @@ class World:
         return asset_rows([name])
 
     def schema(self, table):
-        return {"assets": ASSETS, "samples": SAMPLES}[table]
+        return {"assets": ASSETS, "samples": SAMPLES, "annotations": ANNOTATIONS}[table]
 
     def change(self, path, data):
         entry = Entry(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data))

@@ -377,3 +377,64 @@ def test_a_lake_that_has_forgotten_refuses_a_push_of_it(world, other, wanted):
     purge(world.repository, wanted, reason=REASON)
     with pytest.raises((ForbiddenError, ConflictError)):
         push(other.lake, "ships", to=world.registry.lake)
+
+
+# ------------------------------------------------------------------------ others meanwhile
+def test_who_moves_a_branch_meanwhile_is_purged_too(world, wanted, canary, monkeypatch):
+    repository, others = world.repository, []
+    real = type(repository).move_refs
+
+    def late(self, moves, **said):
+        if not others:
+            others.append(True)
+            with world.registry.draft("ships", "anna/fix").edit("meanwhile") as root:
+                (root / "late.md").write_text(f"about {canary}")
+        return real(self, moves, **said)
+
+    monkeypatch.setattr(type(repository), "move_refs", late)
+    purge(repository, wanted, reason=REASON)
+    assert others
+    text = repository.read("late.md", at="anna/fix").decode()
+    assert text == "about [purged]"
+    assert world.hits(canary.encode()) == []
+
+
+def test_a_process_that_works_on_old_rows_holds_up_only_their_removal(world, wanted, canary):
+    repository = world.repository
+    with repository.workspace("anna/fix"):
+        with pytest.raises(ConflictError, match="no branch or tag leads to"):
+            purge(repository, wanted, reason=REASON)
+        ids = world.registry.resolve("ships@v2").table("samples")["id"].to_pylist()
+        assert canary not in ids
+    again = purge(repository, wanted, reason=REASON)
+    assert again.finished == 1
+    assert world.hits(canary.encode()) == []
+
+
+def test_a_pending_merge_that_holds_the_rows_goes(world, wanted, canary):
+    registry = world.registry
+    with registry.draft("ships").edit("start again at v2") as root:
+        add_back = registry.resolve("ships@v2").table("annotations").to_pylist()
+        rows = [row for row in add_back if row["sample"] == canary]
+        store.append(root, world.schema("annotations"), pa.Table.from_pylist(rows))
+    world.repository.create_branch("pending/draft/anna", at="anna/fix")
+    done = purge(world.repository, wanted, reason=REASON)
+    assert done.dropped == ("branch/pending/draft/anna",)
+    assert not world.repository.branches("pending/")
+    assert world.hits(canary.encode()) == []
+
+
+def test_files_that_only_a_purged_asset_names_go(world, canary):
+    with world.registry.draft("ships").edit("scenes") as root:
+        (root / "scenes").mkdir()
+        (root / "scenes" / "one.tif").write_bytes(b"scene of the canary")
+        (root / "scenes" / "two.tif").write_bytes(b"scene of another")
+        rows = [
+            {"sample": canary, "asset": "scene", "href": "scenes/one.tif"},
+            {"sample": "boat_01", "asset": "scene", "href": "scenes/two.tif"},
+        ]
+        store.append(root, world.schema("assets"), pa.Table.from_pylist(rows))
+    purge(world.repository, Wanted(samples=[canary]), reason=REASON)
+    paths = [entry.path for entry in world.repository.entries("draft/anna", "scenes")]
+    assert paths == ["scenes/two.tif"]
+    assert world.hits(b"scene of the canary") == []
