@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from registry.catalog.ref import like_commit
 from registry.cli.extent import extent
 from registry.cli.options import Json, RefArgument, connected
 from registry.cli.output import emit, jsonable, size_text, table_text
@@ -99,6 +98,8 @@ def _shown(version: "Version") -> dict[str, object]:
 
 def _purged_commit(version: "Version") -> str | None:
     """Return the digits of a purged commit that were asked for, if they were."""
+    from registry.catalog.ref import like_commit
+
     asked = version.ref.at
     known = asked is not None and like_commit(asked) and version.purges
     return asked if known and not version.commit.id.startswith(str(asked)) else None
