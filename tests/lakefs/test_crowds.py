@@ -4,10 +4,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import lakefs_sdk
+import pyarrow as pa
 import pytest
 
+from registry.catalog import MergeConflictError, Spec
+from registry.catalog.registry import Registry
 from registry.errors import ConflictError, NotFoundError
 from registry.lake import connect
+from registry.tables import edit
+from registry.tables.schemas import SAMPLES
 from tests.lakefs.conftest import a_client, hidden
 from tests.lakefs.operations import content, put
 
@@ -92,3 +97,39 @@ def test_a_branch_that_is_deleted_while_it_is_merged_is_told(ships, fake, victim
         assert content(ships, "into")["b"] == b"2"
     assert content(ships, "main") == before
     assert [branch for branch in hidden(fake) if "tx-" in branch] == []
+
+
+def test_tables_merged_into_one_branch_at_once_keep_every_row(place, monkeypatch):
+    monkeypatch.setenv("EOLAB_USER", "anna")
+    monkeypatch.setenv("EOLAB_AUTHOR", "Anna <anna@example.org>")
+    registry = Registry(lake=connect(place))
+    start = registry.create(Spec(name="ships"))
+
+    def add(draft, *names):
+        with draft.edit(f"add {', '.join(names)}") as root:
+            rows = [{"id": name} for name in names]
+            edit.upsert(root, SAMPLES, pa.Table.from_pylist(rows, schema=SAMPLES.arrow))
+
+    add(start, "first")
+    registry.branch("ships", "into", at=start.head)
+    branches = [f"by-{number}" for number in range(4)]
+    for name in branches:
+        add(registry.branch("ships", name, at=start.head), name)
+
+    def merge(name):
+        for attempt in range(20):
+            try:
+                Registry(lake=connect(place)).merge("ships", name, "into")
+            except MergeConflictError:
+                raise
+            except ConflictError:
+                continue
+            else:
+                return attempt
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        attempts = list(pool.map(merge, branches))
+    assert None not in attempts
+    found = registry.resolve("ships@into").table("samples")["id"].to_pylist()
+    assert sorted(found) == [*branches, "first"]
