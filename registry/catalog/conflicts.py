@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from registry.errors import InvalidInputError
+from registry.errors import CorruptError, InvalidInputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -146,12 +146,12 @@ def clashes_of(table: "pa.Table") -> list[Clash]:
     """Return the conflicts that a table holds, as :func:`table_of_clashes` made it.
 
     Raises:
-        InvalidInputError: Something else made it.
+        CorruptError: Something else made it.
     """
     try:
         return [_clash(row) for row in table.to_pylist()]
     except (KeyError, ValueError, TypeError) as error:
-        raise InvalidInputError(
+        raise CorruptError(
             f"this is no table of conflicts: {error}", hint="drop it: eolab merge NAME --abort"
         ) from error
 
@@ -195,6 +195,8 @@ def _row(clash: Clash) -> dict[str, Any]:
 
 
 def _clash(row: Mapping[str, Any]) -> Clash:
+    for side in ("base", *SIDES):
+        json.loads(row[side] or "null")  # so that whoever shows it need not doubt it
     made = None
     if row["decision"] is not None:
         made = Decision(side=row["decision"], values=json.loads(row["value"] or "{}"))

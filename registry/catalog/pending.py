@@ -17,7 +17,7 @@ from registry.catalog.merged import Undecided
 from registry.errors import ConflictError, CorruptError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
 
@@ -32,6 +32,9 @@ DECIDED = "decided"
 """Metadata of the commit that ended a pending merge: the commit that held the decisions."""
 
 _RECORD, _TABLE = "merge.json", "conflicts"
+
+_MARK = "pending"
+"""Metadata of commits that hold a merge; a branch whose head lacks it is not whole yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,19 +202,21 @@ def _read(repository: "Repository", branch: str) -> Pending | None:
     head = repository.branches(PENDING).get(branch)
     if head is None:
         return None
-    try:
-        record = repository.read(_RECORD, at=head)
-    except NotFoundError:
+    if _MARK not in repository.commit(head).metadata:
         return None  # whoever kept it was killed before it was whole
     from registry.tables import store
 
-    found = _parsed(record)
-    waiting = Pending(
-        joining=found[0],
-        trees=found[1],
-        commit=head,
-        clashes=tuple(clashes_of(store.read(repository.locate(head), _TABLE))),
-    )
+    try:
+        joining, trees = _parsed(repository.read(_RECORD, at=head))
+        table = store.read(repository.locate(head), _TABLE)
+    except NotFoundError as error:
+        raise CorruptError(
+            f"what is kept of the merge into '{branch.removeprefix(PENDING)}' is not whole",
+            hint=f"drop it: eolab merge {repository.name} --abort --into "
+            f"{branch.removeprefix(PENDING)}",
+        ) from error
+    clashes = tuple(clashes_of(table))
+    waiting = Pending(joining=joining, trees=trees, commit=head, clashes=clashes)
     misplaced = branch != f"{PENDING}{waiting.into}"
     return None if misplaced or _is_done(repository, waiting) else waiting
 
@@ -265,7 +270,8 @@ def _hold(repository: "Repository", branch: str, known: Pending, trees: Trees) -
     head = known.commit
     for side in (trees.ours, trees.theirs):
         if repository.merge_base(head, side) != side:
-            with _joined(repository, branch, head=head, side=side):
+            said = repository.commit(head).metadata
+            with _joined(repository, branch, head=head, side=side, metadata=said):
                 pass
             head = repository.resolve(branch)
     return head
@@ -273,13 +279,19 @@ def _hold(repository: "Repository", branch: str, known: Pending, trees: Trees) -
 
 @contextmanager
 def _joined(
-    repository: "Repository", branch: str, *, head: str, side: str
+    repository: "Repository",
+    branch: str,
+    *,
+    head: str,
+    side: str,
+    metadata: "Mapping[str, str] | None" = None,
 ) -> "Iterator[Transaction]":
     behind = repository.merge_base(head, side) == side
     with repository.transaction(
         branch,
         message=f"compare with {side[:12]}",
         expected=head,
+        metadata=metadata,
         merging=None if behind else side,
         allow_empty=True,
     ) as transaction:
@@ -302,4 +314,4 @@ def _write(repository: "Repository", waiting: Pending, message: str) -> str:
         store.overwrite(workspace.path, schema, table)
         text = json.dumps(record, ensure_ascii=False, indent=1)
         (workspace.path / _RECORD).write_text(text, encoding="utf-8")
-        return workspace.commit(message).id
+        return workspace.commit(message, metadata={_MARK: str(waiting.joining.way)}).id

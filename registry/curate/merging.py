@@ -20,7 +20,7 @@ from registry.catalog.ref import DRAFT
 from registry.curate import hooks
 from registry.curate.gate import Gate
 from registry.curate.publishing import finish
-from registry.errors import NotFoundError
+from registry.errors import CorruptError, NotFoundError
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -209,18 +209,25 @@ def resolve(
     return _bring(registry, repository, joining, _Ways(allow=allow or {}, progress=progress))
 
 
-def abort(registry: "Registry", dataset: str, into: str | None = None) -> Pending:
+def abort(registry: "Registry", dataset: str, into: str | None = None) -> str:
     """Drop a merge that waits for decisions; no branch has been changed by it.
 
     Returns:
-        What was dropped.
+        The branch that it would have gone into.
 
     Raises:
         NotFoundError: None waits.
+        CorruptError: What is kept cannot be read, and it was not said which.
     """
-    waiting = waiting_for(registry, dataset, into)
-    drop(registry.lake.repository(dataset), waiting.into)
-    return waiting
+    repository = registry.lake.repository(dataset)
+    try:
+        branch = waiting_for(registry, dataset, into).into
+    except CorruptError:
+        if into is None:
+            raise
+        branch = _branch(into)
+    drop(repository, branch)
+    return branch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,9 +77,8 @@ def merge(
     if branch is None:
         dropped = merging.abort(connected(), dataset, into)
         emit(
-            {"dropped": dropped.joining},
-            f"the {dropped.joining.way} of {dropped.joining.name} into {dropped.into} is dropped; "
-            f"{dataset}@{dropped.into} stays as it is",
+            {"dropped": dropped},
+            f"what waited to go into {dropped} is dropped; {dataset}@{dropped} stays as it is",
         )
         return
     with watching() as progress:

@@ -9,7 +9,13 @@ import pytest
 from registry.catalog import MergeConflictError, edit_rows, pending
 from registry.catalog.choosing import Choice
 from registry.curate.merging import abort, cherry_pick, merge, resolve, revert, waiting_for
-from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from registry.errors import (
+    ConflictError,
+    CorruptError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+)
 from registry.tables import edit
 from registry.tables.expressions import ExpressionError
 from registry.tables.schemas import ANNOTATIONS, ASSETS, SAMPLES, SPLITS
@@ -214,9 +220,7 @@ def test_groups_of_one_row_are_decided_apart(parted):
 
 def test_a_merge_that_waits_can_be_dropped(clashing):
     before = clashing.draft("ships", "ours").head
-    dropped = abort(clashing, "ships")
-
-    assert dropped.into == "ours"
+    assert abort(clashing, "ships") == "ours"
     assert waits(clashing) is None
     assert clashing.draft("ships", "ours").head == before
     with pytest.raises(NotFoundError):
@@ -589,6 +593,28 @@ def test_a_table_that_was_compacted_since_is_reverted_by_its_rows(parted):
     revert(parted, "ships", bad, "ours")
 
     assert table(parted)["a1/a"] == "boat"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda root: (root / "merge.json").write_text("{"),
+        lambda root: (root / "merge.json").write_text('{"joining": {"way": "sideways"}}'),
+        lambda root: (root / "merge.json").unlink(),
+        lambda root: edit.update(root, "conflicts", set={"theirs": "'{'"}, where="true"),
+        lambda root: edit.update(root, "conflicts", set={"kind": "'odd'"}, where="true"),
+        lambda root: edit.update(root, "conflicts", set={"decision": "'mine'"}, where="true"),
+    ],
+)
+def test_what_waits_and_cannot_be_read_is_said_and_can_be_dropped(clashing, spoil):
+    with clashing.lake.repository("ships").workspace("pending/ours") as workspace:
+        spoil(workspace.path)
+        workspace.commit("spoil", metadata={"pending": "merge"})
+
+    with pytest.raises(CorruptError, match=r"cannot be read|not whole|no table of conflicts"):
+        waits(clashing)
+    abort(clashing, "ships", "ours")
+    assert waits(clashing) is None
 
 
 def test_waiting_for_names_what_is_missing(parted):
