@@ -12,7 +12,7 @@ import registry
 from registry import geo
 from registry.catalog.spec import Spec
 from registry.lake import init
-from registry.tables import pixels, schemas, store
+from registry.tables import edit, pixels, schemas, store
 
 CARD = """---
 name: toy
@@ -147,3 +147,49 @@ def placeless(lab):
     with draft.edit("bring chips from nowhere") as root:
         fill(root, 2, located=False)
     return lab.resolve(f"placeless@{draft.branch}")
+
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+def change(root):
+    """Change some of every table that a page of differences shows."""
+    rows = [
+        {"id": "box", "category": HOSTILE},
+        {"id": "field", "geometry": shapely.box(500_060, 4_999_880, 500_120, 4_999_940).wkb},
+    ]
+    for row in rows:
+        _upsert(root, schemas.ANNOTATIONS, row)
+    fresh = {"id": "new", "sample": "s1", "frame": "pixel", "category": "Crop"}
+    store.append(root, schemas.ANNOTATIONS, _table(schemas.ANNOTATIONS, fresh | {
+        "geometry": shapely.to_wkb(shapely.box(2, 2, 6, 6)),
+    }))  # fmt: skip
+    painted = image()
+    painted[:, 4:8, 4:12] += 50
+    packed = pixels.encode(painted)
+    stored = {name: getattr(packed, name) for name in ("sha256", "codec", "data")}
+    store.append(root, schemas.PIXELS, _table(schemas.PIXELS, stored))
+    _upsert(root, schemas.ASSETS, {"sample": "s2", "asset": "s2", "pixels": packed.sha256})
+    _upsert(root, schemas.SAMPLES, {"id": "s3", "label": ["Forest & water"]})
+    for table, column in (("assets", "sample"), ("splits/default", "sample"), ("samples", "id")):
+        edit.delete(root, table, where=f"{column} = 's4'")
+    card = (root / "README.md").read_text("utf-8")
+    (root / "README.md").write_text(card.replace("license: MIT", "license: CC0-1.0"), "utf-8")
+    (root / "notes.txt").write_text("looked again", "utf-8")
+
+
+def _table(schema, row):
+    return pa.Table.from_pylist([row], schema=pa.schema([schema.arrow.field(n) for n in row]))
+
+
+def _upsert(root, schema, row):
+    edit.upsert(root, schema, _table(schema, row))
+
+
+@pytest.fixture(scope="session")
+def differing(lab, version):
+    """Return what a branch changed in everything that a page shows."""
+    draft = lab.branch("toy", "fix", version.commit.id)
+    with draft.edit("look <again>") as root:
+        change(root)
+    return lab.diff(f"toy@{version.commit.id}", "toy@fix")
