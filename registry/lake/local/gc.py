@@ -43,9 +43,8 @@ def collect(git: Git, *, grace: timedelta, dry_run: bool, keep: Iterable[str]) -
         needed = reach.needed(fresh, young_since=cutoff, keep=keep)
         if not dry_run:
             tell(git.layout)
-        outcome = sweep_objects(
-            git.layout, {pointer.sha256 for pointer in needed.objects}, cutoff, dry_run=dry_run
-        )
+        held = {pointer.sha256 for pointer in needed.objects} | sessions.held(git.layout)
+        outcome = sweep_objects(git.layout, held, cutoff, dry_run=dry_run)
         if not dry_run:
             sessions.sweep(git.layout)
             sweep_git(fresh, needed.git, cutoff)

@@ -163,15 +163,16 @@ def _bring(git: Git, session: Session, needed: dict[Pointer, Entry], fetch: Fetc
     Raises:
         NotFoundError: Something is not stored and nobody can fetch it.
     """
-    missing = {}
+    missing, stored = {}, []
     with git.adding():
         for pointer, entry in needed.items():
             if not pointer.size:
                 objects.stage_bytes(b"", session.folder, name="empty")
             elif objects.is_whole(git.layout, pointer):
-                objects.keep(git.layout, pointer, session.folder)
+                stored.append(pointer.sha256)
             else:
                 missing[pointer] = entry
+        session.hold(stored)
     if missing and fetch is None:
         first = next(iter(missing.values()))
         raise NotFoundError(

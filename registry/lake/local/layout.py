@@ -100,4 +100,4 @@ class Layout:
 
     def object(self, sha256: str) -> Path:
         """Return where an object's bytes lie."""
-        return self.objects / sha256[:2] / sha256[2:4] / sha256
+        return Path(f"{self.root}/lfs/objects/{sha256[:2]}/{sha256[2:4]}/{sha256}")  # asked often

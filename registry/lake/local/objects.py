@@ -137,11 +137,19 @@ def keep(layout: Layout, pointer: Pointer, folder: Path) -> None:
     disk.share(source, target)
 
 
-def place(layout: Layout, folder: Path, pointers: Iterable[Pointer]) -> None:
+def place(
+    layout: Layout, folder: Path, pointers: Iterable[Pointer], *, durable: bool = True
+) -> None:
     """Move staged objects to their place for good and flush them to disk.
 
     The caller holds the gate, so nothing is swept meanwhile. An object that is there already is
     made young again and flushed too: whoever stored it may not have come that far.
+
+    Args:
+        layout: The repository's.
+        folder: Where they are staged under their hashes.
+        pointers: Which.
+        durable: Whether to flush them; what is not flushed is placed again before a commit.
     """
     folders: set[Path] = set()
     for pointer in set(pointers):
@@ -156,7 +164,8 @@ def place(layout: Layout, folder: Path, pointers: Iterable[Pointer]) -> None:
         staged.chmod(READ_ONLY)
         os.utime(staged)
         staged.replace(target)
-    disk.make_durable((layout.object(p.sha256) for p in set(pointers)), folders)
+    if durable:
+        disk.make_durable((layout.object(p.sha256) for p in set(pointers)), folders)
 
 
 def is_whole(layout: Layout, pointer: Pointer) -> bool:

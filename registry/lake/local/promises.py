@@ -30,7 +30,7 @@ __all__ = [
     "remember",
 ]
 
-FETCHERS = 8
+FETCHERS = 4
 """Threads that fetch and hash objects; most of their time they wait."""
 
 _LINE = re.compile(r"([0-9a-f]{64}) ([0-9]{1,19}) ([0-9a-f]{7,64}) (.+)")
@@ -185,6 +185,8 @@ def redeem(layout: Layout, session: Session, adding: Adding, pointers: Iterable[
             return there.open(entry.path, at=promised[entry.sha256].commit)
 
         receive_all(layout, session, adding, wanted, fetch)
+        with adding():
+            objects.place(layout, session.folder, wanted)
     except (NotFoundError, UnavailableError) as error:
         raise UnavailableError(
             f"'{layout.root.name}' has left {len(wanted):,} objects at {came_from.address}, which "
@@ -202,8 +204,8 @@ def receive_all(
 ) -> None:
     """Fetch objects several at once, verify them, and put them in place as they come.
 
-    Whoever is killed loses the last few alone; those in place are young, and the session holds
-    them besides, so nothing sweeps them meanwhile.
+    Whoever is killed loses the last few alone; the session holds those in place, so nothing sweeps
+    them meanwhile. They are not flushed: the caller places them again before anything needs them.
 
     Raises:
         CorruptError: Bytes arrived that are not what their hash says.
@@ -219,9 +221,8 @@ def receive_all(
                 for _ in pool.map(receive, chunk):
                     pass
                 with adding():
-                    objects.place(layout, session.folder, chunk)
-                    for pointer in chunk:
-                        objects.keep(layout, pointer, session.folder)
+                    objects.place(layout, session.folder, chunk, durable=False)
+                    session.hold(one.sha256 for one in chunk)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -7,15 +7,18 @@ process has ended, however it ended, and may sweep the folder.
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from registry.lake.local import locks
 from registry.lake.local.disk import translated
 from registry.lake.local.layout import Layout
 
-__all__ = ["Session", "opened", "pinned", "sweep"]
+__all__ = ["Session", "held", "opened", "pinned", "sweep"]
+
+HELD = "held"
+"""File in a session's folder that names the stored objects it needs."""
 
 
 class Session:
@@ -35,6 +38,11 @@ class Session:
         with translated("pin a commit"):
             os.pwrite(self._handle, data, 0)
             os.ftruncate(self._handle, len(data))
+
+    def hold(self, objects: Iterable[str]) -> None:
+        """Keep stored objects, by SHA-256 in hex, from garbage collection too."""
+        with translated("hold objects"), (self.folder / HELD).open("a") as stream:
+            stream.writelines(f"{one}\n" for one in objects)
 
     def close(self) -> None:
         """Remove the folder and end the session."""
@@ -84,6 +92,16 @@ def pinned(layout: Layout) -> set[str]:
     for lock in _locks(layout):
         if locks.is_held(lock):
             found.update(lock.read_text().split())
+    return found
+
+
+def held(layout: Layout) -> set[str]:
+    """Return the objects that sessions of living processes hold, by SHA-256 in hex."""
+    found: set[str] = set()
+    for lock in _locks(layout):
+        if locks.is_held(lock):
+            with suppress(FileNotFoundError):
+                found.update((lock.with_suffix("") / HELD).read_text().split())
     return found
 
 
