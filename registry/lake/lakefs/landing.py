@@ -21,9 +21,11 @@ from pathlib import Path
 
 from registry.errors import ConflictError, RegistryError
 from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError
-from registry.lake.lakefs.mirror import ALIAS, ONTO, Mirror, metadata_of
+from registry.lake.lakefs.mirror import Mirror
 from registry.lake.lakefs.names import HIDDEN, OWN, branch_on_server
-from registry.lake.lakefs.remote import TOKEN, Remote, ServerCommit
+from registry.lake.lakefs.remote import TOKEN, Remote
+from registry.lake.lakefs.said import ServerCommit
+from registry.lake.lakefs.words import ALIAS, ONTO, metadata_of
 from registry.lake.local import locks
 from registry.lake.records import Commit
 

@@ -8,14 +8,15 @@ The history that people see is the logical one: a server cannot move a branch fo
 it can only make a merge. Such merges are *aliases* of the commit that they bring.
 """
 
+import itertools
 import json
 import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,38 +24,26 @@ import pygit2
 
 from registry.errors import CorruptError, InvalidInputError, NotFoundError
 from registry.lake.lakefs.answers import GoneError
-from registry.lake.lakefs.names import OWN, is_hidden_key
-from registry.lake.lakefs.objects import Bytes, Want
-from registry.lake.lakefs.remote import Held, Remote, ServerCommit, is_commit_id
+from registry.lake.lakefs.names import is_hidden_key
+from registry.lake.lakefs.objects import FETCHERS, Bytes, Want
+from registry.lake.lakefs.remote import Remote
+from registry.lake.lakefs.said import Held, ServerCommit, is_commit_id
+from registry.lake.lakefs.words import alias_of, spoken
 from registry.lake.local import ancestry, commits, disk, pointers, trees
 from registry.lake.local.commits import RawCommit
 from registry.lake.local.git import Batch, Git
 from registry.lake.local.layout import Layout
 from registry.lake.local.pointers import EMPTY_SHA256, Pointer
-from registry.lake.names import check_key, check_metadata, split_author
-from registry.lake.records import Commit
+from registry.lake.names import check_key
 from registry.lake.system import translated
 
-__all__ = ["ALIAS", "ONTO", "Mirror", "folder_of", "metadata_of", "prepare"]
-
-ALIAS = "eolab-commit"
-"""On a merge that only moves a branch: the commit that the branch stands at."""
-
-ONTO = "eolab-onto"
-"""The first parent that a commit's own words hold for; a copy of it elsewhere says nothing."""
-
-PARENTS = "eolab-parents"
-AUTHOR = "eolab-author"
-AT = "eolab-at"
-MESSAGE = "eolab-message"
-QUOTED = "eolab-key-"
-"""Before keys of the user's metadata that begin like ours."""
+__all__ = ["Mirror", "folder_of", "prepare"]
 
 AHEAD = 100
 """Commits that are read at once when one is asked for: its history is wanted next."""
 
-LAST_SECOND = 253_402_300_799
-"""Of the year 9999, the last that Python knows."""
+FEW = 300
+"""Up to this many objects that differ from a near commit are asked for one by one."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TREE = re.compile(r"[0-9a-f]{40}")
@@ -112,25 +101,6 @@ def prepare(root: Path) -> Layout:
     return layout
 
 
-def metadata_of(commit: Commit, *, token: str, onto: str) -> dict[str, str]:
-    """Return what the server is told about a commit besides its message.
-
-    Args:
-        commit: Its id does not matter.
-        token: By which the write is recognised.
-        onto: The head of the branch of the server that it is committed on.
-    """
-    said = {QUOTED + key if key.startswith(OWN) else key: v for key, v in commit.metadata.items()}
-    return {
-        **said,
-        "eolab-id": token,
-        ONTO: onto,
-        PARENTS: " ".join(commit.parents),
-        AUTHOR: commit.author,
-        AT: str(int(commit.at.timestamp())),
-    }
-
-
 class Mirror(Git):
     """Reads commits, trees and objects of one repository; threads may share it."""
 
@@ -139,6 +109,7 @@ class Mirror(Git):
         self.remote = remote
         self._found_at = (lake, name)
         self._having: dict[bytes, str] = {}
+        self._child: dict[str, str] = {}
         self.bytes = Bytes(layout, remote)
         self._physical: dict[str, ServerCommit] = {}
         self._logical: dict[str, RawCommit] = {}
@@ -190,41 +161,14 @@ class Mirror(Git):
 
     def logical(self, commit: str) -> str:
         """Return the commit that a commit of the server stands for: itself, unless an alias."""
-        found = self.physical(commit)
-        alias = found.metadata.get(ALIAS, "")
-        if is_commit_id(alias) and _holds(found):
-            return alias
-        return commit
+        return alias_of(self.physical(commit)) or commit
 
     def light(self, oid: str) -> RawCommit:
         """Return a commit without its tree, which costs a listing the first time."""
         known = self._logical.get(oid)
         if known is None:
-            known = self._logical[oid] = RawCommit(self._spoken(self.physical(oid)), b"")
+            known = self._logical[oid] = RawCommit(spoken(self.physical(oid), self.logical), b"")
         return known
-
-    def _spoken(self, found: ServerCommit) -> Commit:
-        told = found.metadata
-        parents = told.get(PARENTS, "?").split()
-        ours = _holds(found) and all(is_commit_id(parent) for parent in parents)
-        if not ours:
-            return _foreign(found, tuple(dict.fromkeys(self.logical(p) for p in found.parents)))
-        try:
-            name, address = split_author(told.get(AUTHOR, ""))
-            metadata = check_metadata({
-                key.removeprefix(QUOTED): value
-                for key, value in told.items()
-                if not key.startswith((OWN, ".")) or key.startswith(QUOTED)
-            })
-            at = datetime.fromtimestamp(int(told.get(AT, "")), tz=UTC)
-        except (InvalidInputError, ValueError, OverflowError) as error:
-            raise CorruptError(
-                f"commit {found.id[:10]} cannot be read", hint="run eolab fsck"
-            ) from error
-        return Commit(
-            id=found.id, parents=tuple(parents), message=found.message,
-            author=f"{name} <{address}>", at=at, metadata=metadata,
-        )  # fmt: skip
 
     def commit(self, oid: str) -> RawCommit:
         """Return a commit with its tree, which is listed on the server if nobody has done so.
@@ -236,6 +180,7 @@ class Mirror(Git):
         known = self._commits.get(oid)
         if known is None:
             known = self._commits[oid] = replace(light, tree=self._tree_of(oid))
+            self._child.update(dict.fromkeys(light.commit.parents, oid))
         self._having[known.tree] = oid
         return known
 
@@ -298,32 +243,64 @@ class Mirror(Git):
         self._write(self._tree_file(commit), tree.hex().encode())
 
     def _tree_of(self, commit: str) -> bytes:
+        known = self._known_tree(commit)
+        if known is not None:
+            return known
+        near = (*self.light(commit).commit.parents, self._child.get(commit))
+        for other in filter(None, near):
+            base = self._known_tree(other)
+            found = None if base is None else self._compare(other, base, commit)
+            if found is not None:
+                return found
+        edits = trees.Edits()
+        self._add(edits, commit, self.remote.listing(commit))
+        return self._grow(commit, None, edits)
+
+    def _known_tree(self, commit: str) -> bytes | None:
         try:
             text = self._tree_file(commit).read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError):
-            text = ""
+            return None
         if _TREE.fullmatch(text):
             tree = bytes.fromhex(text)
             with suppress(CorruptError):  # the cache was emptied in part
                 self.tree(tree)
                 return tree
-        return self._list_tree(commit)
+        return None
 
-    def _list_tree(self, commit: str) -> bytes:
-        """Write down the tree that the server lists.
+    def _compare(self, other: str, base: bytes, commit: str) -> bytes | None:
+        """Make a commit's tree from that of a near one, asking only for what differs.
 
         Returns:
-            Its id in the mirror.
+            The tree; None if so much differs that listing is cheaper.
+        """
+        differing = list(itertools.islice(self.remote.differing(other, commit), FEW + 1))
+        if len(differing) > FEW:
+            return None
+        edits = trees.Edits()
+        shown = [(kind, path) for kind, path in differing if not is_hidden_key(path)]
+        for _, path in shown:
+            edits.remove(_checked(path))
+        there = [path for kind, path in shown if kind != "removed"]
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            self._add(edits, commit, pool.map(lambda path: self.remote.stat(commit, path), there))
+        return self._grow(commit, base, edits)
+
+    def _add(self, edits: trees.Edits, commit: str, listed: Iterable[Held]) -> None:
+        """Take note of what the server tells of objects.
 
         Raises:
-            CorruptError: It holds a key that no file system can.
+            CorruptError: One has a key that no file system can hold.
         """
-        edits, batch = trees.Edits(), Batch(self)
         unknown: list[Held] = []
-        for held in self.remote.listing(commit):
+        for held in listed:
             if is_hidden_key(held.path):
                 continue
-            _check(held)
+            _checked(held.path)
+            if held.size < 0:
+                raise CorruptError(
+                    f"'{held.path}' is said to have {held.size} bytes", hint="look at it in lakeFS"
+                )
             pointer = self._pointer_of(held)
             if pointer is None:
                 unknown.append(held)
@@ -331,8 +308,19 @@ class Mirror(Git):
                 edits.put(held.path, pointers.encode(pointer))
         for held, pointer in zip(unknown, self._hash(commit, unknown), strict=True):
             edits.put(held.path, pointers.encode(pointer))
+
+    def _grow(self, commit: str, base: bytes | None, edits: trees.Edits) -> bytes:
+        """Write down the tree of a commit.
+
+        Returns:
+            Its id in the mirror.
+
+        Raises:
+            CorruptError: An object is a folder too.
+        """
+        batch = Batch(self)
         try:
-            tree = trees.apply(batch.tree, batch.add, None, edits)
+            tree = trees.apply(batch.tree, batch.add, base, edits)
         except InvalidInputError as error:
             raise CorruptError(
                 f"commit {commit[:10]}: {error.problem}",
@@ -385,47 +373,19 @@ class Mirror(Git):
             disk.write_atomically(file, data, temporary=temporary, durable=False)
 
 
-def _holds(found: ServerCommit) -> bool:
-    """Return whether what a commit says of itself was said where it lies now."""
-    return found.metadata.get(ONTO) == (found.parents[0] if found.parents else "")
-
-
-def _check(held: Held) -> None:
+def _checked(path: str) -> str:
     """Refuse what must not become a path on this machine, whoever committed it.
+
+    Returns:
+        The path.
 
     Raises:
         CorruptError: No lake can hold it.
     """
     try:
-        check_key(held.path)
+        return check_key(path)
     except InvalidInputError as error:
         raise CorruptError(
             f"the repository holds a key that none may have: {error.problem}",
             hint="remove the object in lakeFS, and commit",
         ) from error
-    if held.size < 0:
-        raise CorruptError(
-            f"'{held.path}' is said to have {held.size} bytes", hint="look at it in lakeFS"
-        )
-
-
-def _foreign(found: ServerCommit, parents: tuple[str, ...]) -> Commit:
-    """Return a commit that another program made, in words that can be kept."""
-    who = re.sub(r"[<>\s]+", " ", _line(found.committer)).strip() or "lakefs"
-    metadata: dict[str, str] = {}
-    for key, value in found.metadata.items():
-        if key.startswith((OWN, ".")):
-            continue
-        with suppress(InvalidInputError):
-            metadata |= check_metadata({key: _line(value)})
-    message = "\n".join(_line(line) for line in found.message.split("\n")).strip("\n")
-    return Commit(
-        id=found.id, parents=parents, message=message if message.strip() else "(no message)",
-        author=f"{who} <{who.replace(' ', '.')}@lakefs>",
-        at=datetime.fromtimestamp(min(max(found.at, 0), LAST_SECOND), tz=UTC),
-        metadata=metadata,
-    )  # fmt: skip
-
-
-def _line(text: str) -> str:
-    return "".join(one if one.isprintable() else " " for one in text)

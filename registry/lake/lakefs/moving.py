@@ -8,7 +8,8 @@ from typing import Any
 from registry.errors import ConflictError, ForbiddenError, NotFoundError
 from registry.lake.lakefs.answers import GoneError, TakenError
 from registry.lake.lakefs.names import branch_on_server, tag_on_server
-from registry.lake.lakefs.refs import Refs, patient_with_rules
+from registry.lake.lakefs.protection import patient_with_rules
+from registry.lake.lakefs.refs import Refs
 from registry.lake.lakefs.remote import Remote
 
 __all__ = ["finish", "move_refs"]

@@ -14,7 +14,8 @@ from typing import Any
 
 from registry.errors import CorruptError
 from registry.lake.lakefs.names import OWN
-from registry.lake.lakefs.remote import Remote, is_commit_id, packed, unpacked
+from registry.lake.lakefs.remote import Remote
+from registry.lake.lakefs.said import is_commit_id, packed, unpacked
 from registry.lake.records import RefUpdate
 
 __all__ = ["BRANCH", "Notes"]

@@ -2,17 +2,14 @@
 
 import difflib
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from urllib.parse import quote
 
-from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError
 from registry.lake.lakefs.landing import Copied, Landing
 from registry.lake.lakefs.mirror import Mirror
 from registry.lake.lakefs.names import (
-    HIDDEN,
     OWN,
     branch_here,
     branch_on_server,
@@ -21,15 +18,13 @@ from registry.lake.lakefs.names import (
 )
 from registry.lake.lakefs.notes import BRANCH as NOTES
 from registry.lake.lakefs.notes import Notes
+from registry.lake.lakefs.protection import Protection
 from registry.lake.local import trees
 from registry.lake.local.pointers import Pointer
 from registry.lake.names import check_branch, check_tag, default_author
 from registry.lake.records import RefUpdate
 
-__all__ = ["Refs", "patient_with_rules"]
-
-OBEYED_WITHIN = 6.0
-"""Seconds that a server may take until it obeys a new protection rule; 1.7 were seen."""
+__all__ = ["Refs"]
 
 _HEX = re.compile(r"[0-9a-f]{7,64}")
 
@@ -41,6 +36,7 @@ class Refs:
         self.notes = notes
         self.mirror = mirror
         self.made_here: set[str] = set()
+        self.protection = Protection(mirror.remote, landing)
         self._landing = landing
         self._remote = mirror.remote
         self._objects: dict[str, dict[Pointer, str]] = {}
@@ -232,60 +228,10 @@ class Refs:
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch; ForbiddenError if it is protected, or the server's default one."""
-        self.refuse_protected(name, "delete")
+        self.protection.refuse(name, "delete")
         before = self.head(name)
         self._remote.delete_branch(branch_on_server(name))
         self.note(f"branch/{name}", before, None, "delete")
-
-    # -------------------------------------------------------------- protection
-    def protected(self) -> frozenset[str]:
-        """Return the names of branches that the server protects."""
-        rules = self._remote.protected()
-        plain = {branch_here(rule) for rule in rules if "*" not in rule and "?" not in rule}
-        if len(plain) < len(rules):
-            import fnmatch
-
-            plain |= {
-                name for name in self._branches()
-                if any(fnmatch.fnmatchcase(branch_on_server(name), rule) for rule in rules)
-            }  # fmt: skip
-        return frozenset(name for name in plain if name is not None)
-
-    def refuse_protected(self, name: str, doing: str) -> None:
-        """Refuse to do something to a protected branch.
-
-        Raises:
-            ForbiddenError: It is protected.
-        """
-        if name in self.protected():
-            raise ForbiddenError(
-                f"branch '{name}' is protected; nobody may {doing} it",
-                hint="work on a branch of your own and publish it",
-            )
-
-    def protect(self, name: str) -> None:
-        """Let the server protect a branch, and wait until it does."""
-        rule = branch_on_server(name)
-        with self._landing.alone(name):
-            rules = self._remote.protected()
-            if rule not in rules:
-                self._remote.protect([*rules, rule])
-        self._await_protection(rule)
-
-    def _await_protection(self, rule: str) -> None:
-        """Ask for the removal of what is not there until it is refused."""
-        gives_up = time.monotonic() + OBEYED_WITHIN
-        path = f"/repositories/{quote(self._remote.name)}/branches/{rule}/objects"
-        while time.monotonic() < gives_up:
-            try:
-                with suppress(GoneError), self._remote.server.request(
-                    "see whether a branch is protected", "DELETE", path,
-                    fields={"path": f"{HIDDEN[0]}nothing"},
-                ):  # fmt: skip
-                    pass
-            except ForbiddenError:
-                return
-            time.sleep(0.02)
 
     # ------------------------------------------------------------------ moving
     def advance(self, branch: str, *, to: str, expected: str, operation: str) -> None:
@@ -334,7 +280,7 @@ class Refs:
             NotFoundError: It never moved, or where it was is swept.
             ConflictError: It stands where no movement left it.
         """
-        self.refuse_protected(check_branch(branch), "undo")
+        self.protection.refuse(check_branch(branch), "undo")
         stands: str | None = None
         with suppress(NotFoundError):
             stands = self.head(branch)
@@ -379,25 +325,6 @@ class Refs:
         return self.notes.moved(
             ref, before=before, after=after, operation=operation, author=default_author()
         )
-
-
-def patient_with_rules(do: Callable[[], None], *, until: type[Exception]) -> None:
-    """Do what a protection rule forbids that was lifted a moment ago.
-
-    Args:
-        do: What is to be done.
-        until: What is raised as long as the server still obeys the rule.
-    """
-    gives_up = time.monotonic() + OBEYED_WITHIN
-    while True:
-        try:
-            do()
-        except until:
-            if time.monotonic() > gives_up:
-                raise
-            time.sleep(0.05)
-        else:
-            return
 
 
 def _named(found: Mapping[str | None, str]) -> list[tuple[str, str]]:

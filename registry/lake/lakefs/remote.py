@@ -1,20 +1,25 @@
 """One repository on a lakeFS server: the operations that the lake needs, checked on arrival."""
 
-import base64
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from registry.errors import CorruptError
 from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError
+from registry.lake.lakefs.said import (
+    Held,
+    ServerCommit,
+    commit_of,
+    field,
+    held_of,
+    id_of,
+    nonsense,
+)
 from registry.lake.lakefs.server import Server, patiently
 
-__all__ = ["TOKEN", "Held", "Remote", "ServerCommit", "is_commit_id"]
+__all__ = ["TOKEN", "Remote"]
 
 TOKEN = "eolab-id"  # noqa: S105 — names a write, opens nothing
 """Commit metadata by which a write is recognised whose answer was lost."""
@@ -25,38 +30,7 @@ PAGE = 1000
 LOOK_BACK = 30
 """Commits of a branch among which a merge is looked for whose answer was lost."""
 
-_COMMIT = re.compile(r"[0-9a-f]{64}")
 _MARKED = re.compile(r"[A-Za-z0-9_.~-]+")
-
-
-def is_commit_id(text: str) -> bool:
-    """Return whether a text could be the full id of a commit."""
-    return _COMMIT.fullmatch(text) is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerCommit:
-    """A commit as the server has it."""
-
-    id: str
-    parents: tuple[str, ...]
-    message: str
-    committer: str
-    at: int
-    metarange: str
-    metadata: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """An object in a listing; nothing of it is checked but its kinds."""
-
-    path: str
-    size: int
-    checksum: str
-    physical: str
-    metadata: Mapping[str, str]
-    changed: int
 
 
 class Remote:
@@ -80,7 +54,7 @@ class Remote:
         if not _MARKED.fullmatch(name):
             raise GoneError(f"the server can have no '{name}'", hint="list what there is")
         found = self.server.ask(f"look up '{name}'", "GET", f"{self._home}/{kind}/{name}")
-        return _id(_field(found, "commit_id", str))
+        return id_of(field(found, "commit_id", str))
 
     def branches(self, prefix: str = "", *, hidden: bool = False) -> dict[str, str]:
         """Return the server's branches with the commits they name."""
@@ -92,7 +66,7 @@ class Remote:
 
     def _refs(self, kind: str, prefix: str, more: dict[str, str]) -> dict[str, str]:
         pages = self._pages(f"list {kind}", f"{self._home}/{kind}", {"prefix": prefix, **more})
-        return {_field(one, "id", str): _id(_field(one, "commit_id", str)) for one in pages}
+        return {field(one, "id", str): id_of(field(one, "commit_id", str)) for one in pages}
 
     def create_branch(self, name: str, source: str, *, hidden: bool = False) -> None:
         """Make a branch at a commit."""
@@ -180,8 +154,8 @@ class Remote:
         except GoneError:
             return []
         if not isinstance(said, list):
-            raise _nonsense("a list of rules", said)
-        return [_field(rule, "pattern", str) for rule in said]
+            raise nonsense("a list of rules", said)
+        return [field(rule, "pattern", str) for rule in said]
 
     def protect(self, patterns: Sequence[str]) -> None:
         """Replace the patterns of branches that only merges may move."""
@@ -202,7 +176,7 @@ class Remote:
         """
         if not re.fullmatch(r"[0-9a-f]{6,64}", ref):
             raise GoneError(f"'{ref}' is no commit", hint="list what there is")
-        return _commit(
+        return commit_of(
             self.server.ask(f"look up commit {ref[:10]}", "GET", f"{self._home}/commits/{ref}")
         )
 
@@ -210,10 +184,10 @@ class Remote:
         """Return a commit and those behind it, as many as are asked for, newest first."""
         said = self.server.ask(
             f"read the log behind {commit[:10]}", "GET",
-            f"{self._home}/refs/{_id(commit)}/commits",
+            f"{self._home}/refs/{id_of(commit)}/commits",
             fields={"amount": amount, "first_parent": "true" if first_parent else "false"},
         )  # fmt: skip
-        return [_commit(one) for one in _field(said, "results", list)]
+        return [commit_of(one) for one in field(said, "results", list)]
 
     def commit(
         self,
@@ -252,7 +226,7 @@ class Remote:
             made = self.server.call(
                 f"commit to '{branch}'", api.commit, self.name, branch, said, **more
             )
-            return _commit(made.to_dict())  # type: ignore[no-untyped-call]
+            return commit_of(made.to_dict())  # type: ignore[no-untyped-call]
 
         def look() -> ServerCommit | None:
             found = self.commit_at(self.head(branch))
@@ -288,7 +262,7 @@ class Remote:
                 f"merge into '{branch}'", api.merge_into_branch, self.name, source, branch,
                 merge=asked,
             )  # fmt: skip
-            return self.commit_at(_id(str(made.reference)))
+            return self.commit_at(id_of(str(made.reference)))
 
         def look() -> ServerCommit | None:
             behind = self.log(self.head(branch), amount=LOOK_BACK, first_parent=True)
@@ -325,7 +299,7 @@ class Remote:
         """Yield the objects at a ref whose keys begin so, as the server tells of them."""
         path = f"{self._home}/refs/{quote(ref, safe='')}/objects/ls"
         for one in self._pages("list objects", path, {"prefix": prefix}):
-            yield _held(one)
+            yield held_of(one)
 
     def stat(self, ref: str, path: str) -> Held:
         """Return one object at a ref."""
@@ -333,13 +307,13 @@ class Remote:
             f"look at '{path}'", "GET", f"{self._home}/refs/{quote(ref, safe='')}/objects/stat",
             fields={"path": path},
         )  # fmt: skip
-        return _held(said)
+        return held_of(said)
 
-    def differing(self, before: str, after: str) -> list[tuple[str, str]]:
-        """Return kind and path of what differs between two commits."""
-        path = f"{self._home}/refs/{_id(before)}/diff/{_id(after)}"
-        pages = self._pages("compare commits", path, {"type": "two_dot"})
-        return [(_field(one, "type", str), _field(one, "path", str)) for one in pages]
+    def differing(self, before: str, after: str) -> Iterator[tuple[str, str]]:
+        """Yield kind and path of what differs between two commits."""
+        path = f"{self._home}/refs/{id_of(before)}/diff/{id_of(after)}"
+        for one in self._pages("compare commits", path, {"type": "two_dot"}):
+            yield field(one, "type", str), field(one, "path", str)
 
     def upload(self, branch: str, path: str, data: bytes | Path, *, sha256: str) -> None:
         """Stage an object on a branch that nobody else writes to."""
@@ -414,74 +388,11 @@ class Remote:
         while True:
             asked: dict[str, str | int] = {**fields, "amount": PAGE, "after": after}
             said = self.server.ask(doing, "GET", path, fields=asked)
-            yield from _field(said, "results", list)
-            page = _field(said, "pagination", dict)
+            yield from field(said, "results", list)
+            page = field(said, "pagination", dict)
             following = page.get("next_offset")
             if not page.get("has_more"):
                 return
             if not isinstance(following, str) or following <= after:
-                raise _nonsense("a further page", following)
+                raise nonsense("a further page", following)
             after = following
-
-
-def packed(said: object) -> str:
-    """Return JSON that fits into a header."""
-    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
-
-
-def unpacked(text: str) -> Any:  # noqa: ANN401 — JSON
-    """Return what :func:`packed` packed; None if it cannot be read."""
-    try:
-        return json.loads(base64.urlsafe_b64decode(text.encode()))
-    except ValueError:
-        return None
-
-
-def _commit(said: object) -> ServerCommit:
-    metadata = said.get("metadata") if isinstance(said, dict) else None
-    return ServerCommit(
-        id=_id(_field(said, "id", str)),
-        parents=tuple(_id(parent) for parent in _field(said, "parents", list)),
-        message=_field(said, "message", str),
-        committer=_field(said, "committer", str),
-        at=_field(said, "creation_date", int),
-        metarange=_field(said, "meta_range_id", str),
-        metadata=_texts(metadata),
-    )
-
-
-def _held(said: object) -> Held:
-    metadata = said.get("metadata") if isinstance(said, dict) else None
-    return Held(
-        path=_field(said, "path", str),
-        size=_field(said, "size_bytes", int),
-        checksum=_field(said, "checksum", str),
-        physical=_field(said, "physical_address", str),
-        changed=_field(said, "mtime", int),
-        metadata={name.lower(): value for name, value in _texts(metadata).items()},
-    )
-
-
-def _texts(said: object) -> dict[str, str]:
-    found = said if isinstance(said, dict) else {}
-    return {str(key): value for key, value in found.items() if isinstance(value, str)}
-
-
-def _field(said: object, name: str, kind: type) -> Any:  # noqa: ANN401 — of that kind
-    value = said.get(name) if isinstance(said, dict) else None
-    if not isinstance(value, kind):
-        raise _nonsense(f"'{name}'", value)
-    return value
-
-
-def _id(text: object) -> str:
-    if not isinstance(text, str) or not is_commit_id(text):
-        raise _nonsense("a commit's id", text)
-    return text
-
-
-def _nonsense(what: str, said: object) -> CorruptError:
-    return CorruptError(
-        f"the lakeFS server gives {str(said)[:60]!r} for {what}",
-        hint="see that the address is that of a lakeFS server",
-    )

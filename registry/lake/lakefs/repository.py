@@ -104,11 +104,11 @@ class LakefsRepository(LocalRepository):
     def protect(self, branch: str) -> None:
         """Refuse transactions, resets and deletion of this branch from now on."""
         self._refs.physical_head(branch)
-        self._refs.protect(branch)
+        self._refs.protection.protect(branch)
 
     def protected(self) -> frozenset[str]:
         """Return the names of protected branches."""
-        return self._refs.protected()
+        return self._refs.protection.names()
 
     def advance(self, branch: str, *, to: str, expected: str, operation: str = "advance") -> None:
         """Move a branch, protected or not, forward to a commit that descends from it."""
@@ -117,7 +117,7 @@ class LakefsRepository(LocalRepository):
 
     def reset(self, branch: str, *, to: str) -> None:
         """Move a branch to any commit; the reflog keeps where it was."""
-        self._refs.refuse_protected(branch, "reset")
+        self._refs.protection.refuse(branch, "reset")
         self._refs.move(branch, to=self.resolve(to), expected=None, operation="reset")
 
     def reflog(self, ref: str | None = None) -> Iterator[RefUpdate]:
@@ -146,7 +146,7 @@ class LakefsRepository(LocalRepository):
         return self._refs.head(branch)
 
     def _refuse_protected(self, branch: str, doing: str) -> None:
-        self._refs.refuse_protected(branch, doing)
+        self._refs.protection.refuse(branch, doing)
 
     # --------------------------------------------------------------- reading
     def commit(self, ref: str) -> Commit:

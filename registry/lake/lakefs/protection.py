@@ -1,0 +1,93 @@
+"""Protected branches: the server's own rules, which it obeys a while after it has taken them."""
+
+import fnmatch
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import quote
+
+from registry.errors import ForbiddenError
+from registry.lake.lakefs.answers import GoneError
+from registry.lake.lakefs.landing import Landing
+from registry.lake.lakefs.names import HIDDEN, branch_here, branch_on_server
+from registry.lake.lakefs.remote import Remote
+
+__all__ = ["Protection", "patient_with_rules"]
+
+OBEYED_WITHIN = 6.0
+"""Seconds that a server may take until it obeys a new protection rule; 1.7 were seen."""
+
+
+class Protection:
+    """Which branches of one repository only merges may move."""
+
+    def __init__(self, remote: Remote, landing: Landing) -> None:
+        self._remote = remote
+        self._landing = landing
+
+    def names(self) -> frozenset[str]:
+        """Return the names of branches that the server protects."""
+        rules = self._remote.protected()
+        plain = {branch_here(rule) for rule in rules if "*" not in rule and "?" not in rule}
+        if len(plain) < len(rules):
+            plain |= {
+                branch_here(name)
+                for name in self._remote.branches()
+                if any(fnmatch.fnmatchcase(name, rule) for rule in rules)
+            }
+        return frozenset(name for name in plain if name is not None)
+
+    def refuse(self, name: str, doing: str) -> None:
+        """Refuse to do something to a protected branch.
+
+        Raises:
+            ForbiddenError: It is protected.
+        """
+        if name in self.names():
+            raise ForbiddenError(
+                f"branch '{name}' is protected; nobody may {doing} it",
+                hint="work on a branch of your own and publish it",
+            )
+
+    def protect(self, name: str) -> None:
+        """Let the server protect a branch, and wait until it does."""
+        rule = branch_on_server(name)
+        with self._landing.alone(name):
+            rules = self._remote.protected()
+            if rule not in rules:
+                self._remote.protect([*rules, rule])
+        self._await_protection(rule)
+
+    def _await_protection(self, rule: str) -> None:
+        """Ask for the removal of what is not there until it is refused."""
+        gives_up = time.monotonic() + OBEYED_WITHIN
+        path = f"/repositories/{quote(self._remote.name)}/branches/{rule}/objects"
+        while time.monotonic() < gives_up:
+            try:
+                with suppress(GoneError), self._remote.server.request(
+                    "see whether a branch is protected", "DELETE", path,
+                    fields={"path": f"{HIDDEN[0]}nothing"},
+                ):  # fmt: skip
+                    pass
+            except ForbiddenError:
+                return
+            time.sleep(0.02)
+
+
+def patient_with_rules(do: Callable[[], None], *, until: type[Exception]) -> None:
+    """Do what a protection rule forbids that was lifted a moment ago.
+
+    Args:
+        do: What is to be done.
+        until: What is raised as long as the server still obeys the rule.
+    """
+    gives_up = time.monotonic() + OBEYED_WITHIN
+    while True:
+        try:
+            do()
+        except until:
+            if time.monotonic() > gives_up:
+                raise
+            time.sleep(0.05)
+        else:
+            return
