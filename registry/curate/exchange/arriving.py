@@ -79,23 +79,30 @@ def arrived(
     return made.cast(pa.schema([pa.field(f.name, f.type) for f in whole]))
 
 
-def check_samples(rows: pa.Table, schema: "TableSchema", root: "Root", name: str) -> None:
+def check_samples(
+    rows: pa.Table, schema: "TableSchema", roots: Sequence["Root"], name: str
+) -> None:
     """Refuse rows of samples that are not there.
 
     Args:
         rows: Rows of the table.
         schema: The table's.
-        root: Folder of the dataset as it is now.
+        roots: Folders of the dataset; a sample may be in any of them.
         name: The file's.
 
     Raises:
         RejectedError: A row names a sample that the dataset does not have.
     """
-    if "sample" not in schema.arrow.names or not rows.num_rows or not store.exists(root, "samples"):
+    if "sample" not in schema.arrow.names or "sample" not in rows.column_names:
         return
-    there = set(store.read(root, "samples", columns=["id"]).column("id").to_pylist())
+    there = {
+        sample
+        for root in roots
+        if rows.num_rows and store.exists(root, "samples")
+        for sample in store.read(root, "samples", columns=["id"]).column("id").to_pylist()
+    }
     for sample in rows.column("sample").to_pylist():
-        if sample is not None and sample not in there:
+        if sample and sample not in there:
             raise RejectedError(
                 f"{name} has a row on sample {sample!r}, which the branch does not have",
                 hint="name a sample that is there; ids are in the table samples",

@@ -176,6 +176,7 @@ def leaving(
     *,
     format: str,  # noqa: A002 — the word users write
     crs: str | None = None,
+    placed: bool = True,
 ) -> Leaving:
     """Return rows as they leave in a format.
 
@@ -185,13 +186,12 @@ def leaving(
         rows: Rows with all columns of it.
         format: One of ``FORMATS``.
         crs: System of the file; by default the one system of all rows, else ``OGC:CRS84``.
+        placed: Whether the file has geometries.
 
     Raises:
         InvalidInputError: Some rows are in pixels and others are not.
     """
-    if GEOMETRY not in schema.arrow.names or not pa.types.is_binary(
-        schema.arrow.field(GEOMETRY).type
-    ):
+    if not (placed and GEOMETRY in schema.arrow.names):
         return Leaving(
             rows=rows, shapes=None, systems=(), placing=Placing(crs=None, systems={}), left_out=0
         )

@@ -121,9 +121,8 @@ def _source(path: Path, job: Mapping[str, Any]) -> _Source:
 
 def _geopackage(path: Path, layers: Mapping[str, Origin | None], job: Mapping[str, Any]) -> _Source:
     made = [origin for origin in layers.values() if origin]
-    asked = job["table"]
-    origin = next((one for one in made if one.table == asked), None) if asked else None
-    if not asked and len(made) == 1:
+    origin = next((one for one in made if one.table == job["table"]), None)
+    if origin is None and len(made) == 1:
         origin = made[0]
     names = {table.replace("/", "_"): table for table in job["tables"]}
     named = [names[layer] for layer in layers if layer in names]

@@ -73,7 +73,7 @@ class Placing:
                 f"some geometries lie where {str(self.crs)[:60]} does not reach",
                 hint="leave them out by --where, or mend their coordinates",
             )
-        return _unbroken(moved) if self.crs in _DEGREES else moved
+        return moved
 
     def back(self, shapes: Shapes, samples: Sequence[str | None], rows: Sequence[str]) -> Shapes:
         """Bring geometries of the file into the systems of their rows.
@@ -128,7 +128,8 @@ class Placing:
             x, y = transform_points(points[:, 0], points[:, 1], source=source, target=target)
             moved = np.column_stack([x, y])
         flat = shapely.force_2d(shapes) if shapely.has_z(shapes).any() else shapes
-        return np.asarray(shapely.set_coordinates(np.array(flat, dtype=object), moved))
+        placed = np.asarray(shapely.set_coordinates(np.array(flat, dtype=object), moved))
+        return _unbroken(placed) if outwards and self.crs in _DEGREES else placed
 
     def _transform(self, sample: str | None) -> tuple[float, ...]:
         picture = (self.pictures or {}).get(sample or "")

@@ -16,6 +16,7 @@ from registry.catalog.differing import table_lines
 from registry.catalog.ref import DRAFT, is_tag
 from registry.curate.exchange.arriving import arrived, check_samples
 from registry.curate.exchange.brought import Brought, EditedMeanwhileError
+from registry.curate.exchange.cells import GEOMETRY
 from registry.curate.exchange.choosing import chosen_rows, ids_of
 from registry.curate.exchange.exporting import Leaving, leaving, reachable
 from registry.curate.exchange.matching import by_outline
@@ -159,7 +160,7 @@ def _editable(root: "Root") -> dict[str, "TableSchema"]:
 def _check_dataset(found: FileRows, dataset: str) -> None:
     if found.origin is not None and found.origin.dataset != dataset:
         raise InvalidInputError(
-            f"{found.name} was made from {found.origin.ref!r:.80}, not from {dataset!r}",
+            f"{found.name} was made from dataset {found.origin.dataset!r:.80}, not from {dataset!r}",
             hint=f"bring it back there: eolab edit {found.origin.dataset[:80]}@BRANCH --from …",
         )
 
@@ -216,6 +217,7 @@ class _Desk:
         """Return what was edited in the file."""
         given = self._given()
         file = self._by_sample(given)
+        check_samples(file.rows, self.schema, (self.head, self.base), file.name)
         keys = keys_of(file, self.schema)
         if file.format == "COCO":
             keys = by_outline(file, given, keys)
@@ -223,7 +225,7 @@ class _Desk:
         taken = given.rows.column(self.schema.key[0]).to_pylist() if self.known else ()
         fresh = arrived(file, back.fresh, self.schema, given.placing, root=self.head, taken=taken)
         for rows in (fresh, back.changed):
-            check_samples(rows, self.schema, self.head, file.name)
+            check_samples(rows, self.schema, (self.head,), file.name)
         notes = list(back.notes)
         if not self.known:
             notes.insert(
@@ -249,7 +251,8 @@ class _Desk:
         crs = self._crs(rows, origin)
         if self.file.origin is None and crs is not None and kind != "coco":
             rows = reachable(self.base, rows, crs)  # what it never held is not missing in it
-        return leaving(self.base, self.schema, rows, format=kind, crs=crs)
+        placed = GEOMETRY in self.file.rows.column_names
+        return leaving(self.base, self.schema, rows, format=kind, crs=crs, placed=placed)
 
     def _crs(self, rows: pa.Table, origin: Origin) -> str | None:
         """Return the system of the file's geometries; None for that of the rows.
@@ -288,8 +291,8 @@ class _Desk:
         for name, place in zip(names, self.file.places, strict=True):
             if found.get(name) is None:
                 raise RejectedError(
-                    f"{self.file.name}, {place}: its image {name!r:.80} is no picture of "
-                    f"{self.schema.name}",
+                    f"{self.file.name}, {place}: its image {name!r:.80} is no picture "
+                    "of the dataset",
                     hint="give images the names that eolab checkout --as coco gives them",
                 )
         column = pa.array([found[name] for name in names], pa.string())

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -99,7 +100,7 @@ def feature_rows():
             "day": [dt.date(2022, 8, 25), dt.date(1, 1, 1), None, dt.date(9999, 12, 31)],
             "at": [NOON, None, dt.datetime(1, 1, 1, tzinfo=dt.UTC), NOON],
             "raw": [b"\0\xff", b"", None, b"abc"],
-            "text": ["a,b;c\t\"d\"\r\ne'", "", None, "'=1"],
+            "text": ['a,b;c\t"d"\r\ne\'', "", None, "'=1"],
             "numbers": [[1 / 3, float("nan"), None], [], None, [float("inf")]],
             "times": [[NOON, None], [], None, [NOON]],
             "nested": [{"a": 2**60, "b": ["é", None]}, {"a": None, "b": None}, None, {}],
@@ -147,8 +148,7 @@ def ships(filled, tmp_path, monkeypatch):
     return connect(str(tmp_path / "lake"))
 
 
-@pytest.fixture
-def root(tmp_path):
-    folder = tmp_path / "dataset"
-    fill(folder)
-    return folder
+@pytest.fixture(scope="session")
+def schemas():
+    """Schemas of two tables of it, `samples` and `features`."""
+    return SimpleNamespace(samples=SAMPLES, features=FEATURES)

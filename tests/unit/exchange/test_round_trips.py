@@ -102,7 +102,7 @@ def test_edits_of_a_gis_come_back_by_key(ships, tmp_path):
     sent(ships, path, where="frame = 'crs'")
     moved = shapely.set_coordinates(
         shape := shape_in(blob(path, 2)),
-        shapely.get_coordinates(shape) + [[0.0005, 0], [0, 0], [0, 0], [0.0005, 0]],
+        shapely.get_coordinates(shape) + np.array([[0.0005, 0], [0, 0], [0, 0], [0.0005, 0]]),
     )
     drawn = shapely.affinity.translate(shape_in(blob(path, 1)), 0.0001, 0.0001)
     in_gis(
@@ -146,9 +146,11 @@ def test_a_layer_saved_anew_in_another_system_is_still_the_same(ships, tmp_path)
 
     points = shapely.get_coordinates(shapes)
     x, y = transform_points(*points.T, source="EPSG:32632", target="EPSG:3857")
-    moved = shapely.to_wkb(shapely.multipolygons(
-        shapely.set_coordinates(shapes, np.column_stack([x, y])), indices=np.arange(len(shapes))
-    ))
+    moved = shapely.to_wkb(
+        shapely.multipolygons(
+            shapely.set_coordinates(shapes, np.column_stack([x, y])), indices=np.arange(len(shapes))
+        )
+    )
     name = about["geometry_name"]
     at = rows.column_names.index(name)
     write_arrow(
@@ -220,7 +222,7 @@ def test_a_spreadsheet_takes_no_text_for_a_formula_or_a_number(ships, tmp_path):
 def test_fields_of_properties_are_columns_of_their_own(ships, tmp_path):
     path = tmp_path / "out.gpkg"
     sent(ships, path, "samples")
-    in_gis(path, ('update samples set "properties.eo:cloud_cover" = 50 where id = \'s1\'',))
+    in_gis(path, ("update samples set \"properties.eo:cloud_cover\" = 50 where id = 's1'",))
     done = brought(ships, path)
     assert done.changes.column("columns").to_pylist() == [["properties.eo:cloud_cover"]]
     found = ships.resolve("ships@fix").table("samples").filter(pc.field("id") == "s1")
@@ -345,7 +347,9 @@ def test_a_mask_drawn_anew_is_an_outline(ships, tmp_path):
     path = tmp_path / "out.gpkg"
     sent(ships, path, where="frame = 'crs'")
     moved = shapely.affinity.translate(shape_in(blob(path, 1)), 0.001)
-    in_gis(path, ("update annotations set geom = ? where fid = 1", with_shape(blob(path, 1), moved)))
+    in_gis(
+        path, ("update annotations set geom = ? where fid = 1", with_shape(blob(path, 1), moved))
+    )
     done = brought(ships, path)
     after = done.changes.column("after")[0].as_py()
     assert after["rle"] is None
