@@ -1,6 +1,7 @@
 """Debian's Chromium, and a page of a small version to look at in it."""
 
 import runpy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,25 +28,41 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def page_file(tmp_path_factory):
-    """Return the page of a version that has everything a page shows."""
-    folder = tmp_path_factory.mktemp("page")
+def small():
+    """Return what makes a small version with everything that a page shows, and changes it."""
+    return runpy.run_path(str(SMALL))
+
+
+@pytest.fixture(scope="session")
+def lab(small, tmp_path_factory):
+    """Return a lake with a version and a branch that differs from it in everything."""
+    folder = tmp_path_factory.mktemp("pages")
     init(str(folder / "lake"))
-    lab = registry.connect(str(folder / "lake"))
-    small = runpy.run_path(str(SMALL))
-    draft = lab.create(Spec.from_readme(small["CARD"]))
+    made = registry.connect(str(folder / "lake"))
+    draft = made.create(Spec.from_readme(small["CARD"]))
     with draft.edit("bring chips") as root:
         small["fill"](root, 8)
-    render(lab.resolve(f"toy@{draft.branch}"), folder / "page.html")
-    return folder / "page.html"
+    branch = made.branch("toy", "fix", draft.head)
+    with branch.edit("look <again>") as root:
+        small["change"](root)
+    made.branch("toy", "other", draft.head)
+    return made
+
+
+@pytest.fixture(scope="session")
+def page_file(lab, tmp_path_factory):
+    """Return the page of a version that has everything a page shows."""
+    out = tmp_path_factory.mktemp("page") / "page.html"
+    render(lab.resolve("toy@other"), out)
+    return out
 
 
 @pytest.fixture
-def open_page(browser, page_file):
-    """Return a function that opens the page and fails the test if it asked for anything."""
+def open_file(browser):
+    """Return a function that opens a page and fails the test if it asked for anything."""
     contexts, wrong = [], []
 
-    def open_it(*, width=1280, scheme="light"):
+    def open_it(file, *, width=1280, scheme="light"):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
         )
@@ -59,10 +76,16 @@ def open_page(browser, page_file):
                 wrong.append(asked.url) if not asked.url.startswith(("file:", "data:")) else None
             ),
         )
-        page.goto(page_file.as_uri())
+        page.goto(file.as_uri())
         return page
 
     yield open_it
     for context in contexts:
         context.close()
     assert wrong == []
+
+
+@pytest.fixture
+def open_page(open_file, page_file):
+    """Return a function that opens the page of a version."""
+    return partial(open_file, page_file)
