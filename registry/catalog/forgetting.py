@@ -7,21 +7,25 @@ the old objects removed, without grace. Killed before the refs move it has done 
 anybody sees; killed after, it is finished by running it again.
 """
 
-import secrets
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.catalog.census import Census, census
-from registry.catalog.cleansing import Cleansing, Findings, look, schema_of
+from registry.catalog.cleansing import Cleansing, look, schema_of
 from registry.catalog.forgotten import Forgotten, Wanted
-from registry.catalog.retelling import Retold, retell
+from registry.catalog.recording import (
+    Order,
+    contents_of,
+    records_of,
+    refuse_stray,
+    write_records,
+)
+from registry.catalog.retelling import retell
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
-from registry.lake.names import default_author
 from registry.lake.purges import (
     PURGES,
     ForgottenError,
@@ -31,7 +35,7 @@ from registry.lake.purges import (
     refuse_forgotten,
     touching,
 )
-from registry.lake.records import Change, ChangeKind, Commit, Sweep
+from registry.lake.records import Sweep
 from registry.progress import SILENT, Progress
 from registry.tables import purge as rows_of
 from registry.tables.expressions import Statement
@@ -98,7 +102,7 @@ def purge(
         found = census(repository)
         samples, annotations = _named(found, wanted)
         with suppress(_MovedError):
-            order = _Order(
+            order = Order(
                 table=wanted.table, samples=samples, annotations=annotations,
                 assets=frozenset(wanted.assets), reason=reason,
             )  # fmt: skip
@@ -155,24 +159,12 @@ def apply(
         found = census(repository)
         samples = _by_hash(found, "samples", one)
         annotations = _by_hash(found, "annotations", one)
-        order = _Order(
+        order = Order(
             table=one.table, samples=samples, annotations=annotations,
             assets=frozenset(one.assets), reason=one.reason, like=one,
         )  # fmt: skip
         done.append(_forget(found, order, dry_run=False, progress=progress))
     return done
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
-    """What is to be forgotten, looked up."""
-
-    table: str
-    samples: frozenset[str]
-    annotations: frozenset[str]
-    assets: frozenset[str]
-    reason: str
-    like: Purge | None = None  # what another lake recorded of it
 
 
 class _MovedError(ConflictError):
@@ -213,7 +205,7 @@ def _by_hash(found: Census, table: str, other: Purge) -> frozenset[str]:
     return frozenset().union(*(rows_of.keys_by_hash(path, "id", wanted) for _, path in files))
 
 
-def _forget(found: Census, order: _Order, *, dry_run: bool, progress: Progress) -> Forgotten:
+def _forget(found: Census, order: Order, *, dry_run: bool, progress: Progress) -> Forgotten:
     findings = look(
         found, samples=order.samples, annotations=order.annotations, assets=order.assets,
         progress=progress,
@@ -234,9 +226,10 @@ def _forget(found: Census, order: _Order, *, dry_run: bool, progress: Progress) 
         )
         if dry_run or not (retold.commits or order.like):
             return outcome
-        contents = _contents(found, retold)
-        records = _records(found, order, findings, retold, contents)
-        head = _write(found, retold, records)
+        refuse_stray(found, retold, order.like)
+        contents = contents_of(found, retold)
+        records = records_of(found, order, findings, retold, contents)
+        head = write_records(found, retold, records)
         before = found.refs.get(f"branch/{PURGES}")
         moves = {**moves, f"branch/{PURGES}": (before, head)}
         try:
@@ -269,106 +262,6 @@ def _sweep(repository: "Repository", records: Iterable[Purge], *, lost: Iterable
             f"{error.problem}",
             hint="run the same command again when that process has ended",
         ) from error
-
-
-def _keys(found: Census, findings: Findings) -> dict[str, frozenset[str]]:
-    """Return the keys that were there to go, by table."""
-    wanted = {"samples": findings.unwanted.samples}
-    if not findings.unwanted.assets:
-        wanted["annotations"] = findings.unwanted.annotations
-    return {table: _there(found, table, names) for table, names in wanted.items() if names}
-
-
-def _there(found: Census, table: str, names: frozenset[str]) -> frozenset[str]:
-    """Return which names a table ever had."""
-    files = found.files(found.in_table(table))
-    return frozenset().union(*(rows_of.keys_among(path, "id", names) for _, path in files))
-
-
-def _contents(found: Census, retold: Retold) -> dict[str, str]:
-    contents = {}
-    for ref, commit in found.refs.items():
-        if ref.startswith("tag/") and commit in retold.commits:
-            old, new = retold.content_ids(commit)
-            if old != new:
-                contents[old] = new
-    return contents
-
-
-def _records(
-    found: Census, order: _Order, findings: Findings, retold: Retold, contents: Mapping[str, str]
-) -> list[Purge]:
-    """Return what is to be recorded: another lake's own record first, if it is the next here."""
-    known = purges(found.repository)
-    record = Purge(
-        number=len(known) + 1,
-        previous=known[-1].id if known else None,
-        reason=" ".join(order.reason.split()),
-        by=default_author(),
-        at=datetime.now(tz=UTC).isoformat(timespec="seconds"),
-        table=order.table,
-        rows=dict(findings.rows),
-        salt=secrets.token_hex(16),
-        keys={},
-        assets=tuple(sorted(order.assets)),
-        commits=dict(retold.commits),
-        contents=dict(contents),
-        slices=dict(retold.slices),
-        objects=tuple(sorted(retold.cleansing.objects)),
-    )
-    if order.like is None:
-        names = _keys(found, findings)
-        hashes = {table: tuple(sorted(map(record.hash_of, keys))) for table, keys in names.items()}
-        return [replace(record, keys=hashes)]
-    return _like(order.like, record)
-
-
-def _like(theirs: Purge, own: Purge) -> list[Purge]:
-    """Return another lake's record with what this lake alone had to do for it."""
-    if (theirs.number, theirs.previous) == (own.number, own.previous):
-        rest = replace(
-            own,
-            number=own.number + 1,
-            previous=theirs.id,
-            commits=dict(own.commits.items() - theirs.commits.items()),
-            contents=dict(own.contents.items() - theirs.contents.items()),
-            slices=dict(own.slices.items() - theirs.slices.items()),
-            objects=tuple(sorted({*own.objects} - {*theirs.objects})),
-        )
-        return [theirs, rest] if rest.commits else [theirs]
-    return [
-        replace(
-            own,
-            by=theirs.by,
-            at=theirs.at,
-            salt=theirs.salt,
-            keys=dict(theirs.keys),
-            commits={**theirs.commits, **own.commits},
-            contents={**theirs.contents, **own.contents},
-            slices={**theirs.slices, **own.slices},
-            objects=tuple(sorted({*theirs.objects, *own.objects})),
-        )
-    ]
-
-
-def _write(found: Census, retold: Retold, records: Iterable[Purge]) -> str:
-    """Record purges as commits after the last one; no ref names them yet.
-
-    Returns:
-        Id of the last commit.
-    """
-    head = found.refs.get(f"branch/{PURGES}")
-    head = retold.commits.get(head, head) if head else retold.first()
-    for record in records:
-        entry = retold.cleansing.keep(f"{PURGES}/{record.id}.json", record.to_json())
-        said = Commit(
-            id="", parents=(), message=f"purge: {record.reason}", author=record.by,
-            at=datetime.fromisoformat(record.at), metadata={"purge": record.id},
-        )  # fmt: skip
-        change = Change(path=entry.path, kind=ChangeKind.ADDED, before=None, after=entry)
-        fetch = retold.cleansing.fetch
-        head = found.repository.graft(said, parents=[head], changes=[change], fetch=fetch).id
-    return head
 
 
 def _is_here(repository: "Repository", one: Purge) -> bool:

@@ -8,7 +8,9 @@ none can be changed or left out unseen. It is signed by its author's name alone:
 
 import hashlib
 import hmac
+import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,7 @@ PURGES = "purges"
 """The branch that holds the records, and their folder on it."""
 
 _FORMAT = "eolab-purge/1"
+_HEX = re.compile(r"([0-9a-f]{2}){4,64}")
 
 
 class ForgottenError(ForbiddenError):
@@ -107,8 +110,9 @@ class Purge:
             said: dict[str, Any] = json.loads(data)
             if said.pop("format") != _FORMAT:
                 raise ValueError(said)  # noqa: TRY301 — one place says what a bad record is
-            keys = {table: tuple(map(str, hashes)) for table, hashes in said.pop("keys").items()}
-            assets, objects = (tuple(map(str, said.pop(name))) for name in ("assets", "objects"))
+            _check(said)
+            keys = {table: tuple(hashes) for table, hashes in said.pop("keys").items()}
+            assets, objects = (tuple(said.pop(name)) for name in ("assets", "objects"))
             return cls(keys=keys, assets=assets, objects=objects, **said)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptError(
@@ -119,6 +123,24 @@ class Purge:
     def hash_of(self, key: str) -> str:
         """Return what stands for a key in this record."""
         return hash_of(key, salt=self.salt)
+
+
+def _check(said: Mapping[str, Any]) -> None:
+    """Refuse what no record says; it may come from a lake that means no good.
+
+    Raises:
+        ValueError: Something is of another kind.
+    """
+    names = [said[name] for name in ("reason", "by", "at", "table", "previous")]
+    names += [*said["assets"], *said["keys"], *said["rows"]]
+    hexes = [said["salt"], *said["objects"], *itertools.chain(*said["keys"].values())]
+    for name in ("commits", "contents", "slices"):
+        hexes += itertools.chain(*said[name].items())
+    texts = all(isinstance(one, str) for one in names if one is not None)
+    hashes = all(isinstance(one, str) and _HEX.fullmatch(one) for one in hexes)
+    numbers = all(type(one) is int for one in (said["number"], *said["rows"].values()))
+    if not (texts and hashes and numbers):
+        raise ValueError(said["number"])
 
 
 def hash_of(key: str, *, salt: str) -> str:

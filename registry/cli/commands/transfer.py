@@ -110,10 +110,12 @@ def pull(
     other = _other(origin or _origin(lake, dataset, "--from"))
     with watching() as progress:
         forgotten = purges(other.repository(dataset))
-        apply(lake.repository(dataset), forgotten, progress=progress)
+        gone = apply(lake.repository(dataset), forgotten, progress=progress)
         come = fetch(
             lake, dataset, origin=other, branches=branch or (), aside=aside, progress=progress
         )
+    for one in gone:
+        typer.echo(f"purged there, so here too: {one.to_text()}", err=True)
     _say(come)
 
 

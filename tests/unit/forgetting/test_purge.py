@@ -1,6 +1,8 @@
 """What was purged is nowhere, and everything else is as it was."""
 
+import json
 import shutil
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -438,3 +440,48 @@ def test_files_that_only_a_purged_asset_names_go(world, canary):
     paths = [entry.path for entry in world.repository.entries("draft/anna", "scenes")]
     assert paths == ["scenes/two.tif"]
     assert world.hits(b"scene of the canary") == []
+
+
+# --------------------------------------------------------------------------- bad records
+@pytest.fixture
+def record(purged):
+    (one,) = purges(purged.repository)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("format", "other"),
+        ("number", "1"),
+        ("commits", ["a"]),
+        ("commits", {"../../etc": "ab" * 20}),
+        ("commits", {"ab" * 20: 7}),
+        ("objects", [None]),
+        ("keys", {"samples": ["no hex"]}),
+        ("salt", "'"),
+        ("rows", {"samples": 1.5}),
+        ("reason", None),
+    ],
+)
+def test_a_record_of_another_kind_is_refused(record, name, value):
+    said = json.loads(record.to_json())
+    forged = json.dumps(said | {name: value}).encode()
+    if (name, value) == ("reason", None):
+        forged = json.dumps({key: one for key, one in said.items() if key != name}).encode()
+    with pytest.raises(CorruptError):
+        type(record).from_json(forged)
+
+
+def test_a_record_is_read_as_it_was_written(record):
+    assert type(record).from_json(record.to_json()) == record
+
+
+def test_another_lake_cannot_put_a_commit_in_the_place_of_one_that_stays(world, other, record):
+    v1 = world.commits["v1"]
+    forged = replace(record, commits={v1: world.repository.resolve("v3")})
+    there = other.lake.repository("ships")
+    before = there.branches(), there.tags()
+    with pytest.raises(CorruptError, match="holds nothing of it"):
+        apply(there, [forged])
+    assert (there.branches(), there.tags()) == before
