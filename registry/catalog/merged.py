@@ -68,6 +68,9 @@ class Merged:
     paths: tuple[str, ...] = ()
     """Tables and files taken as theirs has them, because only theirs changed."""
 
+    taken: Mapping[str, RowCounts] = field(default_factory=lambda: MappingProxyType({}))
+    """What that brought, for the tables among them; empty if nobody asked for it."""
+
     duplicates: "pa.Table | None" = None
     """Annotations of both sides that are probably one object: ``sample, category, ours, theirs,
     iou``; None if only one side drew any."""
@@ -88,7 +91,10 @@ class Merged:
             f"  {name}: {counts.to_text(ours=asked.into, theirs=asked.name)}"
             for name, counts in self.tables.items()
         ]
-        lines += [f"  {path}: as {asked.name}" for path in self.paths]
+        for path in self.paths:
+            counts = self.taken.get(path)
+            said = counts.to_text(ours=asked.into, theirs=asked.name) if counts else None
+            lines.append(f"  {path}: {said or f'as {asked.name}'}")
         if self.decided:
             lines.append(f"  {_tally(self.decided)}")
         if self.duplicates is not None and self.duplicates.num_rows:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from registry.catalog import front
 from registry.catalog.conflicts import OURS, SET, SIDES, THEIRS, Clash, ClashKind, Decisions
-from registry.catalog.joining import Joining, Way, trees_of
+from registry.catalog.joining import Joining, Trees, Way, trees_of
 from registry.catalog.laying import stage, take, unlink
 from registry.catalog.merged import Merged, RowCounts, Undecided
 from registry.catalog.rowwise import merge_rows
 from registry.catalog.sides import Sides
-from registry.catalog.trees import LOG, is_remade
+from registry.catalog.trees import LOG, is_remade, table_of, tables_among
 from registry.catalog.version import CARD
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -39,6 +39,7 @@ def join(
     prefer: str | None = None,
     decisions: Decisions = _NOTHING,
     metadata: Mapping[str, str] | None = None,
+    counting: bool = False,
 ) -> Merged | Undecided:
     """Bring a change into a branch as one commit; a merge has two parents.
 
@@ -50,6 +51,7 @@ def join(
             None leaves it open.
         decisions: What was decided about conflicts.
         metadata: What programs want to say about the commit.
+        counting: Count the rows that came into tables which only theirs had changed, too.
 
     Returns:
         What was merged, where a branch with nothing of its own simply moves forward; or what both
@@ -69,7 +71,15 @@ def join(
         return Merged(commit=repository.commit(trees.ours), joining=joining, moved=False)
     if joining.way is Way.MERGE and trees.base == trees.ours:
         repository.advance(target, to=trees.theirs, expected=trees.ours, operation="merge")
-        return Merged(commit=repository.commit(trees.theirs), joining=joining, moved=True)
+        came = _came(repository, trees) if counting else {}
+        return Merged(
+            commit=repository.commit(trees.theirs),
+            joining=joining,
+            moved=True,
+            paths=tuple(came),
+            taken={name: counts for name, counts in came.items() if counts is not None},
+            authors=_authors(repository, joining, trees.base),
+        )
     sides = Sides.of(repository, trees)
     with repository.workspace(target) as workspace:
         if workspace.head != trees.ours:
@@ -85,10 +95,28 @@ def join(
         moved=commit.id != trees.ours,
         tables=work.merged,
         paths=tuple(work.taken),
+        taken=_counts(repository, trees, sides.tables & set(work.taken)) if counting else {},
         duplicates=work.duplicates,
         decided=tuple(work.clashes),
         authors=_authors(repository, joining, trees.base),
     )
+
+
+def _came(repository: "Repository", trees: Trees) -> dict[str, RowCounts | None]:
+    """Return what came with a branch that had nothing of its own: tables with their rows, files."""
+    paths = [c.path for c in repository.diff(trees.ours, trees.theirs) if not is_remade(c.path)]
+    tables = tables_among(entry.path for entry in repository.entries(trees.theirs))
+    units = {table_of(path, tables) or path for path in paths}
+    counts = _counts(repository, trees, tables & units)
+    return {unit: counts.get(unit) for unit in sorted(units)}
+
+
+def _counts(repository: "Repository", trees: Trees, names: Iterable[str]) -> dict[str, RowCounts]:
+    from registry.catalog.counting import changed_rows
+
+    before = None if trees.base is None else repository.locate(trees.base)
+    after = repository.locate(trees.theirs)
+    return {name: changed_rows(before, after, name) for name in sorted(names)}
 
 
 def _authors(repository: "Repository", joining: Joining, base: str | None) -> tuple[str, ...]:

@@ -156,6 +156,7 @@ class Gate:
             prefer=self.prefer,
             decisions=self.decisions,
             metadata=self.metadata,
+            counting=not self.release,
         )
         if isinstance(merged, Undecided):
             return merged

@@ -288,7 +288,12 @@ def _bring(
     def run(decisions: Decisions, metadata: Mapping[str, str]) -> Merged | Undecided:
         if not is_protected and not _asks_for_checks(registry, repository, joining):
             return join(
-                repository, joining, prefer=ways.prefer, decisions=decisions, metadata=metadata
+                repository,
+                joining,
+                prefer=ways.prefer,
+                decisions=decisions,
+                metadata=metadata,
+                counting=True,
             )
         landed = Gate(
             registry=registry,

@@ -309,7 +309,16 @@ def _say(outcome: "Merged | Pending") -> None:
     decided = table_of_clashes(outcome.decided)
     document = {
         name: getattr(outcome, name)
-        for name in ("commit", "joining", "moved", "tables", "paths", "duplicates", "authors")
+        for name in (
+            "commit",
+            "joining",
+            "moved",
+            "tables",
+            "taken",
+            "paths",
+            "duplicates",
+            "authors",
+        )
     }
     emit({**document, "decided": decided}, outcome.to_text)
 

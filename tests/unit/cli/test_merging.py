@@ -311,3 +311,17 @@ def test_whoever_commits_may_say_why(eolab, tmp_path, monkeypatch):
     assert eolab("slice", query, "-m", "for the paper").status == 0
     log = eolab("log", "scenes@derived/v1", "--json").document
     assert log[0]["commit"]["message"] == "for the paper"
+
+
+def test_a_merge_says_how_many_rows_came_where_only_one_side_worked(parted, eolab):
+    done = eolab("merge", "ships", "ben")
+    assert "annotations: 0 inserted, 2 updated, 0 deleted by ben" in done.out, done.err
+
+    eolab("branch", "ships", "third")
+    eolab("edit", "ships@third", "--table", "annotations", "--delete", "--where", "id = 'boat_1_a'")
+    eolab("edit", "ships@third", "--set", "target=1.0", "--where", "true")
+    eolab("branch", "ships", "fourth", "--at", "main")
+    eolab("edit", "ships@fourth", "--table", "assets", "--set", "size=1", "--where", "true")
+    done = eolab("merge", "ships", "third", "--into", "fourth")
+    assert "annotations: 0 inserted, 0 updated, 1 deleted by third" in done.out, done.err
+    assert "samples: 0 inserted, 3 updated, 0 deleted by third" in done.out
