@@ -1,7 +1,7 @@
 """Which samples stand for a version, and what is drawn of each."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from registry.errors import RegistryError
 from registry.stac.selection import LABELS
 from registry.web.colours import class_colour
-from registry.web.pictures import mask_picture, true_colour
+from registry.web.pictures import Ends, ends_of, mask_picture, true_colour
 
 if TYPE_CHECKING:
     from registry.catalog.version import Version
@@ -72,6 +72,9 @@ class Chip:
     outlines: tuple[Outline, ...] = field(default=())
     """Its annotations."""
 
+    ends: Ends | None = None
+    """Values that its picture shows black and white; None of a photograph."""
+
     why: str = ""
     """Why there is no picture."""
 
@@ -108,13 +111,17 @@ def chosen_chips(version: "Version", most: int) -> list[Chip]:
     return list(chips_of(version, _chosen(version, most)).values())
 
 
-def chips_of(version: "Version", names: Sequence[str]) -> dict[str, Chip]:
+def chips_of(
+    version: "Version", names: Sequence[str], beside: Mapping[str, Chip] | None = None
+) -> dict[str, Chip]:
     """Return samples as they are shown, by id, in the order asked for.
 
     Args:
         version: Where they are.
         names: Their ids; those that are not there are left out.
+        beside: The same samples of another version, so that equal values look equal.
     """
+    others = beside or {}
     if not names:
         return {}
     samples = _rows(version, "samples", "id", names, _COLUMNS)
@@ -130,6 +137,7 @@ def chips_of(version: "Version", names: Sequence[str]) -> dict[str, Chip]:
             [asset for asset in assets if asset["sample"] == sample["id"]],
             [note for note in notes if note["sample"] == sample["id"]],
             listed,
+            others.get(sample["id"]),
         )
         for sample in sorted(samples, key=lambda row: order[row["id"]])
     }
@@ -189,6 +197,7 @@ def _chip(
     assets: list[dict[str, Any]],
     notes: list[dict[str, Any]],
     classes: Sequence[str],
+    beside: Chip | None,
 ) -> Chip:
     image, mask = _split(version, assets)
     instant = sample["datetime"] or sample["start_datetime"]
@@ -204,7 +213,9 @@ def _chip(
     bands = tuple(said.bands) if said and said.bands else _tagged_bands(image)
     try:
         array = version.chip(sample["id"], image["asset"])
-        picture = true_colour(array, bands=bands, nodata=image["nodata"])
+        ends = beside.ends if beside is not None else None
+        ends = ends or ends_of(array, bands=bands, nodata=image["nodata"])
+        picture = true_colour(array, bands=bands, nodata=image["nodata"], ends=ends)
         layer, found = _mask(version, sample["id"], mask)
     except RegistryError as error:
         return Chip(image=None, size=(1, 1), why=error.problem, **known)
@@ -215,6 +226,7 @@ def _chip(
         mask=layer,
         classes=found,
         outlines=_outlines(notes, image, classes),
+        ends=ends,
         **known,
     )
 

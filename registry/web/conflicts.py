@@ -28,7 +28,7 @@ __all__ = ["render"]
 
 _SIDES: Final = ("base", "ours", "theirs")
 _VALUE: Final = 200  # characters of a value
-_ROWS: Final = frozenset({ClashKind.ROW, ClashKind.DELETED})
+_ROWS: Final = frozenset({ClashKind.ROW, ClashKind.DELETED, ClashKind.ORPHAN})
 _SAID: Final = {
     ClashKind.ROW: "both sides changed it, differently",
     ClashKind.DELETED: "one side deleted the row, the other changed it",

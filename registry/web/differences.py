@@ -69,7 +69,8 @@ def _facts(found: "DatasetDiff", most: int) -> dict[str, Any]:
     before, after = found.versions
     seen = touched(found, most)
     names = list(seen.rows)
-    chips = [chips_of(version, names) for version in (before, after)]
+    was = chips_of(before, names)
+    chips = [was, chips_of(after, names, beside=was)]
     album = Album()
     numbers = {name: at for at, name in enumerate(found.tables)}
     cards = [

@@ -14,7 +14,17 @@ from registry.web.colours import class_colour
 if TYPE_CHECKING:
     from registry.catalog.version import Version
 
-__all__ = ["chips_png", "data_uri", "map_png", "mask_picture", "png", "sized", "true_colour"]
+__all__ = [
+    "Ends",
+    "chips_png",
+    "data_uri",
+    "ends_of",
+    "map_png",
+    "mask_picture",
+    "png",
+    "sized",
+    "true_colour",
+]
 
 _LOW, _HIGH = 2, 98  # percentiles that become black and white
 _SMALLEST, _LARGEST = 192, 320  # pixels a picture is wide
@@ -30,8 +40,16 @@ _TRUE_COLOUR: Final = (
 _SENTINEL_2: Final = (12, 13)  # bands of its products, B01 first, where nobody names them
 
 
+Ends = tuple[tuple[float, float], ...]
+"""Values of each colour that are drawn black and white."""
+
+
 def true_colour(
-    array: npt.NDArray[np.generic], *, bands: Sequence[str], nodata: float | None
+    array: npt.NDArray[np.generic],
+    *,
+    bands: Sequence[str],
+    nodata: float | None,
+    ends: Ends | None = None,
 ) -> Image.Image:
     """Return a picture of an array as the eye would see the land, as nearly as its bands allow.
 
@@ -40,24 +58,57 @@ def true_colour(
             middle step is shown.
         bands: Names of the bands, in order; empty if unknown.
         nodata: Value that is left transparent, as NaN and infinity are; None if there is none.
+        ends: What is drawn black and white, as :func:`ends_of` found it in another array that
+            this one is held against; found in this one if None.
 
     Returns:
         An RGBA picture, 192 to 320 pixels along its longer edge where that can be had by whole
         factors.
     """
+    chosen, known = _shown(array, bands, nodata)
+    alpha = np.where(known, 255, 0).astype(np.uint8)
+    if _photograph(array):
+        colours = list(chosen.astype(np.uint8))
+    else:
+        limits = ends or _ends(chosen, known, alike=_named(_bands(array), bands) is not None)
+        colours = [_stretched(band, *pair) for band, pair in zip(chosen, limits, strict=True)]
+    return sized(Image.fromarray(np.dstack([*colours, alpha]), "RGBA"))
+
+
+def ends_of(
+    array: npt.NDArray[np.generic], *, bands: Sequence[str], nodata: float | None
+) -> Ends | None:
+    """Return which values of an array are drawn black and white; None of a photograph.
+
+    Args:
+        array: As for :func:`true_colour`; stored values, unitless, shape ``(band, y, x)``.
+        bands: Names of the bands, in order; empty if unknown.
+        nodata: Value that means nothing; None if there is none.
+    """
+    if _photograph(array):
+        return None
+    chosen, known = _shown(array, bands, nodata)
+    return _ends(chosen, known, alike=_named(_bands(array), bands) is not None)
+
+
+def _shown(
+    array: npt.NDArray[np.generic], bands: Sequence[str], nodata: float | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the three bands that are seen, and where they hold something."""
     image = array[len(array) // 2] if array.ndim == 4 else array  # noqa: PLR2004 — a time series
     chosen = np.stack([image[at] for at in _visible(image.shape[0], bands)]).astype(np.float64)
     known = np.asarray(np.isfinite(chosen).all(axis=0))
     if nodata is not None:
         known &= (chosen != nodata).any(axis=0)
-    alpha = np.where(known, 255, 0).astype(np.uint8)
-    photograph = array.dtype == np.uint8 and image.shape[0] >= 3  # noqa: PLR2004 — colours
-    grey = (
-        list(chosen.astype(np.uint8))
-        if photograph
-        else _stretched(chosen, known, alike=_named(image.shape[0], bands) is not None)
-    )
-    return sized(Image.fromarray(np.dstack([*grey, alpha]), "RGBA"))
+    return chosen, known
+
+
+def _bands(array: npt.NDArray[np.generic]) -> int:
+    return int(array.shape[-3])
+
+
+def _photograph(array: npt.NDArray[np.generic]) -> bool:
+    return array.dtype == np.uint8 and _bands(array) >= 3  # noqa: PLR2004 — colours
 
 
 def _named(count: int, bands: Sequence[str]) -> tuple[int, int, int] | None:
@@ -80,10 +131,8 @@ def _visible(count: int, bands: Sequence[str]) -> tuple[int, int, int]:
     return 0, min(1, count - 1), 0
 
 
-def _stretched(
-    bands: npt.NDArray[np.float64], known: npt.NDArray[np.bool_], *, alike: bool
-) -> list[npt.NDArray[np.uint8]]:
-    """Return bands between their percentiles, but noise over even ground not blown up."""
+def _ends(bands: npt.NDArray[np.float64], known: npt.NDArray[np.bool_], *, alike: bool) -> Ends:
+    """Return percentiles of bands, but wide enough that noise over even ground is not blown up."""
     ends = [
         np.percentile(band[known], (_LOW, _HIGH)) if known.any() else np.array([0.0, 1.0])
         for band in bands
@@ -91,13 +140,17 @@ def _stretched(
     if alike:  # one stretch for all three, so that grey stays grey
         ends = [np.array([min(e[0] for e in ends), max(e[1] for e in ends)])] * len(ends)
     least = _LEAST * max(float(np.abs(end).max()) for end in ends)
-    shown = []
-    for band, (low, high) in zip(bands, ends, strict=True):
+    found = []
+    for low, high in ends:
         span = max(high - low, least) or 1.0
         start = (low + high - span) / 2 if high - low < least else low
-        scaled = np.clip(np.nan_to_num((band - start) / span), 0, 1)
-        shown.append((255 * scaled**0.9).astype(np.uint8))
-    return shown
+        found.append((float(start), float(start + span)))
+    return tuple(found)
+
+
+def _stretched(band: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.uint8]:
+    scaled = np.clip(np.nan_to_num((band - low) / (high - low)), 0, 1)
+    return np.asarray(255 * scaled**0.9).astype(np.uint8)
 
 
 def mask_picture(
