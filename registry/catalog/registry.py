@@ -26,6 +26,8 @@ from registry.lake.purges import PURGES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pyarrow as pa
+
     from registry.catalog.conflicts import Decisions
     from registry.catalog.forgetting import Forgotten, Wanted
     from registry.catalog.merged import Merged, Undecided
@@ -133,6 +135,18 @@ class Registry:
             NotFoundError: A table that was named is in neither.
         """
         return difference(self.resolve(before), self.resolve(after), tables)
+
+    def blame(self, ref: Ref | str, table: str, keys: Sequence[object] | None = None) -> "pa.Table":
+        """Return the commit that changed each row of a table last: see :func:`blame`.
+
+        Args:
+            ref: Where to begin, as in :meth:`resolve`.
+            table: The table.
+            keys: Keys of rows, also of deleted ones; every row that is there if None.
+        """
+        from registry.catalog.blame import blame
+
+        return blame(self.resolve(ref), table, keys)
 
     # ---------------------------------------------------------------- branches
     def draft(self, dataset: str, branch: str | None = None) -> Draft:
