@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
 from registry.curate.exchange.cells import GEOMETRY, cell_types
@@ -95,18 +96,17 @@ def check_samples(
     """
     if "sample" not in schema.arrow.names or "sample" not in rows.column_names:
         return
-    there = {
-        sample
-        for root in roots
-        if rows.num_rows and store.exists(root, "samples")
-        for sample in store.read(root, "samples", columns=["id"]).column("id").to_pylist()
-    }
-    for sample in rows.column("sample").to_pylist():
-        if sample and sample not in there:
-            raise RejectedError(
-                f"{name} has a row on sample {sample!r}, which the branch does not have",
-                hint="name a sample that is there; ids are in the table samples",
-            )
+    asked = {sample for sample in rows.column("sample").to_pylist() if sample}
+    for root in roots:
+        if asked and store.exists(root, "samples"):
+            wanted = pc.field("id").isin(pa.array(asked, pa.string()))
+            found = store.read(root, "samples", columns=["id"], filter=wanted)
+            asked.difference_update(found.column("id").to_pylist())
+    if asked:
+        raise RejectedError(
+            f"{name} has a row on sample {min(asked)!r}, which the branch does not have",
+            hint="name a sample that is there; ids are in the table samples",
+        )
 
 
 def _one(rows: pa.Table, cell: str) -> pa.Array:
@@ -165,7 +165,7 @@ def _placed(
 ) -> dict[str, pa.Array]:
     count = len(shapes)
     samples = values["sample"].to_pylist() if "sample" in values else [None] * count
-    now = systems_of(root) if "sample" in values else {}
+    now = systems_of(root, samples)
     known = Placing(crs=placing.crs, systems=now, pictures=placing.pictures, fixed=placing.fixed)
     frame = "pixel" if placing.crs == PIXELS and placing.pictures is None else None
     systems = [known.system_of(sample, frame) for sample in samples]

@@ -1,7 +1,7 @@
 """A table as a file that other tools edit, made so that every row is found again."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from registry.curate.exchange import (
 from registry.curate.exchange.cells import GEOMETRY, cell_types, flat
 from registry.curate.exchange.choosing import chosen_rows, ids_of
 from registry.curate.exchange.origin import Origin
-from registry.curate.exchange.pictures import Pictures, systems_of
+from registry.curate.exchange.pictures import Picture, Pictures, systems_of
 from registry.curate.exchange.placing import Placing
 from registry.curate.exchange.sheet import PIXELS, Sheet
 from registry.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -158,7 +158,8 @@ def export(
     if given.placing.crs == PIXELS:
         origin = replace(origin, frame="pixel")
     sheet = _sheet(given, schema, origin)
-    _replace(path, sheet, kind, given, classes=version.spec.classes)
+    pictures = _pictures(given, ids, where=where) if kind == "coco" else []
+    _replace(path, sheet, kind, pictures, classes=version.spec.classes)
     return Exported(
         path=path,
         format=kind,
@@ -177,6 +178,7 @@ def leaving(
     format: str,  # noqa: A002 — the word users write
     crs: str | None = None,
     placed: bool = True,
+    also: Iterable[str | None] = (),
 ) -> Leaving:
     """Return rows as they leave in a format.
 
@@ -187,6 +189,7 @@ def leaving(
         format: One of ``FORMATS``.
         crs: System of the file; by default the one system of all rows, else ``OGC:CRS84``.
         placed: Whether the file has geometries.
+        also: Further samples of which the system is wanted.
 
     Raises:
         InvalidInputError: Some rows are in pixels and others are not.
@@ -198,7 +201,7 @@ def leaving(
     pictures = Pictures.of(root).by_sample if format == "coco" else None
     placing = Placing(
         crs=PIXELS if pictures is not None else crs,
-        systems=systems_of(root) if "sample" in rows.column_names else {},
+        systems=systems_of(root, [*_samples(rows), *also]),
         pictures=pictures,
         fixed=CRS84 if schema.name == "samples" else None,
     )
@@ -227,19 +230,26 @@ def reachable(root: "Root", rows: pa.Table, crs: str) -> pa.Table:
     """
     if "frame" not in rows.column_names:
         return rows
-    placing = Placing(crs=crs, systems=systems_of(root))
+    placing = Placing(crs=crs, systems=systems_of(root, _samples(rows)))
     _, systems = _systems(rows, placing)
     keep = [(system == PIXELS) == (crs == PIXELS) for system in systems]
     return rows.filter(pa.array(keep, pa.bool_()))
 
 
 def _systems(rows: pa.Table, placing: Placing) -> tuple[list[str | None], tuple[str, ...]]:
-    nothing: list[str | None] = [None] * rows.num_rows
-    there = rows.column_names
-    samples: list[str | None] = rows.column("sample").to_pylist() if "sample" in there else nothing
-    frames = rows.column("frame").to_pylist() if "frame" in there else nothing
+    samples = _samples(rows)
+    frames = (
+        rows.column("frame").to_pylist() if "frame" in rows.column_names else [None] * rows.num_rows
+    )
     pairs = zip(samples, frames, strict=True)
     return samples, tuple(placing.system_of(sample, frame) for sample, frame in pairs)
+
+
+def _samples(rows: pa.Table) -> list[str | None]:
+    """Return the sample of each row; None where a table does not speak of samples."""
+    if "sample" not in rows.column_names:
+        return [None] * rows.num_rows
+    return list(rows.column("sample").to_pylist())
 
 
 def _sayable(rows: pa.Table, shapes: Sequence[Any], placing: Placing) -> np.ndarray[Any, Any]:
@@ -318,7 +328,7 @@ def _check_table(schema: "TableSchema", kind: str) -> None:
 
 
 def _replace(
-    path: Path, sheet: Sheet, kind: str, given: Leaving, *, classes: Sequence[str]
+    path: Path, sheet: Sheet, kind: str, pictures: Sequence[Picture], *, classes: Sequence[str]
 ) -> None:
     """Write a file that takes its place when it is whole.
 
@@ -330,7 +340,6 @@ def _replace(
         with tempfile.TemporaryDirectory(prefix=".eolab-", dir=path.parent) as folder:
             made = Path(folder) / f"made{path.suffix}"
             if kind == "coco":
-                pictures = list((given.placing.pictures or {}).values())
                 labelling.write(sheet, made, pictures=pictures, classes=classes)
             else:
                 _WRITERS[kind].write(sheet, made)
@@ -353,6 +362,15 @@ def _replace(
             f"{path} cannot be written: {error.strerror or error}",
             hint="name a file in a folder that may be written to",
         ) from error
+
+
+def _pictures(given: Leaving, ids: Sequence[str] | None, *, where: str) -> list[Picture]:
+    """Return the pictures of the samples that were chosen, of those with rows, or all."""
+    pictures = given.placing.pictures or {}
+    if ids is None and not where:
+        return list(pictures.values())
+    asked = set(_samples(given.rows) if ids is None else ids)
+    return [one for sample, one in pictures.items() if sample in asked]
 
 
 _WRITERS: Final = {

@@ -4,12 +4,14 @@ Pictures are named as ``eolab checkout --as coco`` names them, so that both fit 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from registry.curate.checkout.places import Places, folders_of, primary_asset
-from registry.errors import NotFoundError
 
 if TYPE_CHECKING:
     from registry.tables.log import Root
@@ -111,31 +113,32 @@ _ASSET_COLUMNS: Final = ("sample", "asset", "pixels", "href", "shape", "crs", "t
 _PIXEL_COLUMNS: Final = ("sha256", "codec")
 
 
-def systems_of(root: "Root") -> dict[str, System]:
-    """Return the system of each sample's annotations: that of its first asset with a place.
+def systems_of(root: "Root", samples: Iterable[str | None]) -> dict[str, System]:
+    """Return the system of samples' annotations: that of a sample's first asset with a place.
 
     Args:
         root: The dataset's folder.
+        samples: Their ids; those that are not there are passed over.
     """
     found: dict[str, System] = {}
-    for row in _rows(root, "assets", ("sample", "crs", "transform")):
+    asked = pa.array({sample for sample in samples if sample}, pa.string())
+    wanted = pc.field("sample").isin(asked)
+    for row in _rows(root, "assets", ("sample", "crs", "transform"), wanted) if len(asked) else ():
         if row["crs"] and row["transform"] and row["sample"] not in found:
             found[row["sample"]] = System(crs=row["crs"], transform=tuple(row["transform"]))
     return found
 
 
-def _rows(root: "Root", table: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+def _rows(
+    root: "Root", table: str, columns: tuple[str, ...], wanted: pc.Expression | None = None
+) -> list[dict[str, Any]]:
     from registry.tables import store
 
     if not store.exists(root, table):
         return []
     there = set(store.schema_of(root, table).arrow.names)
-    try:
-        rows: list[dict[str, Any]] = store.read(
-            root, table, columns=[name for name in columns if name in there]
-        ).to_pylist()
-    except NotFoundError:
-        return []
+    names = [name for name in columns if name in there]
+    rows: list[dict[str, Any]] = store.read(root, table, columns=names, filter=wanted).to_pylist()
     return rows
 
 

@@ -33,6 +33,7 @@ from registry.errors import (
 )
 from registry.geo import normalise_crs
 from registry.geo.systems import CRS84
+from registry.lake import lazy
 from registry.tables import edit, store
 from registry.tables.changes import table_diff
 from registry.tables.conform import conform
@@ -159,9 +160,10 @@ def _editable(root: "Root") -> dict[str, "TableSchema"]:
 
 def _check_dataset(found: FileRows, dataset: str) -> None:
     if found.origin is not None and found.origin.dataset != dataset:
+        other = found.origin.dataset[:80]
         raise InvalidInputError(
-            f"{found.name} was made from dataset {found.origin.dataset!r:.80}, not from {dataset!r}",
-            hint=f"bring it back there: eolab edit {found.origin.dataset[:80]}@BRANCH --from …",
+            f"{found.name} was made from dataset {other!r}, not from {dataset!r}",
+            hint=f"bring it back there: eolab edit {other}@BRANCH --from …",
         )
 
 
@@ -251,8 +253,16 @@ class _Desk:
         crs = self._crs(rows, origin)
         if self.file.origin is None and crs is not None and kind != "coco":
             rows = reachable(self.base, rows, crs)  # what it never held is not missing in it
-        placed = GEOMETRY in self.file.rows.column_names
-        return leaving(self.base, self.schema, rows, format=kind, crs=crs, placed=placed)
+        there = self.file.rows.column_names
+        return leaving(
+            self.base,
+            self.schema,
+            rows,
+            format=kind,
+            crs=crs,
+            placed=GEOMETRY in there,
+            also=self.file.rows.column("sample").to_pylist() if "sample" in there else (),
+        )
 
     def _crs(self, rows: pa.Table, origin: Origin) -> str | None:
         """Return the system of the file's geometries; None for that of the rows.
@@ -346,6 +356,7 @@ def _lay(root: "Root", name: str, into: Path) -> None:
     if not store.exists(root, name):
         return
     found = snapshot(root, name)
+    lazy.ensure(*found.paths())
     target = into / name
     shutil.copytree(found.folder / LOG, target / LOG)
     for path in (found.folder / one.path for one in found.files):
@@ -359,10 +370,9 @@ def _lay(root: "Root", name: str, into: Path) -> None:
 
 def _told(desk: _Desk, edits: _Edits, workspace: "Workspace", asked: Ref, start: str) -> Brought:
     found = table_diff(desk.head, workspace.path, desk.schema.name)
-    known = systems_of(desk.head)
 
     def systems(samples: Sequence[str]) -> dict[str, str | None]:
-        return {sample: known[sample].crs for sample in samples if sample in known}
+        return {sample: one.crs for sample, one in systems_of(desk.head, samples).items()}
 
     back = edits.returned
     return Brought(

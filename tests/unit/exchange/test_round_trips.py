@@ -355,3 +355,25 @@ def test_a_mask_drawn_anew_is_an_outline(ships, tmp_path):
     assert after["rle"] is None
     assert after["isbox"] is False
     assert any("outlines now" in note for note in done.notes)
+
+
+def test_an_outline_that_goes_to_another_sample_goes_to_its_system(ships, tmp_path):
+    path = tmp_path / "out.gpkg"
+    sent(ships, path, samples="s0,s1")
+    in_gis(path, ("update annotations set sample = 's2' where id = 's0-1'",))
+    after = brought(ships, path).changes.column("after")[0].as_py()
+    west = shapely.from_wkb(after["geometry"]).bounds[0]
+    assert 200_000 < west < 250_000  # of zone 33, not 600,000 of zone 32
+
+
+def test_pictures_of_the_samples_that_were_asked_for(ships, tmp_path):
+    import orjson
+
+    def named(**options):
+        sent(ships, tmp_path / "out.json", **options)
+        said = orjson.loads((tmp_path / "out.json").read_bytes())
+        return [one["file_name"] for one in said["images"]]
+
+    assert named() == ["s0.tif", "s1.tif", "s2.tif", "photo.tif"]
+    assert named(where="category = 'Boat'") == ["s0.tif", "photo.tif"]
+    assert named(samples="s1,s2") == ["s1.tif", "s2.tif"]
