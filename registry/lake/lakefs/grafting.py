@@ -65,8 +65,9 @@ def graft(
     known = _fingerprint(said, needed, edits)
     done = refs.notes.grafted(known)
     if done is not None and mirror.has_commit(done):
-        if done in refs.swept():
+        if done in refs.swept(fresh=True):
             refs.notes.strike(f"swept/{done}")
+            refs.swept(fresh=True)
         pins.add(done, parents)
         return mirror.light(done).commit
     with translated(f"record commit {commit.id[:10]}"), sessions.opened(mirror.layout) as session:

@@ -16,7 +16,6 @@ from registry.lake.lakefs.objects import FETCHERS
 from registry.lake.lakefs.refs import Refs
 from registry.lake.local import objects, sessions, trees
 from registry.lake.local.pointers import Pointer
-from registry.lake.names import default_author
 from registry.lake.records import Damage, Statistics, Sweep
 from registry.progress import Progress
 
@@ -91,7 +90,26 @@ def damages(refs: Refs, progress: Progress) -> Iterator[Damage]:
             progress.advance()
             if damage is not None:
                 yield damage
+    for head in sorted(_heads(refs)):
+        yield from _misread(mirror, head)
     yield from _cached(mirror, found)
+
+
+def _misread(mirror: Mirror, commit: str) -> Iterator[Damage]:
+    """Yield where the mirror's tree of a commit is not what the server lists."""
+    known = {path: mirror.pointer(oid) for path, oid in _walked(mirror, commit)}
+    listed = {path: mirror.pointer_of(held) for path, held in mirror.listed(commit)}
+    for path in sorted(known.keys() | listed.keys()):
+        mine, its = known.get(path), listed.get(path)
+        if path not in listed or mine is None or (its is not None and its != mine):
+            yield Damage(
+                what=f"'{path}' at {commit[:10]}", problem="is not what the server lists",
+                fix=f"remove {mirror.layout.root}, which is a cache, and look again",
+            )  # fmt: skip
+
+
+def _walked(mirror: Mirror, commit: str) -> Iterator[tuple[str, bytes]]:
+    return trees.walk(mirror.tree, mirror.commit(commit).tree)
 
 
 def _damage(mirror: Mirror, pointer: Pointer, commit: str, path: str) -> Damage | None:
@@ -144,14 +162,13 @@ def collect(
     mirror, since = refs.mirror, datetime.now(tz=UTC) - grace
     spoken_of, young = _spoken_of(refs, since)
     roots = {*_heads(refs), *keep, *young, *sessions.pinned(mirror.layout)}
-    gone = refs.swept()
+    gone = refs.swept(fresh=True)
     needed = _reached(mirror, roots)
     lost = _reached(mirror, _there(mirror, spoken_of - gone)) - needed - gone
     held = _objects(mirror, needed)
     swept = {one: place for one, place in _objects(mirror, lost).items() if one not in held}
     if not dry_run:
-        for commit in sorted(lost):
-            refs.notes.write(f"swept/{commit}", {"by": default_author()})
+        refs.give_up(lost)
         landing.sweep(older_than=max(grace, STALE))
         trim(mirror, set(held))
     return Sweep(objects=len(swept), size=sum(one.size for one in swept), kept_by_grace=0)
@@ -227,9 +244,7 @@ def forget(refs: Refs, digests: Iterable[str], *, commits: Mapping[str, str | No
             hint="wait until it has ended, or end it; then do it again",
         )
     refs.notes.replace({**dict.fromkeys(tainted), **commits})
-    known = refs.swept()
-    for commit in sorted(tainted - known):
-        refs.notes.write(f"swept/{commit}", {"by": default_author()})
+    refs.give_up(tainted - refs.swept(fresh=True))
     _drop_commits(mirror, reached)
     swept = _empty_cache(mirror, unwanted)
     trim(mirror, needed)

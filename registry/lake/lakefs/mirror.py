@@ -253,8 +253,14 @@ class Mirror(Git):
             if found is not None:
                 return found
         edits = trees.Edits()
-        self._add(edits, commit, self.remote.listing(commit))
+        self._add(edits, commit, (held for _, held in self.listed(commit)))
         return self._grow(commit, None, edits)
+
+    def listed(self, commit: str) -> Iterator[tuple[str, Held]]:
+        """Yield what the server lists of a commit, by path; each could be a path here."""
+        for held in self.remote.listing(commit):
+            if not is_hidden_key(held.path):
+                yield _checked(held.path), held
 
     def _known_tree(self, commit: str) -> bytes | None:
         try:
@@ -294,14 +300,12 @@ class Mirror(Git):
         """
         unknown: list[Held] = []
         for held in listed:
-            if is_hidden_key(held.path):
-                continue
             _checked(held.path)
             if held.size < 0:
                 raise CorruptError(
                     f"'{held.path}' is said to have {held.size} bytes", hint="look at it in lakeFS"
                 )
-            pointer = self._pointer_of(held)
+            pointer = self.pointer_of(held)
             if pointer is None:
                 unknown.append(held)
             else:
@@ -332,7 +336,7 @@ class Mirror(Git):
         self.keep_tree(commit, made)
         return made
 
-    def _pointer_of(self, held: Held) -> Pointer | None:
+    def pointer_of(self, held: Held) -> Pointer | None:
         """Return hash and size; None for what another program wrote and nobody has hashed."""
         if not held.size:
             return Pointer(EMPTY_SHA256, 0)

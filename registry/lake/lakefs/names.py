@@ -17,7 +17,7 @@ HIDDEN = ("_eolab/", "_lakefs_actions/")
 """Below these keys lies what belongs to us and to the server, not to a dataset."""
 
 _ESCAPE = re.compile(r"_x([0-9a-f]{2})_|__")
-_NEEDS_ESCAPE = re.compile(r"_(?=[_/]|x[0-9a-f]{2}_)|(?<=[_/])_|[.+]")
+_NEEDS_ESCAPE = re.compile(r"_(?=[_/.+]|x[0-9a-f]{2}_)|(?<=[_/])_|[.+]")
 
 
 def is_hidden_key(key: str) -> bool:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -26,6 +27,9 @@ from registry.lake.records import RefUpdate
 
 __all__ = ["Refs"]
 
+MOMENT = 15.0
+"""Seconds for which it is not asked again which commits were given up."""
+
 _HEX = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -36,6 +40,7 @@ class Refs:
         self.notes = notes
         self.mirror = mirror
         self.made_here: set[str] = set()
+        self._swept: tuple[float, set[str]] = (0.0, set())
         self.protection = Protection(mirror.remote, landing)
         self._landing = landing
         self._remote = mirror.remote
@@ -119,9 +124,22 @@ class Refs:
             return None
         return None if not found or found in self.swept() else found
 
-    def swept(self) -> set[str]:
-        """Return the commits that garbage collection has given up."""
-        return {name for name, _ in self.notes.read("swept/")}
+    def swept(self, *, fresh: bool = False) -> set[str]:
+        """Return the commits that garbage collection has given up.
+
+        Args:
+            fresh: Whether to ask again although that was done a moment ago.
+        """
+        if fresh or time.monotonic() > self._swept[0]:
+            gone = {name for name, _ in self.notes.read("swept/")}
+            self._swept = (time.monotonic() + MOMENT, gone)
+        return self._swept[1]
+
+    def give_up(self, commits: Iterable[str]) -> None:
+        """Let nobody find commits any more."""
+        for commit in sorted(commits):
+            self.notes.write(f"swept/{commit}", {"by": default_author()})
+        self._swept = (0.0, set())
 
     def where(self, pointer: Pointer, *, near: Iterable[str | None], path: str) -> Copied | None:
         """Return a commit and a path under which the server holds an object.
@@ -293,7 +311,7 @@ class Refs:
                 f"branch '{branch}' was moved by another program, so there is nothing to undo",
                 hint="see eolab log, then reset it",
             )
-        if last.before is not None and last.before in self.swept():
+        if last.before is not None and last.before in self.swept(fresh=True):
             raise NotFoundError(
                 f"commit {last.before[:10]} has been swept",
                 hint="keep more by a longer grace of eolab gc",
