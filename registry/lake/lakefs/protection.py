@@ -7,7 +7,7 @@ from contextlib import suppress
 from urllib.parse import quote
 
 from registry.errors import ForbiddenError
-from registry.lake.lakefs.answers import GoneError
+from registry.lake.lakefs.answers import GoneError, RefusedError
 from registry.lake.lakefs.landing import Landing
 from registry.lake.lakefs.names import HIDDEN, branch_here, branch_on_server
 from registry.lake.lakefs.remote import Remote
@@ -64,7 +64,7 @@ class Protection:
         path = f"/repositories/{quote(self._remote.name)}/branches/{rule}/objects"
         while time.monotonic() < gives_up:
             try:
-                with suppress(GoneError), self._remote.server.request(
+                with suppress(GoneError, RefusedError), self._remote.server.request(
                     "see whether a branch is protected", "DELETE", path,
                     fields={"path": f"{HIDDEN[0]}nothing"},
                 ):  # fmt: skip
