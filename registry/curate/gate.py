@@ -29,7 +29,7 @@ from registry.errors import ConflictError, NotFoundError, RejectedError
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from registry.catalog import Registry
+    from registry.catalog import Registry, Spec
     from registry.lake import Repository
 
 __all__ = ["Gate", "Landed", "NotPassedError", "staging", "sweep"]
@@ -143,13 +143,22 @@ class Gate:
 
     def _judge(self, branch: str) -> Landed | Undecided:
         stood = self.repository.resolve(branch)
-        before = self.registry.resolve(Ref(dataset=self.repository.name, at=branch)).spec
+        card = self.registry.resolve(Ref(dataset=self.repository.name, at=branch)).spec
+        merged = self._join(branch)
+        if isinstance(merged, Undecided):
+            return merged
+        if not merged.moved and not self.release:
+            return Landed(commit=stood, expected=stood, merged=merged)
+        commit = self._pass(branch, card)
+        return Landed(commit=commit, expected=stood, merged=merged)
+
+    def _join(self, branch: str) -> Merged | Undecided:
         self.progress.stage("merging", total=None, unit="tables")
         joining = self.joining
         if self.recorded:  # the commit of the report, which comes after, says why
             said = f"{joining.way} {joining.name} into {joining.into}"
             joining = replace(joining, message=said)
-        merged = join(
+        return join(
             self.repository,
             joining,
             branch=branch,
@@ -158,16 +167,20 @@ class Gate:
             metadata=self.metadata,
             counting=not self.release,
         )
-        if isinstance(merged, Undecided):
-            return merged
-        if not merged.moved and not self.release:
-            return Landed(commit=stood, expected=stood, merged=merged)
+
+    def _pass(self, branch: str, card: "Spec") -> str:
+        """Return the commit that the branch may move to, if the tree passes.
+
+        Raises:
+            NotPassedError: It does not.
+        """  # noqa: DOC501 — functions make the errors
         tree = self.registry.resolve(Ref(dataset=self.repository.name, at=branch))
         operation = hooks.PUBLISH if self.release else hooks.MERGE
-        names = hooks.asked(operation, before, tree.spec)
-        asked = hooks.checks_of(names)
+        names = hooks.asked(operation, card, tree.spec)
         own = CHECKS if self.recorded else ()
-        rules = {rule.name: rule for rule in (*own, *asked)}
+        rules = {rule.name: rule for rule in (*own, *hooks.checks_of(names))}
+        if not rules:  # theirs asked for checks, and the merge took that back
+            return tree.commit.id
         report = check(
             replace(tree, ref=self.ref),
             allow=self.allow,
@@ -178,11 +191,10 @@ class Gate:
             raise _not_passed(report)
         if found := hooks.findings_of(report, names, allowed=self.allow):
             raise _refused(report, found, operation)
-        commit = tree.commit.id
-        if self.recorded:
-            self.progress.stage("recording", total=None, unit="files")
-            commit = _record(self.repository, branch, report, self)
-        return Landed(commit=commit, expected=stood, merged=merged)
+        if not self.recorded:
+            return tree.commit.id
+        self.progress.stage("recording", total=None, unit="files")
+        return _record(self.repository, branch, report, self)
 
 
 @contextmanager

@@ -146,6 +146,19 @@ def test_a_change_cannot_do_away_with_the_check_that_would_refuse_it(ships, offe
         merge(ships, "ships", "theirs")
 
 
+def test_a_request_for_checks_that_the_merge_takes_back_asks_for_none(ships, offered):
+    ask(ships, merge=["no-sea"])
+    publish(ships, "ships", message="first")
+    for name in ("ours", "theirs"):
+        ships.branch("ships", name)
+    ask(ships, "ours")
+    with ships.draft("ships", "theirs").edit("more") as root:
+        (root / "theirs.md").write_text("theirs")
+
+    assert merge(ships, "ships", "theirs", "ours").moved
+    assert ships.resolve("ships@ours").spec.before == {}
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
