@@ -5,6 +5,7 @@ of its columns with the one it came from: those are compared as bytes, not decod
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +34,8 @@ __all__ = [
     "snapshot_or_none",
     "structs",
 ]
+
+_AT_ONCE = 4  # files that are decoded at the same time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +149,7 @@ def compare(
     if before is not None and after is not None:
         pairs, gone, come = match_files(before, after, gone, come, schema)
         moved |= dict(pairs)
-        for old, new in pairs:
-            files = (before.folder / before.files[old].path, after.folder / after.files[new].path)
-            parts += [_placed(rows, old, new) for rows in compare_rewritten(*files, schema)]
+        parts += _compare_pairs(before, after, pairs, schema)
     if gone or come:
         parts.append(_compare_by_key(before, after, gone, come, schema))
     fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
@@ -157,6 +158,20 @@ def compare(
     return Differences(
         schema=schema, rows=rows.combine_chunks(), before=before, after=after, moved=moved
     )
+
+
+def _compare_pairs(
+    before: Snapshot, after: Snapshot, pairs: Sequence[tuple[int, int]], schema: TableSchema
+) -> list[pa.Table]:
+    """Return which rows of files that were rewritten in place differ; some are read at once."""
+
+    def compared(pair: tuple[int, int]) -> list[pa.Table]:
+        old, new = pair
+        files = (before.folder / before.files[old].path, after.folder / after.files[new].path)
+        return [_placed(rows, old, new) for rows in compare_rewritten(*files, schema)]
+
+    with ThreadPoolExecutor(max_workers=min(_AT_ONCE, max(1, len(pairs)))) as pool:
+        return [part for parts in pool.map(compared, pairs) for part in parts]
 
 
 def common_schema(before: Snapshot | None, after: Snapshot | None, name: str) -> TableSchema:

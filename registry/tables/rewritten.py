@@ -6,6 +6,7 @@ need not be decoded to know that it did not change.
 
 import mmap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -114,11 +115,13 @@ def compare_rewritten(old: Path, new: Path, schema: TableSchema) -> Iterator[pa.
             return
         start = 0
         for group in range(was.metadata.num_row_groups):
-            suspects = _suspects(was, is_, group)
+            suspects = [name for name in _suspects(was, is_, group) if name in schema.arrow.names]
             if suspects:
-                names = [*schema.key, *(n for n in suspects if n in schema.arrow.names)]
-                sides = [_group(side, group, names, schema) for side in (was, is_)]
-                yield _positional(sides[0], sides[1], schema, start=start)
+                sides = [_group(side, group, suspects, schema) for side in (was, is_)]
+                found = _Found.of(sides[0], sides[1], schema)
+                if len(found.places):  # keys are decoded only where they have to be told
+                    keys = _group(was, group, list(schema.key), schema)
+                    yield found.told(keys, start=start)
             start += was.metadata.row_group(group).num_rows
 
 
@@ -136,7 +139,7 @@ def _group(side: _Chunks, group: int, names: list[str], schema: TableSchema) -> 
     target = TableSchema(
         name=schema.name, arrow=pa.schema([schema.arrow.field(n) for n in names]), key=()
     )
-    return conform(side.parquet.read_row_group(group, columns=names), target)
+    return conform(side.parquet.read_row_group(group, columns=names, use_threads=False), target)
 
 
 def _all_rows(was: _Chunks, is_: _Chunks, schema: TableSchema) -> pa.Table:
@@ -144,18 +147,29 @@ def _all_rows(was: _Chunks, is_: _Chunks, schema: TableSchema) -> pa.Table:
     for side in (was, is_):
         there = [n for n in schema.arrow.names if n in side.parquet.schema_arrow.names]
         sides.append(conform(side.parquet.read(columns=there), schema))
-    return _positional(sides[0], sides[1], schema, start=0)
+    return _Found.of(sides[0], sides[1], schema).told(sides[0].select(list(schema.key)), start=0)
 
 
-def _positional(was: pa.Table, is_: pa.Table, schema: TableSchema, *, start: int) -> pa.Table:
-    """Return which rows that stand side by side differ: key columns, ``columns`` and the row."""
-    cells = [cell for cell in cells_of(was.schema) if cell not in schema.key]
-    masks = differing_cells(was, is_, cells)
-    changed = np.flatnonzero(np.logical_or.reduce([*masks.values(), np.zeros(len(was), bool)]))
-    said = np.array(cells, dtype=object)
-    inside = np.stack([masks[cell][changed] for cell in cells], axis=1) if cells else None
-    columns = [said[row].tolist() for row in inside] if inside is not None else []
-    fields = [pa.field(key, schema.arrow.field(key).type) for key in schema.key]
-    keys = was.select(list(schema.key)).take(pa.array(changed)).cast(pa.schema(fields))
-    keys = keys.append_column("columns", pa.array(columns, pa.list_(pa.string())))
-    return keys.append_column("place", pa.array(changed + start, pa.int64()))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Which of the rows that stand side by side differ, and in which cells."""
+
+    places: np.ndarray
+    columns: list[list[str]]
+
+    @classmethod
+    def of(cls, was: pa.Table, is_: pa.Table, schema: TableSchema) -> Self:
+        cells = [cell for cell in cells_of(was.schema) if cell not in schema.key]
+        masks = differing_cells(was, is_, cells)
+        changed = np.flatnonzero(np.logical_or.reduce([*masks.values(), np.zeros(len(was), bool)]))
+        said = np.array(cells, dtype=object)
+        inside = np.stack([masks[cell][changed] for cell in cells], axis=1) if cells else None
+        return cls(changed, [] if inside is None else [said[row].tolist() for row in inside])
+
+    def told(self, keys: pa.Table, *, start: int) -> pa.Table:
+        """Return the rows' keys, ``columns``, and the row in either file."""
+        rows = keys.take(pa.array(self.places))
+        fields = [pa.field(field.name, field.type) for field in keys.schema]
+        rows = rows.cast(pa.schema(fields))
+        rows = rows.append_column("columns", pa.array(self.columns, pa.list_(pa.string())))
+        return rows.append_column("place", pa.array(self.places + start, pa.int64()))
