@@ -76,7 +76,7 @@ def push(
     from registry.lake.transfer import push as send
 
     lake = connected().lake
-    other = _other(to or _origin(lake, dataset, "--to"))
+    other = _other(_address(lake, dataset, to, "--to"))
     with watching() as progress:
         gone = send(lake, dataset, to=other, branches=branch or (), progress=progress)
     _say(gone)
@@ -107,7 +107,7 @@ def pull(
     from registry.lake.transfer import pull as fetch
 
     lake = connected().lake
-    other = _other(origin or _origin(lake, dataset, "--from"))
+    other = _other(_address(lake, dataset, origin, "--from"))
     with watching() as progress:
         forgotten = purges(other.repository(dataset))
         gone = apply(lake.repository(dataset), forgotten, progress=progress)
@@ -196,10 +196,12 @@ def _other(address: str) -> "Lake":
         raise NotFoundError(error.problem, hint=f"make it first: eolab init {address}") from error
 
 
-def _origin(lake: "Lake", dataset: str, option: str) -> str:
+def _address(lake: "Lake", dataset: str, stated: str | None, option: str) -> str:
     from registry.lake.transfer import origin_of
 
-    found = origin_of(lake, dataset)
+    found = origin_of(lake, dataset)  # first, for it says what to do about one that is not here
+    if stated is not None:
+        return stated
     if found is None:
         raise InvalidInputError(
             f"nothing says where '{dataset}' comes from", hint=f"name the lake: {option} ADDRESS"
