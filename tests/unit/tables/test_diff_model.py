@@ -77,11 +77,16 @@ def told(found):
     return {(row["a"], row["b"]): (row["change"], set(row["columns"])) for row in rows}
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(before=states, after=states, files=st.tuples(st.integers(1, 3), st.integers(1, 3)))
-@pytest.mark.parametrize("most", [4_000_000, -1], ids=["aligned", "joined"])
-def test_two_states_differ_as_their_dicts_do(monkeypatch, most, before, after, files):
+@pytest.mark.parametrize(
+    ("most", "spread"),
+    [(4_000_000, 4), (-1, 4), (4_000_000, 0)],
+    ids=["aligned", "joined", "joined after keys went everywhere"],
+)
+def test_two_states_differ_as_their_dicts_do(monkeypatch, most, spread, before, after, files):
     monkeypatch.setattr("registry.tables.aligned.MOST_ROWS", most)
+    monkeypatch.setattr("registry.tables.aligned._SPREAD", spread)
     with tempfile.TemporaryDirectory() as folder:
         one = laid(Path(folder) / "one", before, files[0])
         other = laid(Path(folder) / "two", after, files[1])
