@@ -28,6 +28,7 @@ __all__ = ["arrived", "check_samples"]
 
 _DIGITS: Final = 10
 _LONGEST_KEY: Final = 512
+_DEGREES: Final = 360
 
 
 def arrived(
@@ -194,8 +195,7 @@ def _ids(rows: pa.Table, where: tuple[str, Sequence[str]], taken: Collection[obj
                 f"{where[0]}, {where[1][number]}: a new row of samples, which has no pixels",
                 hint="bring samples in by eolab ingest, or give the row its id",
             )
-        row = rows.slice(number, 1).drop_columns(["id"]).to_pylist()[0]
-        digest = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:_DIGITS]
+        digest = _digest(rows.slice(number, 1).drop_columns(["id"]).to_pylist()[0])
         made = f"{samples[number] or 'row'}-{digest}"
         again = 1
         while made in used:
@@ -204,6 +204,16 @@ def _ids(rows: pa.Table, where: tuple[str, Sequence[str]], taken: Collection[obj
         used.add(made)
         ids.append(made)
     return pa.array(ids, pa.string())
+
+
+def _digest(row: dict[str, Any]) -> str:
+    """Return what stands for a row: the same also where its place was rounded on the way."""
+    if row.get(GEOMETRY) is not None:
+        shape = shapely.from_wkb(row[GEOMETRY])
+        points = shapely.get_coordinates(shape)
+        digits = 6 if (np.abs(points) <= _DEGREES).all() else 2
+        row = {**row, GEOMETRY: (shape.geom_type, (np.round(points, digits) + 0.0).tolist())}
+    return hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:_DIGITS]
 
 
 def _check_keys(rows: pa.Table, schema: "TableSchema", where: tuple[str, Sequence[str]]) -> None:

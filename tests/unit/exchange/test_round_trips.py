@@ -377,3 +377,29 @@ def test_pictures_of_the_samples_that_were_asked_for(ships, tmp_path):
     assert named() == ["s0.tif", "s1.tif", "s2.tif", "photo.tif"]
     assert named(where="category = 'Boat'") == ["s0.tif", "photo.tif"]
     assert named(samples="s1,s2") == ["s1.tif", "s2.tif"]
+
+
+def test_edits_that_a_gis_has_only_in_its_journal_count(ships, tmp_path):
+    path = tmp_path / "out.gpkg"
+    sent(ships, path, where="frame = 'crs'")
+    in_gis(path)
+    with closing(sqlite3.connect(path)) as open_layer:
+        open_layer.execute("pragma journal_mode = wal")
+        open_layer.execute("update annotations set category = 'Ferry' where id = 's0-1'")
+        open_layer.commit()
+        assert brought(ships, path).updated == 1
+
+
+def test_a_branch_that_moves_while_somebody_ponders_is_not_overrun(ships, tmp_path):
+    from registry.catalog import edit_rows
+    from registry.errors import ConflictError
+
+    path = tmp_path / "out.gpkg"
+    sent(ships, path, where="frame = 'crs'")
+    in_gis(path, ("update annotations set category = 'Ferry'",))
+    with propose(ships, "ships@fix", path) as proposal:
+        edited = edit_rows(ships, "ships@fix", assignments=["target=1"], where="id = 's0'")
+        with pytest.raises(ConflictError):
+            proposal.commit()
+    assert ships.resolve("ships@fix").commit.id == edited.commit
+    assert brought(ships, path).updated == 4
