@@ -91,7 +91,11 @@ class Forgotten:
 
     def to_text(self) -> str:
         """Return it for people."""
-        ended = f"finished {self.finished} purges that had been cut short\n" * bool(self.finished)
+        ended = (
+            f"purges that had been cut short and are finished now: {self.finished}\n"
+            if self.finished
+            else ""
+        )
         if not self.commits:
             return f"{ended}no commit of '{self.dataset}' holds such a row; nothing changed"
         verb = "would forget" if self.dry_run else "forgot"
@@ -102,7 +106,7 @@ class Forgotten:
             f"  refs that move: {', '.join(self.refs)}",
         ]
         if self.contents:
-            lines.append(f"  {len(self.contents)} versions get another content id")
+            lines.append(f"  published versions with another content id: {len(self.contents)}")
         if self.dropped:
             lines.append(f"  pending merges that go: {', '.join(self.dropped)}; merge again")
         if self.left_on_server:
