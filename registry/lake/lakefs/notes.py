@@ -23,6 +23,9 @@ __all__ = ["BRANCH", "Notes"]
 BRANCH = f"{OWN}notes"
 """The hidden branch."""
 
+LONGEST = 3000
+"""Characters of a note that travel in a header; proxies allow 4 to 8 thousand."""
+
 ENDLESS = 10**19
 """Movements are named by the nanoseconds left until then, so a listing begins with the newest."""
 
@@ -40,7 +43,8 @@ class Notes:
     def write(self, name: str, said: object) -> None:
         """Write a note; its name must be new, or the note the same as before."""
         text = packed(said)
-        self._remote.put(BRANCH, name, text.encode(), {"said": text})
+        told = {"said": text} if len(text) <= LONGEST else {"long": "true"}
+        self._remote.put(BRANCH, name, text.encode(), told)
 
     def read(self, folder: str) -> Iterator[tuple[str, Any]]:
         """Yield names and contents of the notes in a folder, sorted by name.
@@ -49,7 +53,10 @@ class Notes:
             CorruptError: Somebody else wrote there.
         """  # noqa: DOC501 — made by the function that says so
         for held in self._remote.listing(BRANCH, folder):
-            said = unpacked(held.metadata.get("said", ""))
+            text = held.metadata.get("said", "")
+            if "long" in held.metadata:
+                text = self._remote.content(BRANCH, held.path).decode(errors="replace")
+            said = unpacked(text)
             if said is None or not _NAME.fullmatch(held.path):
                 raise _unreadable(held.path)
             yield held.path.removeprefix(folder), said

@@ -27,6 +27,9 @@ TOKEN = "eolab-id"  # noqa: S105 — names a write, opens nothing
 PAGE = 1000
 """What the server gives or takes at once, at most."""
 
+MOST = 1 << 26
+"""Bytes of an object that is read as a whole, at most."""
+
 LOOK_BACK = 30
 """Commits of a branch among which a merge is looked for whose answer was lost."""
 
@@ -377,6 +380,17 @@ class Remote:
                         )
 
             patiently(once)
+
+    def content(self, ref: str, path: str) -> bytes:
+        """Return the bytes of a small object at a ref."""
+
+        def once() -> bytes:
+            with self.server.request(
+                f"read '{path}'", "GET", self.object_path(ref), fields={"path": path}
+            ) as answer:
+                return answer.read(MOST)
+
+        return patiently(once)
 
     def object_path(self, ref: str) -> str:
         """Return where the bytes of a ref's objects are read, below ``/api/v1``."""

@@ -75,6 +75,12 @@ def test_branches_of_killed_processes_go_after_a_day(repo, client):
     assert {young, "delta-tx-1", "mine"} <= left
 
 
+def test_what_is_said_at_length_is_kept_at_length(repo, machine):
+    said = "ä long story\n" * 2_000
+    repo.create_tag("v1", at="main", message=said)
+    assert machine("other").repository("ships").tag_message("v1") == said
+
+
 def test_refs_that_move_together_are_moved_by_whoever_opens_next(repo, put, machine, monkeypatch):
     first = put(repo, {"a": b"1"})
     second = put(repo, {"a": b"2"})
