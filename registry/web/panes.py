@@ -19,6 +19,9 @@ SAME: Final = "same"
 """Role of an outline that did not change."""
 
 _TEXT: Final = 22  # characters of a label on a chip
+_FONT: Final = 0.062  # of a view's edge
+_SMALL_FONT: Final = 0.042
+_FEW: Final = 3  # labels that may be large
 _SMALL: Final = 0.4  # of a chip's edge, below which a view goes nearer
 _MARGIN: Final = 0.9  # of what is looked at, left free around it
 _NEAREST: Final = 40.0  # pixels of the array that a view shows at least
@@ -111,8 +114,9 @@ class Pane:
 
     @property
     def font(self) -> float:
-        """Size of text, in pixels of the array."""
-        return 0.062 * max(self.view.width, self.view.height)
+        """Size of text, in pixels of the array; smaller where there is much of it."""
+        labels = sum(bool(stroke.label) for stroke in self.strokes)
+        return (_FONT if labels <= _FEW else _SMALL_FONT) * max(self.view.width, self.view.height)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -227,7 +231,7 @@ def _stroke(shape: BaseGeometry, mark: Mark, view: View) -> Stroke:
     west, north, east, _ = shape.bounds
     label = mark.label if len(mark.label) <= _TEXT else mark.label[: _TEXT - 1] + "…"
     to_left = (west + east) / 2 > view.left + view.width / 2
-    line = 0.062 * max(view.width, view.height)
+    line = _FONT * max(view.width, view.height)
     x = min(max(east if to_left else west, view.left), view.left + view.width)
     y = min(max(north - 0.4 * line, view.top + line), view.top + view.height - 0.3 * line)
     return Stroke(
