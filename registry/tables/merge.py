@@ -23,10 +23,9 @@ from registry.tables.conform import conform, union
 from registry.tables.derive import derive, is_derived
 from registry.tables.diff import DELETED, INSERTED, UPDATED, Differences, compare, snapshot_or_none
 from registry.tables.edit import EditSummary, finish, group_edits
-from registry.tables.errors import DuplicateKeyError, SchemaMismatchError
+from registry.tables.errors import DuplicateKeyError
 from registry.tables.keys import check_new_keys
 from registry.tables.log import (
-    UNPLACED,
     DataFile,
     Root,
     Snapshot,
@@ -34,6 +33,7 @@ from registry.tables.log import (
     snapshot,
     table_folder,
 )
+from registry.tables.mergeable import check_side, merged_schema
 from registry.tables.resolve import Resolution, no_conflicts, resolve
 from registry.tables.rewrite import FileEdit, rewrite
 from registry.tables.rows import fetch, locate, overlay
@@ -107,10 +107,10 @@ def merge_table(
     if other is None and parted is None:
         return _nothing(None)
     target = _target(ours, into, name, other or parted)
-    schema = _merged_schema(target, other, name)
+    schema = merged_schema(parted, target, other, name)
     for side, whose in ((target, "ours"), (other, "theirs")):
         if side is not None:
-            _check_side(parted, side, whose)
+            check_side(parted, side, whose)
     if schema.append_only:
         return merge_pixels(theirs, into=into, base=base) if other else _nothing(schema)
     replayed = _replay(parted, target, other, into, schema)
@@ -202,40 +202,11 @@ def _target(ours: Root, into: Root, name: str, like: Snapshot | None) -> Snapsho
     return target
 
 
-def _merged_schema(target: Snapshot, other: Snapshot | None, name: str) -> TableSchema:
-    schema = schema_at(target)
-    if other is None:
-        return schema
-    theirs = schema_at(other)
-    if theirs.key != schema.key:
-        raise SchemaMismatchError(
-            f"table {name!r} has the key {schema.key} on one side and {theirs.key} on the other",
-            hint="agree on one key, then merge again",
-        )
-    return replace(schema, arrow=union(schema.arrow, theirs.arrow, table=name))
-
-
 def _aligned(mine: Differences, their: Differences) -> tuple[Differences, Differences]:
     """Return both sides' changes with the columns of either: what a side lacks is null there."""
     arrow = union(mine.schema.arrow, their.schema.arrow, table=mine.schema.name)
     schema = replace(mine.schema, arrow=arrow)
     return replace(mine, schema=schema), replace(their, schema=schema)
-
-
-def _check_side(base: Snapshot | None, side: Snapshot, whose: str) -> None:
-    """Refuse a side that asks for what the lab does not know, or doubles or lacks a key.
-
-    The lab has looked at the keys of every file that it wrote; others' are looked at here.
-
-    Raises:
-        DuplicateKeyError: A key is there twice, or missing.
-        UnsafeTableError: The log asks for a feature that the lab does not know.
-    """
-    check_writable(side)
-    known = {one.path for one in base.files} if base else set()
-    strange = [f for f in side.files if f.path not in known and f.order == UNPLACED]
-    rest = [f for f in side.files if f not in strange]
-    check_new_keys(side, schema_at(side), rest, strange, has=f"of {whose} has")
 
 
 def _replay(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import shapely
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from registry import tables
 from registry.errors import ConflictError, InvalidInputError, RejectedError
@@ -293,13 +293,28 @@ def test_one_column_of_two_types_is_refused(sides):
         merged(sides, "features/f")
 
 
+def test_a_split_that_both_sides_made_in_two_ways_is_refused(tmp_path):
+    for side, seed in (("ours", "1"), ("theirs", "2")):
+        schema = splits_schema("default", [("seed", seed)])
+        tables.append(tmp_path / side, schema, pa.table({"sample": [side]}))
+    ours = tmp_path / "ours"
+    with pytest.raises(SchemaMismatchError, match="seed='1' on one side and '2' on the other"):
+        merge.merge_table(None, ours, tmp_path / "theirs", into=ours, name="splits/default")
+
+
+def test_a_table_without_a_key_is_refused(tmp_path):
+    for side in ("ours", "theirs"):
+        write_deltalake(tmp_path / side / "notes", pa.table({"text": [side]}))
+    ours = tmp_path / "ours"
+    with pytest.raises(SchemaMismatchError, match="key"):
+        merge.merge_table(None, ours, tmp_path / "theirs", into=ours, name="notes")
+
+
 def test_a_key_that_a_side_has_twice_is_refused(sides):
     set_label(sides[1], 1, "River")
     table = DeltaTable(sides[2] / "samples")
     row = tables.read(sides[2], "samples").slice(0, 1)
     plain = pa.schema([pa.field(f.name, f.type) for f in row.schema])
-    from deltalake import write_deltalake
-
     write_deltalake(table, row.cast(plain), mode="append")
     edit.upsert(sides[1], tables.schema_of(sides[1], "samples"), pa.table({"id": ["Forest_0"]}))
     table.optimize.compact()
