@@ -25,7 +25,7 @@ from registry.catalog.recording import (
     write_records,
 )
 from registry.catalog.retelling import retell
-from registry.errors import ConflictError, InvalidInputError, NotFoundError
+from registry.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from registry.lake.purges import (
     PURGES,
     ForgottenError,
@@ -150,6 +150,10 @@ def apply(
 
     Returns:
         What was forgotten, one each purge that was not known here.
+
+    Raises:
+        UnavailableError: This is a partial clone, and what it left there is gone by now; nothing
+            was changed.
     """
     known = {one.salt for one in purges(repository)}
     done = []
@@ -157,6 +161,7 @@ def apply(
         if one.salt in known:
             continue
         found = census(repository)
+        _refuse_partial(found, one)
         samples = _by_hash(found, "samples", one)
         annotations = _by_hash(found, "annotations", one)
         order = Order(
@@ -165,6 +170,17 @@ def apply(
         )  # fmt: skip
         done.append(_forget(found, order, dry_run=False, progress=progress))
     return done
+
+
+def _refuse_partial(found: Census, theirs: Purge) -> None:
+    needed = {sha256 for _, sha256 in found.spots} & {*theirs.objects}
+    missing = needed - found.repository.holds(needed)
+    if missing:
+        raise UnavailableError(
+            f"'{found.repository.name}' was cloned in part, and {len(missing):,} objects that it "
+            f"left behind were purged there on {theirs.at[:10]}: {theirs.reason}",
+            hint="clone it anew into another lake, and bring branches of your own there by hand",
+        )
 
 
 class _MovedError(ConflictError):

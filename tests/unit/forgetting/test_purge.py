@@ -24,8 +24,9 @@ from registry.errors import (
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    UnavailableError,
 )
-from registry.lake.transfer import pull, push
+from registry.lake.transfer import Part, clone, pull, push
 from registry.query import find_slice, version_of_slice
 from registry.tables import store
 from registry.tables.references import check_pointers
@@ -440,6 +441,25 @@ def test_files_that_only_a_purged_asset_names_go(world, canary):
     paths = [entry.path for entry in world.repository.entries("draft/anna", "scenes")]
     assert paths == ["scenes/two.tif"]
     assert world.hits(b"scene of the canary") == []
+
+
+def test_a_clone_in_part_cannot_forget_what_it_left_behind_and_says_so(world, wanted, tmp_path):
+    part = lake.init(str(tmp_path / "part"))
+    clone(world.registry.lake, "ships", into=part, part=Part(tables=()))
+    purge(world.repository, wanted, reason=REASON)
+    before = part.repository("ships").tags()
+    with pytest.raises(UnavailableError, match="in part"):
+        apply(part.repository("ships"), purges(world.repository))
+    assert part.repository("ships").tags() == before
+
+
+def test_a_clone_in_part_can_be_purged_itself(world, wanted, canary, tmp_path):
+    part = lake.init(str(tmp_path / "part"))
+    clone(world.registry.lake, "ships", into=part, part=Part(tables=()))
+    purge(part.repository("ships"), wanted, reason=REASON)
+    names = Registry(lake=part).resolve("ships@v2").table("samples")["id"].to_pylist()
+    assert canary not in names
+    assert "boat_01" in names
 
 
 # --------------------------------------------------------------------------- bad records
