@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+
+from registry.errors import ConflictError
 
 __all__ = [
     "Change",
@@ -14,6 +17,7 @@ __all__ = [
     "Damage",
     "Entry",
     "Location",
+    "MergeConflictError",
     "MergePlan",
     "RefUpdate",
     "Statistics",
@@ -98,6 +102,20 @@ class Conflict:
 
     theirs: Entry | None
     """What the branch that is merged has."""
+
+
+class MergeConflictError(ConflictError):
+    """Both sides of a merge changed the same, differently."""
+
+    code = "merge-conflict"
+
+    conflicts: Any = None
+    """What they changed: each path as a :class:`Conflict`, or a dataset's table of conflicts. None
+    where the error has crossed a process border, which only words do."""
+
+    def __init__(self, problem: str, *, hint: str, conflicts: object = None) -> None:
+        super().__init__(problem, hint=hint)
+        self.conflicts = conflicts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

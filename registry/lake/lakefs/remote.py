@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError
+from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError, UnsureError
 from registry.lake.lakefs.said import (
     Held,
     ServerCommit,
@@ -104,7 +104,7 @@ class Remote:
             except GoneError:
                 if not repeated:
                     raise
-            except Exception:
+            except UnsureError:
                 repeated = True
                 raise
 

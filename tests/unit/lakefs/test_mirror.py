@@ -106,3 +106,20 @@ def test_an_object_cannot_be_a_folder_too(repo, other, client):
     branch.commit("both")
     with pytest.raises(CorruptError, match="at once"):
         list(other.entries("theirs"))
+
+
+def test_engines_read_a_commit_directly_and_no_message_shows_their_keys(repo, put, fake):
+    import pyarrow.fs
+
+    head = put(repo, {"t/a": b"1"})
+    at = repo.direct("main").child("t")
+    assert at.uri == f"s3://ships/{head}/t"
+    assert fake.secret not in repr(at)
+    options = at.storage_options
+    files = pyarrow.fs.S3FileSystem(
+        access_key=options["AWS_ACCESS_KEY_ID"], secret_key=options["AWS_SECRET_ACCESS_KEY"],
+        endpoint_override=options["AWS_ENDPOINT_URL"].removeprefix("http://"), scheme="http",
+        region=options["AWS_REGION"],
+    )  # fmt: skip
+    with files.open_input_stream(f"ships/{head}/t/a") as stream:
+        assert stream.read() == b"1"
