@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.errors import MergeConflictError
+from registry.lake import MergeConflictError
 
 if TYPE_CHECKING:
     import pyarrow as pa

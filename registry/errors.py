@@ -5,7 +5,6 @@
     RegistryError
     ├── NotFoundError       (LookupError)      ask for something that exists     exit 3
     ├── ConflictError                          read again, then retry            exit 4
-    │   └── MergeConflictError                 decide, side by side
     ├── InvalidInputError   (ValueError)       change the argument               exit 2
     ├── RejectedError                          change the data                   exit 5
     ├── ForbiddenError      (PermissionError)  ask for the right, or the quota   exit 6
@@ -13,14 +12,13 @@
     └── CorruptError                           stop, then restore                exit 8
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 __all__ = [
     "ConflictError",
     "CorruptError",
     "ForbiddenError",
     "InvalidInputError",
-    "MergeConflictError",
     "NotFoundError",
     "RegistryError",
     "RejectedError",
@@ -70,20 +68,6 @@ class ConflictError(RegistryError):
 
     code = "conflict"
     exit_status = 4
-
-
-class MergeConflictError(ConflictError):
-    """Both sides of a merge changed the same, differently."""
-
-    code = "merge-conflict"
-
-    conflicts: Any = None
-    """What they changed: paths of a lake, or a dataset's table of conflicts. None where the error
-    has crossed a process border, which only words do."""
-
-    def __init__(self, problem: str, *, hint: str, conflicts: object = None) -> None:
-        super().__init__(problem, hint=hint)
-        self.conflicts = conflicts
 
 
 class InvalidInputError(RegistryError, ValueError):

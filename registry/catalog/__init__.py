@@ -10,7 +10,7 @@ from registry.catalog.ref import Ref, caller, draft_branch
 from registry.catalog.registry import MAIN, Registry, connect
 from registry.catalog.spec import AssetSpec, DatasetType, Provider, Spec, Task
 from registry.catalog.version import Draft, Tombstone, Version
-from registry.errors import MergeConflictError
+from registry.lake import MergeConflictError
 
 __all__ = [
     "MAIN",

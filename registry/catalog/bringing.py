@@ -10,7 +10,8 @@ from registry.catalog.merged import Merged, Undecided
 from registry.catalog.pending import DECIDED, Pending, drop, keep, pending
 from registry.catalog.ref import Ref
 from registry.catalog.shelf import Shelf
-from registry.errors import MergeConflictError, NotFoundError
+from registry.errors import NotFoundError
+from registry.lake import MergeConflictError
 
 if TYPE_CHECKING:
     from registry.lake import Repository

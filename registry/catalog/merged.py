@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from registry.catalog.conflicts import Clash, table_of_clashes
 from registry.catalog.joining import Joining, Trees, Way
-from registry.errors import MergeConflictError
+from registry.lake import MergeConflictError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -26,8 +26,7 @@ DEATHS = 6
 
 CHILD = """
 import os, signal, sys
-from registry.catalog import connect
-from registry.errors import MergeConflictError
+from registry.catalog import MergeConflictError, connect
 from tests.faults import killing
 from tests.faults.test_merge_kills import OPERATIONS
 

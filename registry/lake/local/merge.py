@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from registry.errors import ConflictError, InvalidInputError, MergeConflictError
+from registry.errors import ConflictError, InvalidInputError
 from registry.lake.local import folders, trees
 from registry.lake.local.git import Git
-from registry.lake.records import Change, ChangeKind, Conflict, Entry, MergePlan
+from registry.lake.records import Change, ChangeKind, Conflict, Entry, MergeConflictError, MergePlan
 
 __all__ = ["changes", "decide", "plan", "refuse_stale_inverse"]
 
