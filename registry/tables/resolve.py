@@ -1,6 +1,7 @@
 """Whose value it is: two sides' changes since a common base, row by row, group by group."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -330,6 +331,8 @@ def _plain(value: Any, name: str) -> Any:  # noqa: ANN401 — any value, checked
         return shapely.from_wkb(value).wkt if name == "geometry" else value.hex()
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such numbers
     if isinstance(value, dict):
         return {key: _plain(inner, "") for key, inner in value.items()}
     if isinstance(value, list):

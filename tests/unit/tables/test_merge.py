@@ -302,6 +302,14 @@ def test_a_split_that_both_sides_made_in_two_ways_is_refused(tmp_path):
         merge.merge_table(None, ours, tmp_path / "theirs", into=ours, name="splits/default")
 
 
+def test_numbers_that_json_does_not_have_are_told_as_text(sides):
+    for side, number in ((sides[1], "'nan'::double"), (sides[2], "'-inf'::double")):
+        edit.update(side, "samples", set={"target": number}, where="id = 'Forest_1'")
+    (row,) = merged(sides).conflicts.to_pylist()
+    assert json.loads(row["ours"], parse_constant=pytest.fail) == {"target": "nan"}
+    assert json.loads(row["theirs"], parse_constant=pytest.fail) == {"target": "-inf"}
+
+
 def test_a_table_without_a_key_is_refused(tmp_path):
     for side in ("ours", "theirs"):
         write_deltalake(tmp_path / side / "notes", pa.table({"text": [side]}))
