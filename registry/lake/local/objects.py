@@ -1,6 +1,7 @@
 """The stored bytes: one immutable file for each SHA-256, in Git-LFS's own layout."""
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,6 +20,7 @@ __all__ = [
     "keep",
     "place",
     "stage_bytes",
+    "stage_expected",
     "stage_file",
     "stage_stream",
 ]
@@ -48,15 +50,50 @@ def stage_bytes(data: bytes | bytearray | memoryview, folder: Path, *, name: str
     return Pointer(sha256, len(data))
 
 
-def stage_stream(stream: BinaryIO, folder: Path, *, name: str, most: int | None = None) -> Pointer:
+def stage_expected(stream: BinaryIO, folder: Path, expected: Pointer) -> Pointer:
+    """Write a stream into a session's folder under the hash that it should have.
+
+    It is hashed on the way, and no more is read than shows that it is too long.
+
+    Args:
+        stream: What is read.
+        folder: The session's folder, where nobody else stages the same.
+        expected: What it should be; nothing is left in the folder if it is not.
+
+    Returns:
+        What it is.
+    """
+    digest, size = hashlib.sha256(), 0
+    target = f"{folder}/{expected.sha256}"
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, READ_ONLY)
+    arrived = None
+    try:
+        os.fchmod(handle, READ_ONLY)  # whatever the user's mask: others read the lake too
+        with open(handle, "wb", buffering=0) as write:  # noqa: PTH123 — a handle has no path
+            while size <= expected.size and (chunk := stream.read(CHUNK)):
+                digest.update(chunk)
+                size += len(chunk)
+                _write_whole(write, chunk)
+        arrived = Pointer(digest.hexdigest(), size)
+    finally:
+        if arrived != expected:
+            Path(target).unlink()
+    return arrived
+
+
+def _write_whole(stream: io.RawIOBase, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) or 0 :]
+
+
+def stage_stream(stream: BinaryIO, folder: Path, *, name: str) -> Pointer:
     """Write a stream into a session's folder under its own hash, reading it once.
 
     Args:
         stream: What is read to its end.
         folder: The session's folder.
         name: A name in that folder that nobody else uses.
-        most: Bytes after which nothing more is read, however much there is; the size that is
-            returned is greater then.
 
     Returns:
         Their hash and size.
@@ -69,8 +106,6 @@ def stage_stream(stream: BinaryIO, folder: Path, *, name: str, most: int | None 
                 digest.update(chunk)
                 write.write(chunk)
                 size += len(chunk)
-                if most is not None and size > most:
-                    break
         half.replace(folder / digest.hexdigest())
     except BaseException:
         half.unlink(missing_ok=True)
@@ -138,7 +173,7 @@ def keep(layout: Layout, pointer: Pointer, folder: Path) -> None:
 
 
 def place(
-    layout: Layout, folder: Path, pointers: Iterable[Pointer], *, durable: bool = True
+    layout: Layout, folder: Path, pointers: Iterable[Pointer], *, arriving: bool = False
 ) -> None:
     """Move staged objects to their place for good and flush them to disk.
 
@@ -149,7 +184,8 @@ def place(
         layout: The repository's.
         folder: Where they are staged under their hashes.
         pointers: Which.
-        durable: Whether to flush them; what is not flushed is placed again before a commit.
+        arriving: Whether all were just written, for good and read-only; they are placed again,
+            and flushed by that, before a commit.
     """
     folders: set[Path] = set()
     for pointer in set(pointers):
@@ -161,10 +197,11 @@ def place(
             continue
         if target.parent not in folders:
             folders |= {target.parent, *disk.make_folder(target.parent)}
-        staged.chmod(READ_ONLY)
-        os.utime(staged)
+        if not arriving:
+            staged.chmod(READ_ONLY)
+            os.utime(staged)
         staged.replace(target)
-    if durable:
+    if not arriving:
         disk.make_durable((layout.object(p.sha256) for p in set(pointers)), folders)
 
 

@@ -210,10 +210,9 @@ def receive_all(
     Raises:
         CorruptError: Bytes arrived that are not what their hash says.
     """
-    numbers = itertools.count()
 
     def receive(pointer: Pointer) -> None:
-        _receive(fetch, wanted[pointer], pointer, session, str(next(numbers)))
+        _receive(fetch, wanted[pointer], pointer, session)
 
     with ThreadPoolExecutor(FETCHERS) as pool:
         try:
@@ -221,7 +220,7 @@ def receive_all(
                 for _ in pool.map(receive, chunk):
                     pass
                 with adding():
-                    objects.place(layout, session.folder, chunk, durable=False)
+                    objects.place(layout, session.folder, chunk, arriving=True)
                     session.hold(one.sha256 for one in chunk)
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -235,10 +234,10 @@ def _chunks(wanted: Iterable[Pointer]) -> Iterator[list[Pointer]]:
 
 
 def _receive(
-    fetch: Callable[[Entry], BinaryIO], entry: Entry, pointer: Pointer, session: Session, name: str
+    fetch: Callable[[Entry], BinaryIO], entry: Entry, pointer: Pointer, session: Session
 ) -> None:
     with fetch(entry) as stream:
-        arrived = objects.stage_stream(stream, session.folder, name=name, most=pointer.size)
+        arrived = objects.stage_expected(stream, session.folder, pointer)
     if arrived != pointer:
         raise CorruptError(
             f"'{entry.path}' arrived as {arrived.size:,} bytes of hash {arrived.sha256[:10]}; it "
