@@ -79,11 +79,12 @@ def card_lines(change: "CardChange") -> Iterator[str]:
         before, after = (str(side or "").count("\n") for side in (change.before, change.after))
         yield f"card: prose changed ({before} → {after} lines)"
     else:
-        yield f"card: {change.key}: {value_text(change.before)} → {value_text(change.after)}"
+        key, before, after = map(value_text, (change.key, change.before, change.after))
+        yield f"card: {key}: {before} → {after}"
 
 
 def value_text(value: object, most: int = _CELL) -> str:
-    """Return a value as it is shown on one line.
+    r"""Return a value as it is shown on one line.
 
     Args:
         value: Any value of a table or card.
@@ -92,13 +93,17 @@ def value_text(value: object, most: int = _CELL) -> str:
     Examples:
         >>> value_text(None), value_text(["Forest"]), value_text("x" * 99, most=5)
         ('nothing', "['Forest']", 'xxxx…')
+        >>> value_text("red \\x1b[31m")
+        'red \ufffd[31m'
     """
     if value is None:
         return "nothing"
     if isinstance(value, bytes):
         text = value[:most].hex()
     else:
-        text = " ".join((value if isinstance(value, str) else str(value))[: 4 * most].split())
+        whole = (value if isinstance(value, str) else str(value))[: 4 * most]
+        # What would steer a terminal, or turn the direction of a line, is not let through.
+        text = "".join(each if each.isprintable() else "\ufffd" for each in " ".join(whole.split()))
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -21,6 +21,7 @@ __all__ = ["register"]
 
 _SHOWN = 20
 _SHORT = 10
+_WHY = 120  # characters of a reason, or of a part of a key
 
 TableOption = Annotated[
     list[str] | None,
@@ -115,16 +116,18 @@ def blame(
 
 
 def _blame_row(row: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
+    from registry.catalog.differing import value_text
+
     told = {"change", "columns", "commit", "author", "at", "message"}
     said = {
         "columns": ", ".join(row.get("columns") or ()),
         "change": row["change"],
         "commit": row["commit"][:_SHORT],
         "when": f"{row['at']:%Y-%m-%d %H:%M}",
-        "who": row["author"].partition(" <")[0],
-        "why": row["message"].partition("\n")[0],
+        "who": value_text(row["author"].partition(" <")[0]),
+        "why": value_text(row["message"].partition("\n")[0], _WHY),
     }
-    key = "/".join(str(jsonable(value)) for name, value in row.items() if name not in told)
+    key = "/".join(value_text(value, _WHY) for name, value in row.items() if name not in told)
     return [key, *(said[name] for name in shown)]
 
 
