@@ -84,11 +84,13 @@ def cells_of(name):
 
 @st.composite
 def some_steps(draw, kinds=KINDS, *, count=1):
-    """Draw steps that all touch one row."""
-    name = draw(st.sampled_from([*SCHEMAS, "samples", "annotations"]))
-    key = tuple(draw(st.sampled_from(KEY_VALUES[column])) for column in KEYS[name])
+    """Draw steps of one table, half of them on one row."""
+    name = draw(st.sampled_from([*SCHEMAS, "samples", "samples", "annotations"]))
+    keys = st.tuples(*(st.sampled_from(KEY_VALUES[column]) for column in KEYS[name]))
+    key, anywhere = draw(keys), draw(st.booleans())
     drawn = []
     for _ in range(count):
+        key = draw(keys) if anywhere else key
         kind, cells = draw(st.sampled_from(kinds)), cells_of(name)
         if kind == "set":
             cells = draw(st.sampled_from([*GROUPS[name], cells]))
@@ -102,9 +104,9 @@ def flat(lists):
     return [step for inner in lists for step in inner]
 
 
-disputes = st.lists(some_steps(["put", "set", "set", "drop"], count=2), min_size=1, max_size=3)
+disputes = st.lists(some_steps(["put", "set", "set", "drop"], count=2), min_size=2, max_size=5)
 steps = st.lists(some_steps(), min_size=1, max_size=4).map(flat)
-starts = st.lists(some_steps(["put"]), min_size=2, max_size=12).map(flat)
+starts = st.lists(some_steps(["put"]), min_size=6, max_size=14).map(flat)
 
 
 def do(root, state, step):

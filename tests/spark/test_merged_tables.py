@@ -169,7 +169,7 @@ FEATURES = {
     ],
     "v2Checkpoint|v2 checkpoint": [properties(checkpointPolicy="v2")],
     "columnMapping|maps its columns": [properties(**{"columnMapping.mode": "name"})],
-    "checkConstraints": ["alter table {table} add constraint low check (fold < 99)"],
+    "checkConstraints": ["alter table {table} add constraint low check (sample <> '')"],
     "changeDataFeed": [properties(enableChangeDataFeed="true")],
     "rowTracking|domainMetadata": [properties(enableRowTracking="true")],
 }
