@@ -3,6 +3,7 @@ import subprocess
 
 import pyarrow as pa
 import pytest
+import shapely
 
 from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
 from registry.query import Limits, execution, run, sql
@@ -197,8 +198,10 @@ def test_samples_are_found_by_their_box(shared, box, found):
 
 
 ACROSS = {
-    "id": "fiji", "georeferenced": True, "declared": [], "hilbert": 0,
-    "bbox": {"xmin": 179.9, "ymin": -17.0, "xmax": -179.9, "ymax": -16.0},
+    "id": "fiji", "georeferenced": True, "declared": [],
+    "geometry": shapely.to_wkb(
+        shapely.union_all([shapely.box(179.9, -17, 180, -16), shapely.box(-180, -17, -179.9, -16)])
+    ),
 }  # fmt: skip
 
 
