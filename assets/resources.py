@@ -13,7 +13,7 @@ class LakeResource(dg.ConfigurableResource[Registry]):
     """Where the registry lives."""
 
     address: str = ""
-    """A folder, ``file:///…`` or ``lakefs://…``; empty means ``EOLAB_LAKE``, else ``.eolab/lake``."""
+    """A folder, ``file:///…``, ``lakefs://…``; empty means ``EOLAB_LAKE``, else ``.eolab/lake``."""
 
     def open(self) -> Registry:
         """Return the registry, making its lake where there is none yet."""

@@ -143,7 +143,7 @@ def _redrawn(first: "Version", key: str, scale: float) -> "pa.Table":
 
 def _merged(registry: "Registry", dataset: str, page: Path) -> Iterator[str]:
     """Merge one branch after the other; what both changed is drawn, then decided."""
-    from registry.catalog.choosing import Choice
+    from registry.catalog.merging.choosing import Choice
     from registry.curate.merging import merge, resolve, waiting_for
     from registry.web.conflicts import render
 

@@ -1,14 +1,14 @@
 """Datasets: what they promise, where they stand in their history, how they are cited."""
 
+from registry.catalog.card.columns import column_type, column_type_text
+from registry.catalog.card.spec import AssetSpec, DatasetType, Provider, Spec, Task
 from registry.catalog.cite import cite
-from registry.catalog.columns import column_type, column_type_text
 from registry.catalog.difference import DatasetDiff
 from registry.catalog.editing import Edited, edit_rows
-from registry.catalog.merged import Merged
-from registry.catalog.pending import Pending, pending
+from registry.catalog.merging.merged import Merged
+from registry.catalog.merging.pending import Pending, pending
 from registry.catalog.ref import Ref, caller, draft_branch
 from registry.catalog.registry import MAIN, Registry, connect
-from registry.catalog.spec import AssetSpec, DatasetType, Provider, Spec, Task
 from registry.catalog.version import Draft, Tombstone, Version
 from registry.lake import MergeConflictError
 

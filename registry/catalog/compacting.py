@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.catalog.pending import PENDING
+from registry.catalog.merging.pending import PENDING
 from registry.catalog.registry import MAIN
 from registry.catalog.shelf import TOMBSTONES
 from registry.errors import ForbiddenError

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from registry.catalog.merged import RowCounts
+from registry.catalog.merging.merged import RowCounts
 
 if TYPE_CHECKING:
     from registry.lake import Location

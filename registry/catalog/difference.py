@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from registry.catalog import front
+from registry.catalog.card import front
 from registry.catalog.trees import table_of, tables_among
 from registry.catalog.version import CARD
 from registry.errors import InvalidInputError, NotFoundError

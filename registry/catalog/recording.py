@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from registry.catalog.census import Census
-from registry.catalog.cleansing import Findings
-from registry.catalog.retelling import Retold
+from registry.catalog.forgetting.census import Census
+from registry.catalog.forgetting.cleansing import Findings
+from registry.catalog.forgetting.retelling import Retold
 from registry.errors import CorruptError
 from registry.lake.names import default_author
 from registry.lake.purges import PURGES, Purge, purges

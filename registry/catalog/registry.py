@@ -12,12 +12,12 @@ from registry.catalog.branches import (
     freshen,
     refuse_protected,
 )
+from registry.catalog.card.spec import Spec
 from registry.catalog.difference import DatasetDiff, difference
-from registry.catalog.joining import Joining, Way
-from registry.catalog.pending import PENDING, Pending
+from registry.catalog.merging.joining import Joining, Way
+from registry.catalog.merging.pending import PENDING, Pending
 from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, like_commit, version_number
 from registry.catalog.shelf import TOMBSTONES, Shelf
-from registry.catalog.spec import Spec
 from registry.catalog.version import CARD, VERDICT, Draft, Tombstone, Version
 from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from registry.lake.names import default_author
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from registry.catalog.conflicts import Decisions
-    from registry.catalog.forgetting import Forgotten, Wanted
-    from registry.catalog.merged import Merged, Undecided
+    from registry.catalog.forgetting.purging import Forgotten, Wanted
+    from registry.catalog.merging.conflicts import Decisions
+    from registry.catalog.merging.merged import Merged, Undecided
     from registry.lake import Commit, Lake, RefUpdate, Repository
 
 __all__ = ["MAIN", "Registry", "connect"]
@@ -269,8 +269,8 @@ class Registry:
             MergeConflictError: Both changed the same; its ``conflicts`` is the table of them, and
                 the merge waits for decisions (:func:`registry.catalog.pending.pending`).
         """  # noqa: DOC501 — a function makes the error
-        from registry.catalog.bringing import bring, refusal
-        from registry.catalog.merging import join
+        from registry.catalog.merging.bringing import bring, refusal
+        from registry.catalog.merging.engine import join
 
         draft = self.draft(dataset, into)
         repository = draft.repository
@@ -361,12 +361,12 @@ class Registry:
     def purge(
         self, dataset: str, wanted: "Wanted", *, reason: str, dry_run: bool = False
     ) -> "Forgotten":
-        """Forget rows in every commit of a dataset: :func:`registry.catalog.forgetting.purge`.
+        """Forget rows in every commit: :func:`registry.catalog.forgetting.purging.purge`.
 
         Returns:
             What went, or would go.
         """
-        from registry.catalog.forgetting import purge
+        from registry.catalog.forgetting.purging import purge
 
         return purge(self.lake.repository(dataset), wanted, reason=reason, dry_run=dry_run)
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry.catalog.card.spec import Spec
 from registry.catalog.ref import Ref
-from registry.catalog.spec import Spec
 from registry.errors import CorruptError, ForbiddenError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.catalog.conflicts import SET, SIDES, Clash, ClashKind, Decision
+from registry.catalog.merging.conflicts import SET, SIDES, Clash, ClashKind, Decision
 from registry.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:

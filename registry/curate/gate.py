@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.catalog import Merged, Ref
-from registry.catalog.conflicts import Decisions
-from registry.catalog.joining import Joining
-from registry.catalog.merged import Undecided
-from registry.catalog.merging import join
+from registry.catalog.merging.conflicts import Decisions
+from registry.catalog.merging.engine import join
+from registry.catalog.merging.joining import Joining
+from registry.catalog.merging.merged import Undecided
 from registry.catalog.trees import ITEMS
 from registry.catalog.version import RELEASE, VERDICT
 from registry.curate import hooks

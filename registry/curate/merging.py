@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from registry.catalog import MAIN, Merged, Pending, Ref, draft_branch, pending
-from registry.catalog.bringing import as_it_stands, bring, refusal
-from registry.catalog.choosing import Choice, choose
-from registry.catalog.conflicts import Decisions
-from registry.catalog.joining import Joining, Way
-from registry.catalog.merged import Undecided
-from registry.catalog.merging import join
-from registry.catalog.pending import decide, drop
+from registry.catalog.merging.bringing import as_it_stands, bring, refusal
+from registry.catalog.merging.choosing import Choice, choose
+from registry.catalog.merging.conflicts import Decisions
+from registry.catalog.merging.engine import join
+from registry.catalog.merging.joining import Joining, Way
+from registry.catalog.merging.merged import Undecided
+from registry.catalog.merging.pending import decide, drop
 from registry.catalog.ref import DRAFT
 from registry.curate import hooks
 from registry.curate.gate import Gate

@@ -10,8 +10,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from registry.catalog import MAIN, Ref, Version, draft_branch
-from registry.catalog.joining import Joining, Way
-from registry.catalog.merged import Undecided
+from registry.catalog.merging.joining import Joining, Way
+from registry.catalog.merging.merged import Undecided
 from registry.catalog.version import RELEASE
 from registry.curate.gate import Gate, NotPassedError, sweep
 from registry.errors import ConflictError, NotFoundError

@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 import shapely
 
-from registry.catalog.spec import AssetSpec, Spec
+from registry.catalog.card.spec import AssetSpec, Spec
 from registry.errors import NotFoundError
 from registry.geo import box_around
 from registry.stac.selection import IS_ITEM, TABLE_TYPE, asset_roles, bands_of

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from registry.catalog.spec import AssetSpec
+from registry.catalog.card.spec import AssetSpec
 from registry.stac.survey import CODE, Dataset, Survey, named, quoted
 from registry.stac.validation import EXTENSIONS, STAC_VERSION
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from registry.catalog.spec import Spec
+from registry.catalog.card.spec import Spec
 from registry.lake import lazy
 from registry.lake.records import Location
 from registry.tables import store

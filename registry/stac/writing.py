@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from registry.catalog.spec import Spec
+from registry.catalog.card.spec import Spec
 from registry.lake.records import Location
 from registry.stac.streaming import item_tables
 from registry.stac.survey import Dataset, opened

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.catalog.spec import AssetSpec
+from registry.catalog.card.spec import AssetSpec
 
 if TYPE_CHECKING:
     from registry.catalog.version import Version

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from registry.catalog.conflicts import Clash, ClashKind
 from registry.catalog.differing import shape_text, value_text
+from registry.catalog.merging.conflicts import Clash, ClashKind
 from registry.errors import NotFoundError
 from registry.geo.likeness import PIXEL, likeness
 from registry.web.chips import Chip, chips_of
@@ -135,7 +135,7 @@ def _facts(registry: "Registry", dataset: str, waiting: "Pending", most: int) ->
 def _scene(
     registry: "Registry", dataset: str, waiting: "Pending", shown: Sequence[Clash]
 ) -> _Scene:
-    from registry.catalog.pending import pendings
+    from registry.catalog.merging.pending import pendings
 
     commits = {"base": waiting.base, "ours": waiting.ours, "theirs": waiting.theirs}
     versions = {

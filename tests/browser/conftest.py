@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import registry
-from registry.catalog.spec import Spec
+from registry.catalog.card.spec import Spec
 from registry.lake import init
 from registry.web.page import render
 

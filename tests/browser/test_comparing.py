@@ -1,7 +1,7 @@
 import pytest
 
 from registry.catalog import MergeConflictError
-from registry.catalog.pending import pending
+from registry.catalog.merging.pending import pending
 from registry.tables import edit, schemas
 from registry.web import conflicts, differences
 from tests.browser.seeing import CONTRAST

@@ -15,7 +15,7 @@ import pytest
 
 from registry import lake
 from registry.catalog import MergeConflictError, Registry, Spec, edit_rows, pending
-from registry.catalog.choosing import Choice
+from registry.catalog.merging.choosing import Choice
 from registry.curate.merging import cherry_pick, merge, resolve, revert
 from registry.errors import ConflictError
 from registry.tables import edit
@@ -247,16 +247,16 @@ def test_two_merges_into_one_branch_at_once_both_get_in_or_are_told(fresh, proje
 
 
 def test_a_branch_deleted_while_it_is_merged_into_is_not_made_again(fresh, monkeypatch):
-    from registry.catalog import merging
+    from registry.catalog.merging import engine
 
     registry = fresh("merge_cleanly")
-    stage = merging.stage
+    stage = engine.stage
 
     def delete_first(*arguments, **options):
         registry.delete_branch("ships", "ours")
         return stage(*arguments, **options)
 
-    monkeypatch.setattr(merging, "stage", delete_first)
+    monkeypatch.setattr(engine, "stage", delete_first)
     with pytest.raises((LookupError, ConflictError), match="ours"):
         merge_cleanly(registry)
     monkeypatch.undo()
@@ -266,15 +266,15 @@ def test_a_branch_deleted_while_it_is_merged_into_is_not_made_again(fresh, monke
 
 
 def test_a_branch_deleted_while_it_is_merged_gets_in_whole(fresh, monkeypatch):
-    from registry.catalog import merging
+    from registry.catalog.merging import engine
 
     registry = fresh("merge_cleanly")
-    stage = merging.stage
+    stage = engine.stage
 
     def delete_first(*arguments, **options):
         registry.delete_branch("ships", "other")
         return stage(*arguments, **options)
 
-    monkeypatch.setattr(merging, "stage", delete_first)
+    monkeypatch.setattr(engine, "stage", delete_first)
     merge_cleanly(registry)
     assert categories(registry) == DONE["merge_cleanly"]

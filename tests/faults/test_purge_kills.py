@@ -13,7 +13,7 @@ import pytest
 
 from registry import lake
 from registry.catalog import Registry, Spec, edit_rows
-from registry.catalog.forgetting import Wanted, purge, purges
+from registry.catalog.forgetting.purging import Wanted, purge, purges
 from registry.tables import edit, store
 from registry.tables.pixels import encode
 from registry.tables.schemas import ANNOTATIONS, ASSETS, PIXELS, SAMPLES
@@ -24,7 +24,7 @@ REASON = "a person asked"
 CHILD = """
 import importlib, os, signal, sys
 from registry.catalog import connect
-from registry.catalog.forgetting import Wanted, purge
+from registry.catalog.forgetting.purging import Wanted, purge
 
 address, canary, way, *rest = sys.argv[1:]
 if way == "at":

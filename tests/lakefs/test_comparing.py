@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from registry.catalog import MergeConflictError, Registry, Spec
-from registry.catalog.pending import pending
+from registry.catalog.merging.pending import pending
 from registry.tables import edit, store
 from registry.tables.schemas import SAMPLES, SPLITS
 from registry.web import conflicts, differences

@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from registry import lake, tables
 from registry.catalog import Registry, Spec
-from registry.catalog.conflicts import Clash, ClashKind, Decision
-from registry.catalog.joining import Joining, Way
-from registry.catalog.merged import Undecided
-from registry.catalog.merging import join
+from registry.catalog.merging.conflicts import Clash, ClashKind, Decision
+from registry.catalog.merging.engine import join
+from registry.catalog.merging.joining import Joining, Way
+from registry.catalog.merging.merged import Undecided
 from registry.geo import bounds_of, centres_of, hilbert_key
 from registry.tables import references
 from registry.tables.compact import compact

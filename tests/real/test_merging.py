@@ -13,7 +13,7 @@ import pytest
 import shapely
 from deltalake import DeltaTable
 
-from registry.catalog import front
+from registry.catalog.card import front
 from registry.cli.app import run
 from registry.curate.ingest import SourceOptions, ingest
 from registry.curate.publishing import publish

@@ -7,7 +7,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from registry import lake
 from registry.catalog import Registry, Spec
-from registry.catalog.forgetting import Wanted, purge
+from registry.catalog.forgetting.purging import Wanted, purge
 from registry.tables import store
 from registry.tables.schemas import ANNOTATIONS, SAMPLES
 

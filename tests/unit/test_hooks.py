@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from registry import lake
-from registry.catalog import Provider, Registry, Spec, edit_rows, front
+from registry.catalog import Provider, Registry, Spec, edit_rows
+from registry.catalog.card import front
 from registry.curate.gate import NotPassedError
 from registry.curate.hooks import asked
 from registry.curate.merging import merge, revert

@@ -72,7 +72,7 @@ def branch(
 
 def _branches_text(registry: "Registry", dataset: str) -> str:
     from registry.catalog.branches import protected
-    from registry.catalog.pending import pendings
+    from registry.catalog.merging.pending import pendings
 
     waiting = {one.into: one for one in pendings(registry.lake.repository(dataset))}
     guarded = protected(registry, dataset)

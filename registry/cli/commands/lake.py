@@ -153,7 +153,7 @@ def purge(
     as_json: Json = False,
 ) -> None:
     """Forget rows in every commit of a dataset, for good; it cannot be undone."""
-    from registry.catalog.forgetting import Wanted, purge
+    from registry.catalog.forgetting.purging import Wanted, purge
 
     repository = connected().lake.repository(dataset)
     wanted = Wanted(

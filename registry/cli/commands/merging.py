@@ -120,7 +120,7 @@ def conflicts(
     as_json: Json = False,
 ) -> None:
     """List what both sides of a merge changed differently, and what was decided."""
-    from registry.catalog.conflicts import table_of_clashes
+    from registry.catalog.merging.conflicts import table_of_clashes
     from registry.cli.deciding import conflict_rows, write_conflicts
     from registry.curate.merging import waiting_for
 
@@ -205,8 +205,8 @@ def resolve(
     as_json: Json = False,
 ) -> None:
     """Decide conflicts of a merge; with the last decision the merge is finished."""
-    from registry.catalog.choosing import Choice
     from registry.catalog.editing import parsed
+    from registry.catalog.merging.choosing import Choice
     from registry.cli.deciding import decided_in_editor, decided_in_file
     from registry.curate import merging
 
@@ -296,7 +296,7 @@ def cherry_pick(
 
 def _say(outcome: "Merged | Pending") -> None:
     from registry.catalog import Pending
-    from registry.catalog.conflicts import table_of_clashes
+    from registry.catalog.merging.conflicts import table_of_clashes
 
     if isinstance(outcome, Pending):
         said = {

@@ -103,7 +103,7 @@ def pull(
     as_json: Json = False,
 ) -> None:
     """Fetch what this lake lacks of a dataset: main, versions, and what belongs to them."""
-    from registry.catalog.forgetting import apply, purges
+    from registry.catalog.forgetting.purging import apply, purges
     from registry.lake.transfer import pull as fetch
 
     lake = connected().lake

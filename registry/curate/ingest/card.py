@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.catalog import AssetSpec, Provider, Spec
-from registry.catalog.columns import column_type_text
-from registry.catalog.spec import Task
+from registry.catalog.card.columns import column_type_text
+from registry.catalog.card.spec import Task
 from registry.curate.formats.contract import Plan, SourceOptions
 from registry.curate.formats.roles import is_mask_word
 from registry.errors import InvalidInputError

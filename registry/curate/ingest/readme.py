@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from registry.catalog import Spec
-from registry.catalog.front import LARGEST_CARD
+from registry.catalog.card.front import LARGEST_CARD
 from registry.curate.formats.contract import Listing, Severity, SourceFinding
 from registry.errors import InvalidInputError, RejectedError
 

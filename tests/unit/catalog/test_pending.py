@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from registry.catalog import MergeConflictError, edit_rows, pending
-from registry.catalog.choosing import Choice
+from registry.catalog.merging.choosing import Choice
 from registry.curate.merging import abort, cherry_pick, merge, resolve, revert, waiting_for
 from registry.errors import (
     ConflictError,
@@ -166,7 +166,7 @@ def test_every_decision_is_a_commit_that_says_why(clashing):
 )
 def test_conflicts_are_chosen_by_a_condition_on_either_sides_row(clashing, where, keys):
     choice = Choice(side="theirs", where=where)
-    from registry.catalog.choosing import choose
+    from registry.catalog.merging.choosing import choose
 
     waiting = waits(clashing)
     chosen = choose(clashing.lake.repository("ships"), waiting, choice)
@@ -453,7 +453,7 @@ def test_a_folder_where_the_other_side_has_a_file(parted):
 
 
 def card(registry, branch, **values):
-    from registry.catalog import front
+    from registry.catalog.card import front
 
     def work(root):
         text = (root / "README.md").read_text()

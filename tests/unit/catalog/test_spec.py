@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.catalog import AssetSpec, DatasetType, Spec, Task, front
-from registry.catalog.licence import spdx
+from registry.catalog import AssetSpec, DatasetType, Spec, Task
+from registry.catalog.card import front
+from registry.catalog.card.licence import spdx
 from registry.errors import InvalidInputError
 
 EOTDL = """---

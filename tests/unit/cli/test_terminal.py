@@ -11,8 +11,8 @@ from typing import get_args
 import pytest
 from typer.main import get_command
 
+from registry.catalog.card.spec import Task
 from registry.catalog.cite import STYLES
-from registry.catalog.spec import Task
 from registry.cli import watch
 from registry.cli.app import app
 from registry.cli.commands import datasets, queries, samples

@@ -6,7 +6,7 @@ import pytest
 
 from registry import lake
 from registry.catalog import Registry
-from registry.catalog.forgetting import Wanted, purge, purges
+from registry.catalog.forgetting.purging import Wanted, purge, purges
 from registry.errors import NotFoundError
 from tests.lakefs.server import running_server
 

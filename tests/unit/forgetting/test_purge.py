@@ -9,7 +9,7 @@ import pytest
 
 from registry import lake
 from registry.catalog import Registry, edit_rows
-from registry.catalog.forgetting import (
+from registry.catalog.forgetting.purging import (
     ForgottenError,
     Wanted,
     apply,

@@ -1,7 +1,7 @@
 import pytest
 
 from registry.catalog import AssetSpec, Provider, Spec
-from registry.catalog.spec import Task
+from registry.catalog.card.spec import Task
 from registry.curate.ingest.card import joined
 from registry.errors import InvalidInputError
 

@@ -10,7 +10,7 @@ import pytest
 import shapely
 
 from registry import geo
-from registry.catalog.spec import Spec
+from registry.catalog.card.spec import Spec
 from registry.lake.records import Location
 from registry.tables import schemas, store
 

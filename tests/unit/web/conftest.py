@@ -10,7 +10,7 @@ import shapely
 
 import registry
 from registry import geo
-from registry.catalog.spec import Spec
+from registry.catalog.card.spec import Spec
 from registry.lake import init
 from registry.tables import edit, pixels, schemas, store
 

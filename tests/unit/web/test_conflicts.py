@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from registry.catalog import MergeConflictError, Spec
-from registry.catalog.pending import pending
+from registry.catalog.merging.pending import pending
 from registry.tables import edit, schemas
 from registry.web.conflicts import render
 from tests.unit.web.conftest import CARD, HOSTILE, _table, fill

@@ -3,7 +3,7 @@
 from typing import Final
 
 from registry.catalog import AssetSpec, Provider, Spec
-from registry.catalog.spec import Task as Purpose
+from registry.catalog.card.spec import Task as Purpose
 from registry.curate.ingest.simulator.chips import SimulatedChip
 from registry.curate.ingest.simulator.tasks import Task
 

@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from registry.catalog.census import Census, Spot
+from registry.catalog.forgetting.census import Census, Spot
+from registry.catalog.forgetting.words import Words
 from registry.catalog.trees import LOG
-from registry.catalog.words import Words
 from registry.errors import CorruptError
 from registry.lake.purges import PURGES
 from registry.lake.records import Entry

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from registry.catalog import front
-from registry.catalog.conflicts import OURS, SET, SIDES, THEIRS, Clash, ClashKind, Decisions
-from registry.catalog.joining import Joining, Trees, Way, trees_of
-from registry.catalog.laying import stage, take, unlink
-from registry.catalog.merged import Merged, RowCounts, Undecided
-from registry.catalog.rowwise import merge_rows
-from registry.catalog.sides import Sides
+from registry.catalog.card import front
+from registry.catalog.merging.conflicts import OURS, SET, SIDES, THEIRS, Clash, ClashKind, Decisions
+from registry.catalog.merging.joining import Joining, Trees, Way, trees_of
+from registry.catalog.merging.laying import stage, take, unlink
+from registry.catalog.merging.merged import Merged, RowCounts, Undecided
+from registry.catalog.merging.rowwise import merge_rows
+from registry.catalog.merging.sides import Sides
 from registry.catalog.trees import LOG, is_remade, table_of, tables_among
 from registry.catalog.version import CARD
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
@@ -274,7 +274,7 @@ class _Merge:
         """Keep pointers and foreign keys whole across tables."""
         if not (self.taken or self.merged):
             return
-        from registry.catalog import relations
+        from registry.catalog.merging import relations
 
         root = self.workspace.path
         locate, trees = self.sides.repository.locate, self.sides.trees

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from registry.catalog.conflicts import Decisions
-from registry.catalog.joining import Joining, Way
-from registry.catalog.merged import Merged, Undecided
-from registry.catalog.pending import DECIDED, Pending, drop, keep, pending
+from registry.catalog.merging.conflicts import Decisions
+from registry.catalog.merging.joining import Joining, Way
+from registry.catalog.merging.merged import Merged, Undecided
+from registry.catalog.merging.pending import DECIDED, Pending, drop, keep, pending
 from registry.catalog.ref import Ref
 from registry.catalog.shelf import Shelf
 from registry.errors import NotFoundError

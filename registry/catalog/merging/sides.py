@@ -7,7 +7,7 @@ unit of its own.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.catalog.joining import Trees
+from registry.catalog.merging.joining import Trees
 from registry.catalog.trees import is_remade, table_of, tables_among
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from registry.catalog.cleansing import SLICES, Cleansing
+from registry.catalog.forgetting.cleansing import SLICES, Cleansing
 from registry.catalog.slicing import slice_id
 from registry.lake.records import Change, ChangeKind, Commit, Entry
 from registry.progress import Progress

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.catalog.conflicts import OURS, SET, THEIRS, Clash, ClashKind, Decisions
-from registry.catalog.merged import RowCounts
-from registry.catalog.sides import Sides
+from registry.catalog.merging.conflicts import OURS, SET, THEIRS, Clash, ClashKind, Decisions
+from registry.catalog.merging.merged import RowCounts
+from registry.catalog.merging.sides import Sides
 
 if TYPE_CHECKING:
     import pyarrow as pa

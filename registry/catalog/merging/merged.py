@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from registry.catalog.conflicts import Clash, table_of_clashes
-from registry.catalog.joining import Joining, Trees, Way
+from registry.catalog.merging.conflicts import Clash, table_of_clashes
+from registry.catalog.merging.joining import Joining, Trees, Way
 from registry.lake import MergeConflictError
 
 if TYPE_CHECKING:

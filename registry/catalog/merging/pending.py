@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from registry.catalog.conflicts import Clash, Decisions, clashes_of, table_of_clashes
-from registry.catalog.joining import Joining, Trees, Way
-from registry.catalog.merged import Undecided
+from registry.catalog.merging.conflicts import Clash, Decisions, clashes_of, table_of_clashes
+from registry.catalog.merging.joining import Joining, Trees, Way
+from registry.catalog.merging.merged import Undecided
 from registry.errors import ConflictError, CorruptError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Pending:
 
     @property
     def conflicts(self) -> "pa.Table":
-        """The same as a table, as :func:`registry.catalog.conflicts.table_of_clashes` makes it.
+        """The same as a table, as :func:`~.conflicts.table_of_clashes` makes it.
 
         Its columns are ``id, table, key, columns, kind, row, base, ours, theirs, decision, value``;
         the sides are JSON text, ``decision`` is null while it is open.

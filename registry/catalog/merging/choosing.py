@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from registry.catalog import front
-from registry.catalog.conflicts import OURS, SET, SIDES, THEIRS, Clash, ClashKind, Decision
-from registry.catalog.rowwise import rows_of
+from registry.catalog.card import front
+from registry.catalog.merging.conflicts import OURS, SET, SIDES, THEIRS, Clash, ClashKind, Decision
+from registry.catalog.merging.rowwise import rows_of
 from registry.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from registry.catalog.pending import Pending
+    from registry.catalog.merging.pending import Pending
     from registry.lake import Location, Repository
     from registry.tables.schemas import TableSchema
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.catalog.conflicts import OURS, THEIRS, Clash, ClashKind
+from registry.catalog.merging.conflicts import OURS, THEIRS, Clash, ClashKind
 from registry.tables import edit, references, store
 
 if TYPE_CHECKING:

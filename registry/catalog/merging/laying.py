@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.catalog.sides import Sides
+from registry.catalog.merging.sides import Sides
 from registry.catalog.trees import LOG, is_immutable
 
 if TYPE_CHECKING:

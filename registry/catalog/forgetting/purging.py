@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.catalog.census import Census, census
-from registry.catalog.cleansing import Cleansing, look, schema_of
+from registry.catalog.forgetting.census import Census, census
+from registry.catalog.forgetting.cleansing import Cleansing, look, schema_of
+from registry.catalog.forgetting.retelling import retell
 from registry.catalog.forgotten import Forgotten, Wanted
 from registry.catalog.recording import (
     Order,
@@ -24,7 +25,6 @@ from registry.catalog.recording import (
     refuse_stray,
     write_records,
 )
-from registry.catalog.retelling import retell
 from registry.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from registry.lake.purges import (
     PURGES,

@@ -7,9 +7,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from registry.catalog import front as front_matter
-from registry.catalog.licence import spdx
-from registry.catalog.reading import Reader, slug
+from registry.catalog.card import front as front_matter
+from registry.catalog.card.licence import spdx
+from registry.catalog.card.reading import Reader, slug
 from registry.errors import InvalidInputError
 from registry.lake.names import check_repository
 
@@ -280,7 +280,7 @@ class Spec:
         Raises:
             InvalidInputError: A column's type is not known.
         """
-        from registry.catalog.columns import column_type
+        from registry.catalog.card.columns import column_type
 
         if not self.properties:
             return None

@@ -1,0 +1,1 @@
+"""Rows taken out of every commit there is, for good."""
