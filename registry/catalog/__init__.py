@@ -3,7 +3,7 @@
 from registry.catalog.card.columns import column_type, column_type_text
 from registry.catalog.card.spec import AssetSpec, DatasetType, Provider, Spec, Task
 from registry.catalog.cite import cite
-from registry.catalog.difference import DatasetDiff
+from registry.catalog.comparing.difference import DatasetDiff
 from registry.catalog.editing import Edited, edit_rows
 from registry.catalog.merging.merged import Merged
 from registry.catalog.merging.pending import Pending, pending

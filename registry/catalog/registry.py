@@ -13,7 +13,7 @@ from registry.catalog.branches import (
     refuse_protected,
 )
 from registry.catalog.card.spec import Spec
-from registry.catalog.difference import DatasetDiff, difference
+from registry.catalog.comparing.difference import DatasetDiff, difference
 from registry.catalog.merging.joining import Joining, Way
 from registry.catalog.merging.pending import PENDING, Pending
 from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, like_commit, version_number
@@ -144,7 +144,7 @@ class Registry:
             table: The table.
             keys: Keys of rows, also of deleted ones; every row that is there if None.
         """
-        from registry.catalog.blame import blame
+        from registry.catalog.comparing.blame import blame
 
         return blame(self.resolve(ref), table, keys)
 

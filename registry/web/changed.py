@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.catalog.differing import field_of, rows_of, shape_text, value_text
+from registry.catalog.comparing.differing import field_of, rows_of, shape_text, value_text
 from registry.tables.diff import DELETED, Differences
 
 if TYPE_CHECKING:
-    from registry.catalog.difference import DatasetDiff
+    from registry.catalog.comparing.difference import DatasetDiff
     from registry.tables.changes import TableDiff
 
 __all__ = ["Cell", "RowChange", "Touched", "touched"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from registry.catalog.differing import shape_text, value_text
+from registry.catalog.comparing.differing import shape_text, value_text
 from registry.catalog.merging.conflicts import Clash, ClashKind
 from registry.errors import NotFoundError
 from registry.geo.likeness import PIXEL, likeness
@@ -209,7 +209,7 @@ def _authors(
 def _blamed(
     version: "Version", table: str, clashes: Sequence[Clash]
 ) -> Iterator[tuple[Clash, _Who]]:
-    from registry.catalog.blame import blame
+    from registry.catalog.comparing.blame import blame
 
     try:
         rows = blame(version, table, [clash.row for clash in clashes], columns=True).to_pylist()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from registry.catalog.differing import card_lines, counted
+from registry.catalog.comparing.differing import card_lines, counted
 from registry.web.changed import RowChange, Touched, touched
 from registry.web.chips import Chip, chips_of
 from registry.web.footprints import ShapeMap, map_of_shapes
@@ -21,7 +21,7 @@ from registry.web.paper import filled, written
 from registry.web.pixel_changes import pixel_change
 
 if TYPE_CHECKING:
-    from registry.catalog.difference import DatasetDiff
+    from registry.catalog.comparing.difference import DatasetDiff
     from registry.catalog.version import Version
 
 __all__ = ["render"]

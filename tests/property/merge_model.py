@@ -50,7 +50,7 @@ GROUPS = {  # cells that never mix
 CHIPS = [tables.encode(np.full((1, 2, 2), n, np.uint8)) for n in range(4)]
 PLACES = [shapely.box(n, 50, n + 1, 51).wkb for n in range(3)]
 DAYS = [datetime(2020, 1, day, tzinfo=UTC) for day in (1, 2)]
-NAMES = list("abc")
+NAMES = list("abcd")
 VALUES = {
     "label": [None, [], ["a"], ["b", "a"]],
     "target": [None, 0.0, 1.5, float("nan")],
@@ -73,7 +73,7 @@ VALUES = {
     "word": [None, "w", ""],
     "cells": [None, [], [1.0]],
 }
-KEY_VALUES = {"id": NAMES, "sample": NAMES, "asset": ["s2", "mask"]}
+KEY_VALUES = {"asset": ["s2", "mask"]}  # and samples and annotations by their names
 
 KINDS = ["put", "put", "set", "set", "set", "drop", "checkpoint", "files"]
 
@@ -83,10 +83,10 @@ def cells_of(name):
 
 
 @st.composite
-def some_steps(draw, kinds=KINDS, *, count=1):
+def some_steps(draw, kinds=KINDS, *, count=1, names=NAMES):
     """Draw steps of one table, half of them on one row."""
     name = draw(st.sampled_from([*SCHEMAS, "samples", "samples", "annotations"]))
-    keys = st.tuples(*(st.sampled_from(KEY_VALUES[column]) for column in KEYS[name]))
+    keys = st.tuples(*(st.sampled_from(KEY_VALUES.get(c, names)) for c in KEYS[name]))
     key, anywhere = draw(keys), draw(st.booleans())
     drawn = []
     for _ in range(count):
@@ -104,9 +104,23 @@ def flat(lists):
     return [step for inner in lists for step in inner]
 
 
-disputes = st.lists(some_steps(["put", "set", "set", "drop"], count=2), min_size=2, max_size=5)
+@st.composite
+def torn(draw):
+    """Draw a deletion of a sample, and something new that is said of it."""
+    sample = draw(st.sampled_from(NAMES[:3]))
+    name = draw(st.sampled_from(["annotations", "assets", "splits/default"]))
+    row = {cell: draw(st.sampled_from(VALUES[cell])) for cell in cells_of(name)}
+    key = (draw(st.sampled_from(NAMES)),) if name == "annotations" else (sample, "dem")
+    row |= {"sample": sample} if name == "annotations" else {}
+    both = [("drop", "samples", (sample,), {}), ("put", name, key[: len(KEYS[name])], row)]
+    return draw(st.permutations(both))
+
+
+disputes = st.lists(
+    some_steps(["put", "set", "set", "drop"], count=2) | torn(), min_size=2, max_size=5
+)
 steps = st.lists(some_steps(), min_size=1, max_size=4).map(flat)
-starts = st.lists(some_steps(["put"]), min_size=6, max_size=14).map(flat)
+starts = st.lists(some_steps(["put"], names=NAMES[:3]), min_size=6, max_size=14).map(flat)
 
 
 def do(root, state, step):

@@ -104,7 +104,7 @@ def blame(
     as_json: Json = False,
 ) -> None:
     """Say which commit changed a row last, who made it, when and why."""
-    from registry.catalog.blame import blame as blamed
+    from registry.catalog.comparing.blame import blame as blamed
     from registry.tables.store import schema_of
 
     version = connected().resolve(ref)
@@ -116,7 +116,7 @@ def blame(
 
 
 def _blame_row(row: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
-    from registry.catalog.differing import value_text
+    from registry.catalog.comparing.differing import value_text
 
     told = {"change", "columns", "commit", "author", "at", "message"}
     said = {
@@ -169,7 +169,7 @@ def _document(found: "DatasetDiff", done: Mapping[str, str], *, rows: bool) -> I
 
 
 def _table(found: "DatasetDiff", table: "TableDiff", *, comma: str, rows: bool) -> Iterator[str]:
-    from registry.catalog.differing import rows_of
+    from registry.catalog.comparing.differing import rows_of
 
     facts = {
         "inserted": table.inserted,
@@ -190,7 +190,7 @@ def _table(found: "DatasetDiff", table: "TableDiff", *, comma: str, rows: bool) 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of which an update says only what changed."""
-    from registry.catalog.differing import field_of
+    from registry.catalog.comparing.differing import field_of
 
     sides = {side: row[side] for side in ("before", "after")}
     if row["change"] == "updated":

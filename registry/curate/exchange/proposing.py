@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from registry.catalog import Ref
-from registry.catalog.differing import table_lines
+from registry.catalog.comparing.differing import table_lines
 from registry.catalog.ref import DRAFT, is_tag
 from registry.curate.exchange.arriving import arrived, check_samples
 from registry.curate.exchange.brought import Brought, EditedMeanwhileError

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from registry import lake
 from registry.catalog import Registry, Spec
-from registry.catalog.blame import blame
+from registry.catalog.comparing.blame import blame
 from registry.errors import InvalidInputError, NotFoundError
 from registry.tables import edit, store
 from registry.tables.schemas import ANNOTATIONS, ASSETS

@@ -3,7 +3,7 @@ import pytest
 import shapely
 
 from registry import tables
-from registry.catalog.difference import systems_of
+from registry.catalog.comparing.difference import systems_of
 from registry.errors import InvalidInputError, NotFoundError
 from registry.tables import edit, store
 from registry.tables.errors import DuplicateKeyError

@@ -208,7 +208,7 @@ def test_an_editor_that_is_not_there_is_said(waiting, eolab, monkeypatch):
      '1 = set {"score": "1"}', '1 = set {"category": 1}', "1 = ours\n1 = ours", "ours", "1 ours"],
 )  # fmt: skip
 def test_a_file_of_decisions_is_read_strictly(waiting, line):
-    from registry.catalog.merging import pending
+    from registry.catalog import pending
 
     found = pending(waiting.lake.repository("ships"))
     text = "\n".join(row for row in conflicts_text(found).splitlines() if row.startswith("#"))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import shapely
 
 if TYPE_CHECKING:
-    from registry.catalog.difference import CardChange
-    from registry.catalog.renames import Rename
+    from registry.catalog.comparing.difference import CardChange
+    from registry.catalog.comparing.renames import Rename
     from registry.tables.changes import Systems, TableDiff
 
 __all__ = [

@@ -13,7 +13,7 @@ from registry.errors import InvalidInputError, NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registry.catalog.renames import Rename
+    from registry.catalog.comparing.renames import Rename
     from registry.catalog.version import Version
     from registry.lake import Change, Location
     from registry.tables.changes import TableDiff
@@ -70,7 +70,7 @@ class DatasetDiff:
         """Rows that went by one key and came by another with the same content."""
         if not any(table.inserted and table.deleted for table in self.tables.values()):
             return ()
-        from registry.catalog.renames import renames
+        from registry.catalog.comparing.renames import renames
 
         return renames(self.tables)
 
@@ -102,7 +102,7 @@ class DatasetDiff:
         Args:
             rows: How many rows of a table at most; all of them if None.
         """
-        from registry.catalog.differing import card_lines, table_lines
+        from registry.catalog.comparing.differing import card_lines, table_lines
 
         if not self:
             yield f"{self.before} and {self.after} are the same"

@@ -11,7 +11,7 @@ from registry.errors import InvalidInputError, NotFoundError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from registry.catalog.steps import Key, Step, TableHistory
+    from registry.catalog.comparing.steps import Key, Step, TableHistory
     from registry.catalog.version import Version
     from registry.lake import Commit
     from registry.tables.schemas import TableSchema
@@ -50,7 +50,7 @@ def blame(
         NotFoundError: There is no such table, or a key has never been in it.
         InvalidInputError: A key has not as many parts as the table's.
     """
-    from registry.catalog.steps import TableHistory
+    from registry.catalog.comparing.steps import TableHistory
     from registry.tables import store
 
     home = version.home_of(table)
