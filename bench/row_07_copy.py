@@ -1,4 +1,4 @@
-"""Copying a dataset of ten thousand objects to another lake on the same machine.
+"""Row 7: copying a dataset of ten thousand objects to another lake on the same machine.
 
 Each contestant brings 10,000 random files of 100 kB, which it holds already, to a second place
 that it could go on from, and ends when they are on disk. The measure of the disk is ``cp -r`` of
