@@ -18,7 +18,6 @@ from registry.lake import lazy
 from registry.tables.chips import write_index
 from registry.tables.commit import Change, append_entry, create_log, cut_log
 from registry.tables.conform import close_names, conform, union
-from registry.tables.derive import derive
 from registry.tables.errors import SchemaMismatchError, UnsafeTableError
 from registry.tables.keys import check_new_keys, only_new_pixels
 from registry.tables.log import LOG, DataFile, Root, Snapshot, folder_of, snapshot, table_folder
@@ -242,6 +241,8 @@ def checkpoint(root: Root, name: str) -> None:
 
 
 def _write(before: Snapshot, schema: TableSchema, rows: Rows, removed: Sequence[DataFile]) -> int:
+    from registry.tables.derive import derive  # geometry is loaded by writers alone
+
     current = schema_at(before)
     arrow = union(current.arrow, schema.arrow, table=schema.name)
     target = replace(current, arrow=arrow)

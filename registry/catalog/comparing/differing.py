@@ -21,6 +21,9 @@ __all__ = [
     "value_text",
 ]
 
+_UNMOVED: Final = 1e-3
+"""Distance, in metres or pixels, below which an outline was redrawn and not moved."""
+
 _CELL: Final = 60  # characters of a value on a line of a terminal
 _SLICE: Final = 512  # rows that become Python objects at once
 
@@ -122,13 +125,15 @@ def shape_text(shape: Mapping[str, Any] | None) -> str:
     Examples:
         >>> shape_text({"iou": 0.5, "distance": 12.34, "unit": "metre", "note": ""})
         'IoU 0.50, moved 12.3 metre'
+        >>> shape_text({"iou": 0.5, "distance": 0.0, "unit": "metre", "note": ""})
+        'IoU 0.50'
     """
     if shape is None:
         return "changed"
     said = [] if shape["iou"] is None else [f"IoU {shape['iou']:.2f}"]
-    if shape["distance"] is not None:
+    if shape["distance"] is not None and shape["distance"] >= _UNMOVED:
         said.append(f"moved {shape['distance']:.3g} {shape['unit']}".rstrip())
-    return ", ".join([*said, *filter(None, [shape["note"]])])
+    return ", ".join([*said, *filter(None, [shape["note"]])]) or "redrawn"
 
 
 def _row_text(row: Mapping[str, Any], keys: Iterable[str]) -> str:

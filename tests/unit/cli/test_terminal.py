@@ -91,7 +91,7 @@ def completed(words: str, shell: str = "bash") -> set[str]:
 
 
 def test_shells_complete_commands_choices_datasets_and_refs(scenes):
-    assert completed("eolab che") == {"check", "checkout"}
+    assert completed("eolab chec") == {"check", "checkout"}
     assert completed("eolab show sce") == {"scenes"}
     assert completed("eolab publish s") == {"scenes"}
     assert {"scenes@v1", "scenes@v2"} <= completed("eolab show scenes@v")
