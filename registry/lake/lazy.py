@@ -176,7 +176,8 @@ def ensure(*files: str | Path) -> None:
 
 
 def _folder_of(file: Path) -> Path:
-    for folder in file.absolute().parents:
+    # The outermost: a dataset itself may hold a folder that looks like such a companion.
+    for folder in reversed(file.absolute().parents):
         if folder.name and (companion(folder) / SOURCE).exists():
             return folder
     raise CorruptError(

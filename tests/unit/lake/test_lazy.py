@@ -104,3 +104,14 @@ def test_many_at_once_may_ask_for_the_same(left_out):
 def test_only_data_files_of_tables_may_wait(path, may):
     tables = frozenset({"samples", "pixels", "splits/default"})
     assert lazy.may_wait(path, tables) is may
+
+
+def test_a_dataset_cannot_say_itself_where_its_files_come_from(left_out):
+    inner = lazy.companion(left_out / "t")
+    inner.mkdir()
+    (inner / "source.json").write_text(
+        '{"address": "lakefs://elsewhere.invalid", "repository": "x", "commit": "0", '
+        '"files": {"part-1.parquet": ["0", 1001]}}'
+    )
+    lazy.ensure(left_out / "t/part-1.parquet")
+    assert (left_out / "t/part-1.parquet").read_bytes() == DATA["t/part-1.parquet"]
