@@ -6,11 +6,11 @@ conflict waits until somebody has looked at its picture.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.lake import MergeConflictError
 
@@ -98,12 +98,42 @@ def _as(name: str) -> Iterator[None]:
 
 def _branches(registry: "Registry", first: "Version") -> Iterator[str]:
     """Let each of the two look at half of the ships, and both draw the largest anew."""
-    rows = first.table(_TABLE, ["id", "area"]).sort_by("area").to_pylist()
-    middle, largest = rows[len(rows) // 2]["area"], rows[-1]["id"]
+    rows = first.table(_TABLE, ["id", "sample", "area", "geometry"]).sort_by("area").to_pylist()
+    middle, largest = rows[len(rows) // 2]["area"], _in_full_view(first, rows)
     halves = (f"area < {middle}", f"area >= {middle} and id <> '{largest}'")
     for person, half in zip((_ANNA, _BEN), halves, strict=True):
         with _as(person.name):
             yield _looked_at(registry, first, person, half=half, largest=largest)
+
+
+def _in_full_view(first: "Version", rows: "Sequence[Mapping[str, Any]]") -> str:
+    """Return the largest ship that is not cut by the border of its chip, even drawn with its wake.
+
+    Args:
+        first: The version.
+        rows: Its annotations, smallest first.
+
+    Returns:
+        The annotation's id.
+    """
+    import shapely
+    from shapely import affinity
+
+    chips = {row["sample"]: shapely.box(*_bounds(row)) for row in _chips(first)}
+    for row in reversed(rows):
+        ship = shapely.from_wkb(row["geometry"])
+        if chips[row["sample"]].contains(affinity.scale(ship, 2 * _ANNA.scale, 2 * _ANNA.scale)):
+            return str(row["id"])
+    return str(rows[-1]["id"])
+
+
+def _chips(first: "Version") -> "list[dict[str, Any]]":
+    return first.table("assets", ["sample", "shape", "transform"]).to_pylist()
+
+
+def _bounds(row: "Mapping[str, Any]") -> tuple[float, float, float, float]:
+    (height, width), (dx, _, left, _, dy, top) = row["shape"][-2:], row["transform"]
+    return left, top + dy * height, left + dx * width, top
 
 
 def _looked_at(
