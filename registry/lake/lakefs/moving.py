@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from registry.errors import (
     ConflictError,
@@ -13,17 +13,20 @@ from registry.errors import (
     NotFoundError,
 )
 from registry.lake.lakefs.answers import GoneError, TakenError
+from registry.lake.lakefs.landing import LostRaceError
 from registry.lake.lakefs.names import branch_on_server, tag_on_server
 from registry.lake.lakefs.notes import BRANCH as NOTES
 from registry.lake.lakefs.protection import patient_with_rules
 from registry.lake.lakefs.refs import Refs
-from registry.lake.lakefs.remote import Remote
 from registry.lake.lakefs.said import is_commit_id
 from registry.lake.names import check_branch, check_tag
 
 __all__ = ["finish", "move_refs"]
 
-Moves = Mapping[str, tuple[str | None, str | None]]
+Ends = tuple[str | None, str | None]
+"""Where a ref stood, and where it goes."""
+
+Moves = Mapping[str, Ends]
 
 
 def move_refs(refs: Refs, moves: Moves, *, operation: str, edit: Callable[[str], str]) -> None:
@@ -32,7 +35,8 @@ def move_refs(refs: Refs, moves: Moves, *, operation: str, edit: Callable[[str],
     What is to be done is written down first; whoever opens the repository next finishes it.
 
     Raises:
-        ConflictError: One of them stands elsewhere; none was moved.
+        ConflictError: One of them stands elsewhere; none was moved. Or somebody moved one while
+            they were moved: that one was left alone.
         NotFoundError: A commit is not here; none was moved.
     """
     branches, tags = refs.branches(), refs.tags()
@@ -60,8 +64,13 @@ def move_refs(refs: Refs, moves: Moves, *, operation: str, edit: Callable[[str],
         "protected": sorted(names & set(refs.mirror.remote.protected())),
     }
     refs.notes.write(note, plan)
-    _make(refs, plan)
+    left = _make(refs, plan)
     refs.notes.strike(note)
+    if left:
+        raise ConflictError(
+            f"somebody moved {', '.join(left)} meanwhile; it was left alone, all others have moved",
+            hint="do it again for what was left",
+        )
 
 
 def finish(refs: Refs) -> None:
@@ -71,23 +80,40 @@ def finish(refs: Refs) -> None:
         refs.notes.strike(f"moving/{name}")
 
 
-def _make(refs: Refs, said: object) -> None:
-    """Make movements as far as they are not made yet, and protect again what was protected."""
+def _make(refs: Refs, said: object) -> list[str]:
+    """Make movements as far as they are not made yet, and protect again what was protected.
+
+    Returns:
+        Refs that stand neither where they stood nor where they go: they are somebody else's now.
+    """
     plan = _checked(said)
-    remote: Remote = refs.mirror.remote
-    for ref, (before, after) in plan.moves.items():
+    remote = refs.mirror.remote
+    left = []
+    for ref, ends in plan.moves.items():
         kind, _, name = ref.partition("/")
-        if kind == "branch":
-            changed = _move_branch(remote, branch_on_server(name), after)
+        move = _move_branch if kind == "branch" else _move_tag
+        try:
+            changed = move(refs, name, ends)
+        except _ElsewhereError:
+            left.append(ref)
         else:
-            changed = _move_tag(remote, tag_on_server(name), after)
-        if changed:
-            refs.note(ref, before, after, plan.operation)
+            if changed:
+                refs.note(ref, *ends, plan.operation)
     for name, message in plan.messages.items():
         refs.notes.write(f"tag/{name}", message)
     rules = remote.protected()
     if not plan.protected <= set(rules):
         remote.protect(sorted({*rules, *plan.protected}))
+    return left
+
+
+class _ElsewhereError(ConflictError):
+    """Somebody moved a ref while it was to be moved."""
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Return the error for a ref."""
+        return cls(f"'{name}' was moved by somebody else", hint="read it again, then retry")
 
 
 class _Plan(NamedTuple):
@@ -140,38 +166,91 @@ def _is_move(ref: str, ends: object) -> bool:
     )
 
 
-def _move_branch(remote: Remote, name: str, after: str | None) -> bool:
-    """Point a branch elsewhere, without a trace of where it stood: that is the purpose.
+def _move_branch(refs: Refs, name: str, ends: Ends) -> bool:
+    """Point a branch elsewhere, if it stands where it should.
+
+    Where it goes forward that is one merge, which the server refuses if somebody was faster. Else
+    it is reset, without a trace of where it stood: that is the purpose. A reset compares nothing,
+    so what the branch names is read right before it.
 
     Returns:
-        Whether it stood elsewhere.
+        Whether it has moved.
+
+    Raises:
+        ConflictError: It stands elsewhere.
     """
-    stands = None
-    with suppress(GoneError):
-        stands = remote.head(name)
-    if stands == after:
+    before, after = ends
+    remote, on_server = refs.mirror.remote, branch_on_server(name)
+    if not _is_to_move(refs, remote.head, on_server, ends):
         return False
-    if stands is None and after is not None:
-        with suppress(TakenError):
-            remote.create_branch(name, after)
-        return True
+    if before is None and after is not None:
+        with suppress(TakenError):  # then by whoever makes the same movements
+            remote.create_branch(on_server, after)
+        return not _is_to_move(refs, remote.head, on_server, ends)
+    if before is not None and after is not None and refs.mirror.descends(after, before):
+        return _advance(refs, name, before=before, after=after)
     rules = remote.protected()
-    if name in rules:  # it is protected again when all have moved
-        remote.protect([rule for rule in rules if rule != name])
-    if after is None:
-        remote.delete_branch(name)
-    else:
-        patient_with_rules(lambda: remote.hard_reset(name, after), until=ForbiddenError)
+    if on_server in rules:  # it is protected again when all have moved
+        remote.protect([rule for rule in rules if rule != on_server])
+
+    def once() -> None:
+        if not _is_to_move(refs, remote.head, on_server, ends):
+            return
+        if after is None:
+            remote.delete_branch(on_server)
+        else:
+            remote.hard_reset(on_server, after)
+
+    patient_with_rules(once, until=ForbiddenError)
     return True
 
 
-def _move_tag(remote: Remote, name: str, after: str | None) -> bool:
+def _advance(refs: Refs, name: str, *, before: str, after: str) -> bool:
+    onto = refs.physical_head(name)
+    if refs.mirror.logical(onto) != before:
+        raise _ElsewhereError.of(name)
+    try:
+        refs.landing.move(name, to=after, onto=onto, message=f"move {name}")
+    except LostRaceError as error:
+        if refs.head(name) == after:
+            return False
+        raise _ElsewhereError.of(name) from error
+    return True
+
+
+def _move_tag(refs: Refs, name: str, ends: Ends) -> bool:
+    remote, on_server, after = refs.mirror.remote, tag_on_server(name), ends[1]
+    if not _is_to_move(refs, remote.tag, on_server, ends, half=True):
+        return False
+    remote.delete_tag(on_server)
+    if after is not None:
+        with suppress(TakenError):  # as above
+            remote.create_tag(on_server, after)
+        return not _is_to_move(refs, remote.tag, on_server, ends, half=True)
+    return True
+
+
+def _is_to_move(
+    refs: Refs, look: Callable[[str], str], on_server: str, ends: Ends, *, half: bool = False
+) -> bool:
+    """Return whether a ref has still to move.
+
+    Args:
+        refs: The repository's.
+        look: Returns the commit of the server that a ref of its kind names.
+        on_server: What the ref is called on the server.
+        ends: Where it stood, and where it goes.
+        half: Whether a ref that is not there may be one that is on its way.
+
+    Raises:
+        ConflictError: It stands neither here nor there.
+    """  # noqa: DOC501 — a function makes the error
+    before, after = ends
     stands = None
     with suppress(GoneError):
-        stands = remote.tag(name)
+        stands = refs.mirror.logical(look(on_server))
     if stands == after:
         return False
-    remote.delete_tag(name)
-    if after is not None:
-        remote.create_tag(name, after)
+    if stands != before and not (half and stands is None):
+        raise _ElsewhereError.of(on_server)
     return True

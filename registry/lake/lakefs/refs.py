@@ -42,7 +42,7 @@ class Refs:
         self.made_here: set[str] = set()
         self._swept: tuple[float, set[str]] = (0.0, set())
         self.protection = Protection(mirror.remote, landing)
-        self._landing = landing
+        self.landing = landing
         self._remote = mirror.remote
         self._objects: dict[str, dict[Pointer, str]] = {}
 
@@ -275,7 +275,7 @@ class Refs:
         Raises:
             ConflictError: It stands elsewhere.
         """
-        with self._landing.alone(branch):
+        with self.landing.alone(branch):
             onto = self.physical_head(branch)
             stands = self.mirror.logical(onto)
             if expected is not None and stands != expected:
@@ -285,7 +285,7 @@ class Refs:
                     hint="read it again, then retry",
                 )
             if stands != to:
-                self._landing.move(branch, to=to, onto=onto, message=f"{operation} {branch}")
+                self.landing.move(branch, to=to, onto=onto, message=f"{operation} {branch}")
             return self.note(f"branch/{branch}", stands, to, operation)
 
     def undo(self, branch: str) -> RefUpdate:
