@@ -352,6 +352,7 @@ class LakefsRepository(LocalRepository):
         Returns:
             What was removed from this machine.
         """
+        self._pins.let_go(commits or ())
         return maintenance.forget(self._refs, objects, commits=commits or {})
 
     def statistics(self) -> Statistics:

@@ -46,6 +46,13 @@ class Pins:
             self._tips.add(commit)
             self._session.pin(*sorted(self._tips))
 
+    def let_go(self, commits: Iterable[str]) -> None:
+        """Keep commits no longer that this process itself wants to be forgotten."""
+        with self._lock:
+            self._tips -= set(commits)
+            if self._session is not None:
+                self._session.pin(*sorted(self._tips))
+
 
 def holds(layout: Layout, digests: Iterable[str]) -> set[str]:
     """Return which objects are stored; what is no SHA-256 in hex never is."""

@@ -509,6 +509,7 @@ class LocalRepository:
         Returns:
             What was removed.
         """
+        self._pins.let_go(commits or ())
         with translated("forget objects"):
             return forgetting.forget(self._git, objects, commits=commits or {})
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from registry.errors import ConflictError, NotFoundError
 from registry.lake.names import check_branch, check_tag
+from registry.lake.purges import PURGES, purges
 
 if TYPE_CHECKING:
     from registry.lake.contract import Repository
@@ -19,7 +20,7 @@ DERIVED = "derived/"
 KEPT = (DERIVED, "source/")
 """What belongs to versions and sources goes wherever they go."""
 
-KEPT_NAMES = frozenset({"tombstones", "purges"})
+KEPT_NAMES = frozenset({"tombstones", PURGES})
 ASIDE = "theirs/"
 
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
@@ -140,6 +141,9 @@ def plan(
             moves.branches[name] = (stands, head)
         elif _is_behind(target, arrived.get(head), stands):
             continue
+        elif name == PURGES:  # a chain, which no merge of files keeps
+            if not _knows_purges(target, source):
+                raise _diverged(source, name, head, stands)
         elif _belongs(name):
             moves.merges[name] = head
         elif aside:
@@ -152,6 +156,11 @@ def plan(
 
 def _is_behind(repository: "Repository", older: str | None, newer: str) -> bool:
     return older is not None and repository.merge_base(older, newer) == older
+
+
+def _knows_purges(target: "Repository", source: "Repository") -> bool:
+    """Return whether all that one dataset has forgotten is forgotten in the other too."""
+    return {one.salt for one in purges(source)} <= {one.salt for one in purges(target)}
 
 
 def _named(branch: str, arrived: Mapping[str, str]) -> str:

@@ -337,6 +337,30 @@ def test_what_was_applied_once_is_not_applied_again(world, other, wanted):
     assert apply(there, purges(world.repository)) == []
 
 
+def test_a_process_that_forgets_twice_does_not_hold_itself_up(world, other, wanted):
+    here, there = world.repository, other.lake.repository("ships")
+    purge(here, wanted, reason=REASON)
+    purge(here, Wanted(samples=["boat_01"]), reason="another")
+    assert len(apply(there, purges(here))) == 2
+    pull(other.lake, "ships", origin=world.registry.lake)
+    assert purges(there) == purges(here)
+
+
+def test_lakes_that_forgot_apart_know_both_and_keep_their_records_whole(world, other, wanted):
+    here, there = world.repository, other.lake.repository("ships")
+    for repository in (here, there):
+        repository.delete_branch("derived/v2")
+    purge(here, wanted, reason=REASON)
+    purge(there, Wanted(samples=["boat_01"]), reason="another")
+    with pytest.raises(ConflictError):
+        pull(other.lake, "ships", origin=world.registry.lake)
+    apply(there, purges(here))
+    apply(here, purges(there))
+    pull(other.lake, "ships", origin=world.registry.lake)
+    assert [one.reason for one in purges(there)] == ["another", REASON]
+    assert [one.reason for one in purges(here)] == [REASON, "another"]
+
+
 def test_a_row_that_only_the_other_lake_has_is_found_by_its_hash(world, other, wanted, canary):
     edit_rows(
         other, "ships@anna/fix", assignments=["target=1"], where=f"id = '{canary}'",
