@@ -24,7 +24,8 @@ def test_a_clone_has_versions_history_and_what_belongs_to_them(home, away, ships
     assert list(there.log("v2")) == list(ships.log("v2"))
     assert content(there, "derived/v1") == content(ships, "derived/v1")
     assert there.protected() == {"main"}
-    assert (gone.commits, gone.objects) == (8, 7)
+    assert gone.objects == 7
+    assert gone.commits in {7, 8}  # lakes made in one second have their first, empty commit alike
     assert origin_of(away, "ships").address == home.address
     assert list(there.fsck()) == []
 
