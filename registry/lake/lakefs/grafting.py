@@ -133,13 +133,13 @@ def _sources(
     found: dict[Pointer, Path | Copied] = {}
     missing = {}
     objects.stage_bytes(b"", session.folder, name="empty")
+    wanted = {pointer: entry.path for pointer, entry in needed.items() if pointer.size}
+    places = refs.places(wanted, near=near) if wanted else {}
     for pointer, entry in needed.items():
         if not pointer.size:
             found[pointer] = session.folder / pointers.EMPTY_SHA256
-            continue
-        place = refs.where(pointer, near=near, path=entry.path)
-        if place is not None:
-            found[pointer] = place
+        elif pointer in places:
+            found[pointer] = places[pointer]
         elif objects.is_whole(mirror.layout, pointer):
             found[pointer] = mirror.layout.object(pointer.sha256)
         else:

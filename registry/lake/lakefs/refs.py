@@ -149,30 +149,47 @@ class Refs:
             near: Commits that are looked at first.
             path: Where it probably is.
         """
-        for commit in filter(None, near):
-            node = trees.find(self.mirror.tree, self.mirror.commit(commit).tree, path)
-            if node is not None and not node.folder and self.mirror.pointer(node.id) == pointer:
-                return Copied(commit, path)
-        for commit in dict.fromkeys([*filter(None, near), *self.heads()]):
-            found = self.objects(commit).get(pointer)
-            if found is not None:
-                return Copied(commit, found)
-        return self._in_history(pointer, filter(None, near))
+        return self.places({pointer: path}, near=near).get(pointer)
 
-    def _in_history(self, pointer: Pointer, heads: Iterable[str]) -> Copied | None:
+    def places(
+        self, wanted: Mapping[Pointer, str], *, near: Iterable[str | None]
+    ) -> dict[Pointer, Copied]:
+        """Return for objects that the server holds a commit and a path that has them.
+
+        Args:
+            wanted: The objects, each with the path where it probably is.
+            near: Commits that are looked at first, with all behind them at last.
+        """
+        close = list(dict.fromkeys(filter(None, near)))
+        found: dict[Pointer, Copied] = {}
+        for commit in close:
+            tree = self.mirror.commit(commit).tree
+            for pointer, path in wanted.items():
+                node = trees.find(self.mirror.tree, tree, path)
+                if node is not None and not node.folder and self.mirror.pointer(node.id) == pointer:
+                    found.setdefault(pointer, Copied(commit, path))
+        if len(found) < len(wanted):
+            for commit in dict.fromkeys([*close, *self.heads()]):
+                there = self.objects(commit)
+                for pointer in (wanted.keys() - found.keys()) & there.keys():
+                    found[pointer] = Copied(commit, there[pointer])
+        return found | self._in_history(set(wanted.keys() - found.keys()), close)
+
+    def _in_history(self, wanted: set[Pointer], heads: Iterable[str]) -> dict[Pointer, Copied]:
+        found: dict[Pointer, Copied] = {}
         seen: set[str] = set()
-        for head in heads:
-            for raw in self.mirror.walk(head):
-                commit = raw.commit
-                if commit.id in seen:
-                    continue
-                seen.add(commit.id)
-                before = self.mirror.commit(commit.parents[0]).tree if commit.parents else None
-                after = self.mirror.commit(commit.id).tree
-                for path, _, oid in trees.differences(self.mirror.tree, before, after):
-                    if oid is not None and self.mirror.pointer(oid) == pointer:
-                        return Copied(commit.id, path)
-        return None
+        for commit in (raw.commit for head in heads for raw in self.mirror.walk(head)):
+            if found.keys() == wanted:
+                break
+            if commit.id in seen:
+                continue
+            seen.add(commit.id)
+            before = self.mirror.commit(commit.parents[0]).tree if commit.parents else None
+            after = self.mirror.commit(commit.id).tree
+            for path, _, oid in trees.differences(self.mirror.tree, before, after):
+                if oid is not None and (pointer := self.mirror.pointer(oid)) in wanted:
+                    found.setdefault(pointer, Copied(commit.id, path))
+        return found
 
     def heads(self) -> set[str]:
         """Return the commits that branches and tags name, and those that were just grafted."""
