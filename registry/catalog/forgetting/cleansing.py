@@ -239,12 +239,16 @@ class Cleansing:
         return self.made[spot]
 
     def fetch(self, entry: Entry) -> BinaryIO:
-        """Open the bytes of a new object.
+        """Open the bytes of a new object, or of one that only older commits have.
 
         Returns:
             A stream of them.
         """
-        return self.files[entry.sha256].open("rb")
+        made = self.files.get(entry.sha256)
+        if made is not None:
+            return made.open("rb")
+        _, commit = self.census.spots[entry.path, entry.sha256]
+        return self.census.repository.open(entry.path, at=commit)
 
     def keep(self, path: str, data: bytes) -> Entry:
         """Keep a new object's bytes for when they are fetched.

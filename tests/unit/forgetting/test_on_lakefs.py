@@ -47,3 +47,19 @@ def test_a_purge_does_on_lakefs_what_it_does_on_disk(remote, canary):
     again = purge(repository, Wanted(where=f"id = '{canary}'"), reason="a person asked")
     assert again.commits == 0
     assert again.finished == 0
+
+
+def test_what_only_older_commits_have_is_told_again_from_any_machine(
+    remote, canary, tmp_path, monkeypatch
+):
+    draft = remote.registry.draft("ships", "anna/fix")
+    with draft.edit("a file") as root:
+        (root / "old.bin").write_bytes(b"\x00\xff" * 500)
+    with draft.edit("no file any more") as root:
+        (root / "old.bin").unlink()
+    monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "another machine"))
+    repository = lake.connect(remote.registry.lake.address).repository("ships")
+    purge(repository, Wanted(where=f"id = '{canary}'"), reason="a person asked")
+    had = list(repository.log("anna/fix"))[1]
+    assert had.message == "a file"
+    assert repository.read("old.bin", at=had.id) == b"\x00\xff" * 500
