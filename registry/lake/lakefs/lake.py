@@ -171,8 +171,7 @@ class LakefsLake:
                 f"somebody changed '{name}' meanwhile",
                 hint=f"look at it before you delete it: eolab log {name}",
             )
-        with suppress(GoneError):
-            remote.delete_branch(making.READY)  # nobody finds it from here on
+        making.withdraw(remote)
         making.remove(remote)
 
     def _is_ready(self, remote: Remote) -> bool:

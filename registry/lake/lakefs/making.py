@@ -26,6 +26,7 @@ from registry.lake.system import translated
 
 __all__ = [
     "READY", "alone", "begin", "clear_away", "conclude", "may_go_on", "namespace_of", "remove",
+    "withdraw",
 ]  # fmt: skip
 
 READY = f"{OWN}ready"
@@ -96,12 +97,19 @@ def clear_away(remote: Remote) -> None:
         return
     ours = re.search(rf"/{re.escape(remote.name)}-[0-9a-f]{{12}}/?$", namespace)
     plan = _plan(remote)
-    if not ours or (plan and not _is_ours(plan)):
+    if not ours or not (_is_ours(plan) if plan else _is_empty(remote)):
         raise ConflictError(
             f"the server has a repository '{remote.name}' that is no dataset, or is being made",
             hint="choose another name, or delete it in lakeFS if nobody works on it",
         )
     remove(remote)
+
+
+def _is_empty(remote: Remote) -> bool:
+    """Return whether a repository has nothing but its first commit."""
+    return not remote.tags() and not any(
+        remote.commit_at(head).parents for head in remote.branches(hidden=True).values()
+    )
 
 
 def begin(remote: Remote, namespace: str, *, about: str | None) -> None:
@@ -131,12 +139,22 @@ def begin(remote: Remote, namespace: str, *, about: str | None) -> None:
         ) from error
     first = remote.head("main")
     remote.create_branch(NOTES, first, hidden=True)
-    notes = Notes(remote)
-    plan = {"about": about, "host": socket.gethostname(), "at": int(time.time())}
-    notes.write("making", plan)
-    notes.moved(
+    _claim(remote, about)
+    Notes(remote).moved(
         "branch/main", before=None, after=first, operation="create", author=default_author()
     )
+
+
+def _claim(remote: Remote, about: str | None) -> None:
+    said = {"about": about, "host": socket.gethostname(), "at": int(time.time())}
+    Notes(remote).write("making", said)
+
+
+def withdraw(remote: Remote) -> None:
+    """Let nobody find a repository that is to be removed; whoever is killed then left it."""
+    _claim(remote, None)
+    with suppress(GoneError):
+        remote.delete_branch(READY)
 
 
 def conclude(remote: Remote) -> None:

@@ -55,6 +55,24 @@ def test_what_another_machine_is_making_is_left_alone(half_made, machine, monkey
         machine("other").create("ships")
 
 
+def test_a_dataset_that_lost_its_mark_is_not_made_anew_over_its_history(repo, put, client, machine):
+    put(repo, {"a": b"1"})
+    client.branch("eolab-ready").delete()
+    assert machine().repositories() == []
+    with pytest.raises(ConflictError, match="no dataset"):
+        machine().create("ships")
+    assert len(list(client.branch("main").log())) > 1
+
+
+def test_what_a_killed_process_left_half_deleted_is_made_anew(repo, put, machine, monkeypatch):
+    put(repo, {"a": b"1"})
+    with monkeypatch.context() as patched:
+        patched.setattr("registry.lake.lakefs.making.remove", lambda _: None)
+        machine().delete("ships")
+    assert machine().repositories() == []
+    assert list(machine().create("ships").entries("main")) == []
+
+
 def test_a_repository_of_somebody_else_is_left_alone(machine, client, put):
     client.create(storage_namespace="local://mine/ships")
     assert machine().repositories() == []
