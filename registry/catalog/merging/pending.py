@@ -145,6 +145,12 @@ def keep(
     joining, trees, clashes = undecided.joining, undecided.trees, undecided.clashes
     branch = f"{PENDING}{joining.into}"
     if known is None:
+        if _read(repository, branch) is not None:
+            raise ConflictError(
+                f"somebody else merged into '{joining.into}' meanwhile, and that waits for "
+                "decisions",
+                hint=f"see what waits: eolab conflicts {repository.name}",
+            )
         drop(repository, joining.into)  # what is there is done, or was never whole
         head = _begin(repository, branch, trees)
     elif (known.joining, known.trees, known.clashes) == (joining, trees, clashes):

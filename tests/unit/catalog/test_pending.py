@@ -8,6 +8,8 @@ import pytest
 
 from registry.catalog import MergeConflictError, edit_rows, pending
 from registry.catalog.merging.choosing import Choice
+from registry.catalog.merging.merged import Undecided
+from registry.catalog.merging.pending import keep
 from registry.curate.merging import abort, cherry_pick, merge, resolve, revert, waiting_for
 from registry.errors import (
     ConflictError,
@@ -652,3 +654,11 @@ def test_the_callers_draft_is_kept_by_its_full_name(parted, monkeypatch):
     assert waits(parted).joining.name == "draft/anna"
     decide(parted, side="theirs")
     assert table(parted)["a1/a"] == "skiff"
+
+
+def test_a_merge_that_came_to_wait_meanwhile_is_not_dropped(clashing):
+    waiting = waits(clashing)
+    again = Undecided(joining=waiting.joining, trees=waiting.trees, clashes=waiting.clashes)
+    with pytest.raises(ConflictError, match="meanwhile"):
+        keep(clashing.lake.repository("ships"), again)
+    assert waits(clashing).commit == waiting.commit
