@@ -147,7 +147,12 @@ def plan(
         elif _belongs(name):
             moves.merges[name] = head
         elif aside:
-            moves.branches[ASIDE + name] = (there.get(ASIDE + name), head)
+            beside = there.get(ASIDE + name)
+            if beside not in {None, arrived.get(head)} and not _is_behind(
+                source, back.get(beside or ""), head
+            ):
+                raise _worked_on(target, ASIDE + name)
+            moves.branches[ASIDE + name] = (beside, head)
         else:
             raise _diverged(source, name, head, stands)
     moves.tags = _new_tags(target, wanted, arrived)
@@ -178,6 +183,13 @@ def _diverged(source: "Repository", name: str, head: str, stands: str) -> Diverg
         "nothing was moved",
         hint=f"bring the two together where you can merge: eolab pull {source.name} --aside, then "
         f"eolab merge {source.name} {ASIDE}{name}; then push",
+    )
+
+
+def _worked_on(target: "Repository", name: str) -> ConflictError:
+    return ConflictError(
+        f"branch '{name}' of '{target.name}' has work of its own on it; nothing was moved",
+        hint=f"merge it first: eolab merge {target.name} {name}; then delete the branch",
     )
 
 

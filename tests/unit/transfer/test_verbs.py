@@ -118,6 +118,23 @@ def test_what_diverged_comes_aside_to_be_merged(home, away, ships, put):
     assert there.resolve("main") == made.id
 
 
+def test_work_on_what_came_aside_is_never_overwritten(home, away, ships, put):
+    clone(home, "ships", into=away)
+    there = away.repository("ships")
+    diverge(ships, there, put)
+    pull(home, "ships", origin=away, aside=True)
+    assert not pull(home, "ships", origin=away, aside=True).commits
+    there.create_branch("later", at="main")
+    later = put(there, {"later": b"1"}, "later")
+    there.advance("main", to=later, expected=there.resolve("main"))
+    pull(home, "ships", origin=away, aside=True)
+    assert ships.resolve("theirs/main") == there.resolve("main")
+    mine = put(ships, {"mine": b"1"}, "theirs/main", "mine")
+    with pytest.raises(ConflictError, match="work of its own"):
+        pull(home, "ships", origin=away, aside=True)
+    assert ships.resolve("theirs/main") == mine
+
+
 def test_a_version_of_one_number_is_never_two(home, away, ships):
     clone(home, "ships", into=away)
     ships.create_tag("v3", at="v1")
