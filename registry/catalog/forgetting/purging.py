@@ -140,6 +140,8 @@ def apply(
 ) -> list[Forgotten]:
     """Forget here what another lake of the same dataset has forgotten.
 
+    What a purge that was cut short, or that somebody held up, has left is removed first.
+
     Rows are found by the hashes of their keys. With equal files and an equal version of the lab
     the commits that come of it have the ids that they have there.
 
@@ -155,6 +157,7 @@ def apply(
         UnavailableError: This is a partial clone, and what it left there is gone by now; nothing
             was changed.
     """
+    finish(repository)
     known = {one.salt for one in purges(repository)}
     done = []
     for one in other:

@@ -438,6 +438,16 @@ def test_a_process_that_works_on_old_rows_holds_up_only_their_removal(world, wan
     assert world.hits(canary.encode()) == []
 
 
+def test_what_somebody_held_up_goes_with_the_next_pull(world, other, wanted):
+    purge(world.repository, wanted, reason=REASON)
+    there, known = other.lake.repository("ships"), purges(world.repository)
+    with there.workspace("anna/fix"), pytest.raises(ConflictError, match="running process"):
+        apply(there, known)
+    assert there.holds(known[0].objects)
+    assert apply(there, known) == []
+    assert not there.holds(known[0].objects)
+
+
 def test_a_pending_merge_that_holds_the_rows_goes(world, wanted, canary):
     registry = world.registry
     with registry.draft("ships").edit("start again at v2") as root:
