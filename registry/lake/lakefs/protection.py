@@ -4,12 +4,11 @@ import fnmatch
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from urllib.parse import quote
 
-from registry.errors import ForbiddenError
-from registry.lake.lakefs.answers import GoneError, RefusedError
+from registry.errors import ForbiddenError, RejectedError
+from registry.lake.lakefs.answers import GoneError, RefusedError, UnsureError
 from registry.lake.lakefs.landing import Landing
-from registry.lake.lakefs.names import HIDDEN, branch_here, branch_on_server
+from registry.lake.lakefs.names import branch_here, branch_on_server
 from registry.lake.lakefs.remote import Remote
 
 __all__ = ["Protection", "patient_with_rules"]
@@ -59,18 +58,20 @@ class Protection:
         self._await_protection(rule)
 
     def _await_protection(self, rule: str) -> None:
-        """Ask for the removal of what is not there until it is refused."""
+        """Ask for a commit of nothing until it is refused: that leaves nothing, come what may."""
+        server, name = self._remote.server, self._remote.name
+        asked = server.model("CommitCreation", message="See whether the branch is protected")
         gives_up = time.monotonic() + OBEYED_WITHIN
-        path = f"/repositories/{quote(self._remote.name)}/branches/{rule}/objects"
         while time.monotonic() < gives_up:
-            try:
-                with suppress(GoneError, RefusedError), self._remote.server.request(
-                    "see whether a branch is protected", "DELETE", path,
-                    fields={"path": f"{HIDDEN[0]}nothing"},
-                ):  # fmt: skip
-                    pass
-            except ForbiddenError:
-                return
+            if not self._remote.is_dirty(rule):  # else it is somebody's: never commit that
+                try:
+                    with suppress(GoneError, RefusedError, RejectedError, UnsureError):
+                        server.call(
+                            "see whether a branch is protected", server.client.commits_api.commit,
+                            name, rule, asked,
+                        )  # fmt: skip
+                except ForbiddenError:
+                    return
             time.sleep(0.02)
 
 

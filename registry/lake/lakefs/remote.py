@@ -170,6 +170,15 @@ class Remote:
 
         patiently(once)
 
+    def is_dirty(self, branch: str) -> bool:
+        """Return whether somebody staged objects on a branch; False if there is none."""
+        path = f"{self._home}/branches/{branch}/diff"
+        try:
+            said = self.server.ask(f"look at '{branch}'", "GET", path, fields={"amount": 1})
+        except GoneError:
+            return False
+        return bool(field(said, "results", list))
+
     # --------------------------------------------------------------- history
     def commit_at(self, ref: str) -> ServerCommit:
         """Return a commit by its id, or by the beginning of its id.
