@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from registry.errors import ConflictError, RegistryError
 from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError
@@ -29,7 +30,7 @@ from registry.lake.lakefs.words import ALIAS, ONTO, metadata_of
 from registry.lake.local import locks
 from registry.lake.records import Commit
 
-__all__ = ["MARKER", "Copied", "Landing", "LostRaceError", "Stage"]
+__all__ = ["MARKER", "Copied", "DirtyError", "Landing", "LostRaceError", "Stage"]
 
 MARKER = f"{HIDDEN[0]}head"
 """Holds the token of the commit that a tree belongs to."""
@@ -51,6 +52,18 @@ STALE = timedelta(days=1)
 
 class LostRaceError(ConflictError):
     """The branch moved between the look at it and the merge into it."""
+
+
+class DirtyError(ConflictError):
+    """Somebody staged objects on a branch itself, so the server lets nobody move it."""
+
+    @classmethod
+    def of(cls, branch: str) -> Self:
+        """Return the error for a branch, as it is called here."""
+        return cls(
+            f"somebody staged objects on branch '{branch}' itself",
+            hint="commit or reset them in lakeFS (lakectl branch reset), then retry",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +206,7 @@ class Landing:
 
         Raises:
             LostRaceError: It stands elsewhere.
-            ConflictError: Somebody staged objects on the branch itself.
+            DirtyError: Somebody staged objects on the branch itself.
         """  # noqa: DOC501 — passed on
         told = {TOKEN: uuid.uuid4().hex, **_alias(commit, onto)}
         try:
@@ -207,10 +220,7 @@ class Landing:
             ) from error
         except RefusedError as error:
             if error.finds_dirt:
-                raise ConflictError(
-                    f"somebody staged objects on branch '{branch}' itself",
-                    hint="commit or reset them in lakeFS (lakectl branch reset), then retry",
-                ) from error
+                raise DirtyError.of(branch) from error
             raise
         self._mirror.remember(made)
         return self._mirror.logical(made.id)

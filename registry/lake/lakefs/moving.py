@@ -12,8 +12,8 @@ from registry.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from registry.lake.lakefs.answers import GoneError, TakenError
-from registry.lake.lakefs.landing import LostRaceError
+from registry.lake.lakefs.answers import GoneError, RefusedError, TakenError
+from registry.lake.lakefs.landing import DirtyError, LostRaceError
 from registry.lake.lakefs.names import branch_on_server, tag_on_server
 from registry.lake.lakefs.notes import BRANCH as NOTES
 from registry.lake.lakefs.protection import patient_with_rules
@@ -36,7 +36,8 @@ def move_refs(refs: Refs, moves: Moves, *, operation: str, edit: Callable[[str],
 
     Raises:
         ConflictError: One of them stands elsewhere; none was moved. Or somebody moved one while
-            they were moved: that one was left alone.
+            they were moved: that one was left alone. Or somebody staged objects on one: it moves
+            when the repository is opened after they are gone.
         NotFoundError: A commit is not here; none was moved.
     """
     branches, tags = refs.branches(), refs.tags()
@@ -74,10 +75,15 @@ def move_refs(refs: Refs, moves: Moves, *, operation: str, edit: Callable[[str],
 
 
 def finish(refs: Refs) -> None:
-    """Make the movements that were written down by whoever was killed before they were made."""
+    """Make the movements that were written down by whoever was killed before they were made.
+
+    Where objects staged on a branch are in the way, they stay written down: reading goes on, and
+    whoever writes to that branch is told.
+    """
     for name, plan in list(refs.notes.read("moving/")):
-        _make(refs, plan)
-        refs.notes.strike(f"moving/{name}")
+        with suppress(DirtyError):
+            _make(refs, plan)
+            refs.notes.strike(f"moving/{name}")
 
 
 def _make(refs: Refs, said: object) -> list[str]:
@@ -85,10 +91,15 @@ def _make(refs: Refs, said: object) -> list[str]:
 
     Returns:
         Refs that stand neither where they stood nor where they go: they are somebody else's now.
+
+    Raises:
+        DirtyError: Somebody staged objects on a branch; all others have moved. It stays without
+            protection, which would forbid to reset it.
     """
     plan = _checked(said)
     remote = refs.mirror.remote
     left = []
+    dirty: dict[str, DirtyError] = {}
     for ref, ends in plan.moves.items():
         kind, _, name = ref.partition("/")
         move = _move_branch if kind == "branch" else _move_tag
@@ -96,14 +107,18 @@ def _make(refs: Refs, said: object) -> list[str]:
             changed = move(refs, name, ends)
         except _ElsewhereError:
             left.append(ref)
+        except DirtyError as error:
+            dirty[branch_on_server(name)] = error
         else:
             if changed:
                 refs.note(ref, *ends, plan.operation)
     for name, message in plan.messages.items():
         refs.notes.write(f"tag/{name}", message)
-    rules = remote.protected()
-    if not plan.protected <= set(rules):
-        remote.protect(sorted({*rules, *plan.protected}))
+    rules, again = remote.protected(), plan.protected - dirty.keys()
+    if not again <= set(rules):
+        remote.protect(sorted({*rules, *again}))
+    for error in dirty.values():
+        raise error
     return left
 
 
@@ -178,6 +193,7 @@ def _move_branch(refs: Refs, name: str, ends: Ends) -> bool:
 
     Raises:
         ConflictError: It stands elsewhere.
+        DirtyError: Somebody staged objects on it.
     """
     before, after = ends
     remote, on_server = refs.mirror.remote, branch_on_server(name)
@@ -198,8 +214,13 @@ def _move_branch(refs: Refs, name: str, ends: Ends) -> bool:
             return
         if after is None:
             remote.delete_branch(on_server)
-        else:
+            return
+        try:
             remote.hard_reset(on_server, after)
+        except RefusedError as error:
+            if error.finds_dirt:
+                raise DirtyError.of(name) from error
+            raise
 
     patient_with_rules(once, until=ForbiddenError)
     return True

@@ -1,9 +1,11 @@
 """Refs that move together on a server, while others go on working."""
 
 import pytest
+from lakefs.exceptions import LakeFSException
 
 from registry.errors import ConflictError
 from registry.lake.lakefs.notes import Notes
+from registry.lake.lakefs.protection import patient_with_rules
 
 
 @pytest.fixture
@@ -50,3 +52,36 @@ def test_who_finishes_late_does_not_take_back_what_was_committed_since(repo, oth
         repo.move_refs({"branch/main": (second, first)}, operation="purge")
     assert {entry.path for entry in repo.entries("main")} == {"a", "b"}
     assert repo.read("a", at="main") == b"1"
+
+
+def test_what_somebody_staged_is_in_the_way_of_a_movement_but_not_of_reading(
+    repo, put, machine, client, meanwhile, content
+):
+    first = put(repo, {"a": b"1"})
+    second = put(repo, {"a": b"2"})
+    repo.create_branch("side", at=second)
+    repo.protect("main")
+    main = client.branch("main")
+    moves = {"branch/main": (second, first), "branch/side": (second, first)}
+
+    def stage():  # as soon as the movement has lifted the protection
+        api = client._client.sdk_client.repositories_api
+        api.set_branch_protection_rules("ships", [])
+        patient_with_rules(
+            lambda: main.object("theirs").upload(b"staged", mode="wb"), until=LakeFSException
+        )
+
+    meanwhile(stage)
+    with pytest.raises(ConflictError, match="staged objects on branch 'main'") as raised:
+        repo.move_refs(moves, operation="purge")
+    assert "branch reset" in raised.value.hint
+    opened = machine("other").repository("ships")
+    assert opened.branches() == {"main": second, "side": first}
+    assert content(opened, "main") == {"a": b"2"}
+    with pytest.raises(ConflictError, match="staged objects"):
+        put(opened, {"b": b"3"})
+    main.reset_changes()
+    opened = machine("other").repository("ships")
+    assert opened.branches() == {"main": first, "side": first}
+    assert opened.protected() == {"main"}
+    assert list(Notes(opened._remote).read("moving/")) == []
