@@ -48,7 +48,7 @@ NARROW_ROWS: Final = 16_384
 """Rows sent at once otherwise."""
 
 
-_ASKED_AGAIN = 3
+_ASKED_AGAIN = 12
 
 
 def main() -> None:

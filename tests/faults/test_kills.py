@@ -182,8 +182,8 @@ def test_what_a_killed_workspace_left_is_swept_by_the_next_session(repo):
 @pytest.mark.parametrize(
     "step",
     [
-        "registry.lake.local.gc._sweep_objects",
-        "registry.lake.local.gc._sweep_git",
+        "registry.lake.local.gc.sweep_objects",
+        "registry.lake.local.gc.sweep_git",
         "registry.lake.local.gc._sweep_views",
         "registry.lake.local.git.Git._write_pack",
         "registry.lake.local.git._publish_pack",
