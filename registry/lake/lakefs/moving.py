@@ -117,8 +117,8 @@ def _make(refs: Refs, said: object) -> list[str]:
     rules, again = remote.protected(), plan.protected - dirty.keys()
     if not again <= set(rules):
         remote.protect(sorted({*rules, *again}))
-    for error in dirty.values():
-        raise error
+    for in_the_way in dirty.values():
+        raise in_the_way
     return left
 
 
