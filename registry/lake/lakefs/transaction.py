@@ -121,10 +121,10 @@ class LakefsTransaction(LocalTransaction):
                         head, wanted = self._foreseen(now)
                         if wanted is None:
                             return head
-                        tree = wanted
                         with self._landing.own_branch(now) as fresh:
                             stands = self._landing.carry(first, onto, fresh)
-                            done = self._attempt(branch, fresh, stands, now, head, tree)
+                            # What the server made of it is asked of the server.
+                            done = self._attempt(branch, fresh, stands, now, head, None)
                     else:
                         done = self._attempt(branch, first, onto, onto, head, tree)
                     if done is not None:
@@ -136,7 +136,7 @@ class LakefsTransaction(LocalTransaction):
         )
 
     def _attempt(
-        self, branch: str, work: str, stands: str, onto: str, head: str, tree: bytes
+        self, branch: str, work: str, stands: str, onto: str, head: str, tree: bytes | None
     ) -> str | None:
         """Commit and merge.
 
@@ -146,7 +146,7 @@ class LakefsTransaction(LocalTransaction):
             stands: Where that stands.
             onto: Where the branch stands on the server.
             head: Where it stands in the logical history.
-            tree: What the branch gets.
+            tree: What the branch gets; None if that is not known for certain.
 
         Returns:
             Where the branch stands then; None if somebody was faster.
@@ -163,7 +163,8 @@ class LakefsTransaction(LocalTransaction):
             metadata=self.metadata,
         )  # fmt: skip
         made = self._landing.commit(work, said, onto=stands)
-        self._mirror.keep_tree(made.id, tree)
+        if tree is not None:
+            self._mirror.keep_tree(made.id, tree)
         source = self._landing.join(work, made, merging) if merging else made.id
         try:
             stands = self._landing.land(

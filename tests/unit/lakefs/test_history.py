@@ -1,10 +1,13 @@
 """The history that people see has the same shape as anywhere, whatever a server makes of it."""
 
+import hashlib
+
 import pytest
 
 from registry import lake
 from registry.errors import ConflictError
-from registry.lake.lakefs.landing import MARKER
+from registry.lake.lakefs.landing import MARKER, Landing
+from registry.lake.lakefs.remote import TOKEN
 
 
 def test_a_commit_is_one_commit_to_people_and_a_merge_to_the_server(repo, put, client):
@@ -80,6 +83,26 @@ def test_who_loses_the_race_at_the_merge_itself_carries_on(repo, other, put, con
     last = put(repo, {"c": b"3"})
     assert repo.commit(last).parents == tuple(raced)
     assert content(repo, "main") == {"a": b"1", "b": b"2", "c": b"3"}
+
+
+def test_what_is_carried_onto_others_work_is_what_the_server_made_of_it(
+    repo, other, put, content, monkeypatch, fake
+):
+    put(repo, {"a": b"1"})
+    carry = Landing.carry
+
+    def otherwise(landing, work, onto, new):
+        carry(landing, work, onto, new)
+        landing._remote.upload(new, "more", b"", sha256=hashlib.sha256().hexdigest())
+        told = {TOKEN: "otherwise"}
+        return landing._remote.commit(new, message="otherwise", metadata=told).id
+
+    monkeypatch.setattr(Landing, "carry", otherwise)
+    fake.faults.add(r"POST .*/merge/main", meanwhile=lambda: put(other, {"b": b"2"}))
+    put(repo, {"c": b"3"})
+    expected = {"a": b"1", "b": b"2", "c": b"3", "more": b""}
+    assert content(repo, "main") == content(other, "main") == expected
+    assert list(repo.fsck()) == []
 
 
 def test_who_expected_a_head_loses_the_race_at_the_merge_itself(repo, other, put, content, fake):
