@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from registry.errors import CorruptError, InvalidInputError, RegistryError
-from registry.lake.lakefs.answers import UnsureError, refusal, unsure
+from registry.lake.lakefs.answers import TakenError, UnsureError, refusal, unsure
 from registry.lake.lakefs.place import Place
 
 if TYPE_CHECKING:
@@ -50,10 +50,16 @@ def patiently(
 
     Raises:
         UnsureError: It never answered.
+        TakenError: Somebody else has done it.
     """  # noqa: DOC501 — there is always a first attempt
     for attempt in range(attempts):
         try:
             return do()
+        except TakenError:  # by ourselves, if an earlier attempt took effect late
+            done = look() if attempt and look is not None else None
+            if done is None:
+                raise
+            return done
         except UnsureError:
             if attempt == attempts - 1:
                 raise
