@@ -211,7 +211,7 @@ class Landing:
         told = {TOKEN: uuid.uuid4().hex, **_alias(commit, onto)}
         try:
             made = self._remote.merge(
-                source, branch_on_server(branch), message=message, metadata=told
+                source, branch_on_server(branch), message=message, metadata=told, onto=onto
             )
         except TakenError as error:
             raise LostRaceError(

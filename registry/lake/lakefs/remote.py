@@ -30,8 +30,11 @@ PAGE = 1000
 MOST = 1 << 26
 """Bytes of an object that is read as a whole, at most."""
 
-LOOK_BACK = 30
-"""Commits of a branch among which a merge is looked for whose answer was lost."""
+LOOK_BACK = 2_000
+"""Commits of a branch, at most, among which a merge is looked for whose answer was lost."""
+
+LOOKED_AT = 100
+"""Of those, how many are asked for at once; all where it is not known where the branch stood."""
 
 _MARKED = re.compile(r"[A-Za-z0-9_.~-]+")
 
@@ -192,12 +195,27 @@ class Remote:
             self.server.ask(f"look up commit {ref[:10]}", "GET", f"{self._home}/commits/{ref}")
         )
 
-    def log(self, commit: str, *, amount: int, first_parent: bool = False) -> list[ServerCommit]:
-        """Return a commit and those behind it, as many as are asked for, newest first."""
+    def log(
+        self, commit: str, *, amount: int, first_parent: bool = False, after: str = ""
+    ) -> list[ServerCommit]:
+        """Return a commit and those behind it, as many as are asked for, newest first.
+
+        Args:
+            commit: Where to begin.
+            amount: How many at most.
+            first_parent: Only the first parent of each.
+            after: The last that is known already, of what was returned before.
+
+        Returns:
+            The commits.
+        """
+        asked: dict[str, str | int] = {
+            "amount": amount, "first_parent": "true" if first_parent else "false",
+        }  # fmt: skip
         said = self.server.ask(
             f"read the log behind {commit[:10]}", "GET",
             f"{self._home}/refs/{id_of(commit)}/commits",
-            fields={"amount": amount, "first_parent": "true" if first_parent else "false"},
+            fields=asked | ({"after": after} if after else {}),
         )  # fmt: skip
         return [commit_of(one) for one in field(said, "results", list)]
 
@@ -247,7 +265,13 @@ class Remote:
         return self._once_more_if_done(once, look)
 
     def merge(
-        self, source: str, branch: str, *, message: str, metadata: Mapping[str, str]
+        self,
+        source: str,
+        branch: str,
+        *,
+        message: str,
+        metadata: Mapping[str, str],
+        onto: str | None = None,
     ) -> ServerCommit:
         """Merge a commit into a branch, never with a strategy: that would lose a side's rows.
 
@@ -256,6 +280,7 @@ class Remote:
             branch: Of the server.
             message: Why.
             metadata: With a :data:`TOKEN` that no other merge has.
+            onto: Where the branch stood before, if known: the merge is not looked for behind that.
 
         Returns:
             The merge commit.
@@ -277,18 +302,26 @@ class Remote:
             return self.commit_at(id_of(str(made.reference)))
 
         def look() -> ServerCommit | None:
-            behind = self.log(self.head(branch), amount=LOOK_BACK, first_parent=True)
             token = metadata[TOKEN]
-            return next(
-                (
-                    one
-                    for one in behind
-                    if one.metadata.get(TOKEN) == token and source in one.parents
-                ),
-                None,
-            )
+            for one in self._upon(onto, branch):
+                if one.metadata.get(TOKEN) == token and source in one.parents:
+                    return one
+            return None
 
         return self._once_more_if_done(once, look)
+
+    def _upon(self, onto: str | None, branch: str) -> Iterator[ServerCommit]:
+        """Yield where a branch stood, newest first, since it stood at a commit."""
+        head, after = self.head(branch), ""
+        for _ in range(1 if onto is None else LOOK_BACK // LOOKED_AT):
+            found = self.log(head, amount=LOOKED_AT, first_parent=True, after=after)
+            for one in found:
+                if one.id == onto:
+                    return
+                yield one
+            if len(found) < LOOKED_AT or found[-1].id == after:
+                return
+            after = found[-1].id
 
     def _once_more_if_done(
         self, once: Callable[[], ServerCommit], look: Callable[[], ServerCommit | None]

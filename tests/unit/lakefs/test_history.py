@@ -6,6 +6,7 @@ import pytest
 
 from registry import lake
 from registry.errors import ConflictError
+from registry.lake.lakefs import remote
 from registry.lake.lakefs.landing import MARKER, Landing
 from registry.lake.lakefs.remote import TOKEN
 
@@ -103,6 +104,27 @@ def test_what_is_carried_onto_others_work_is_what_the_server_made_of_it(
     expected = {"a": b"1", "b": b"2", "c": b"3", "more": b""}
     assert content(repo, "main") == content(other, "main") == expected
     assert list(repo.fsck()) == []
+
+
+def test_a_merge_whose_answer_was_lost_is_found_behind_many_others(
+    repo, other, put, content, monkeypatch, fake
+):
+    put(repo, {"a": b"1"})
+    monkeypatch.setattr(remote, "LOOKED_AT", 2)
+
+    def others():
+        for number in range(5):
+            put(other, {"b": b"%d" % number})
+
+    def before_it_is_looked_for():
+        fake.faults.add(r"GET .*/branches/main$", meanwhile=others)
+
+    fake.faults.add(
+        r"POST .*/merge/main", drop=True, applied=True, meanwhile=before_it_is_looked_for
+    )
+    mine = put(repo, {"c": b"3"}, message="mine")
+    assert [commit.id for commit in repo.log("main") if commit.message == "mine"] == [mine]
+    assert content(repo, "main") == {"a": b"1", "b": b"4", "c": b"3"}
 
 
 def test_who_expected_a_head_loses_the_race_at_the_merge_itself(repo, other, put, content, fake):
