@@ -8,7 +8,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,22 +92,28 @@ class Notes:
         Args:
             ref: Only of ``branch/<name>`` or ``tag/<name>``.
         """
-        for _, said in self.read("moved/"):
+        for _, said in _latest(self.read("moved/")):
             update = _update(said)
             if ref in {None, update.ref}:
                 yield update
 
     def replace(self, commits: Mapping[str, str | None]) -> None:
-        """Let no movement speak of some commits, but of what stands in for them, if anything."""
-        for name, said in list(self.read("moved/")):
+        """Let no movement speak of some commits, but of what stands in for them, if anything.
+
+        It is written anew before it is struck: a kill loses no movement, and repeating it finishes.
+        """
+        there = list(self.read("moved/"))
+        latest = dict(_latest(there))
+        self.strike(*(f"moved/{name}" for name, _ in there if name not in latest))
+        for name, said in latest.items():
             ends = {end: said.get(end) for end in ("before", "after")}
             if not any(end in commits for end in ends.values()):
                 continue
             stand_ins = {end: commits.get(was, was) for end, was in ends.items()}
             lost = any(was is not None and stand_ins[end] is None for end, was in ends.items())
-            self.strike(f"moved/{name}")
             if not lost and stand_ins["before"] != stand_ins["after"]:
-                self.write(f"moved/{name}", {**said, **stand_ins})
+                self.write(f"moved/{_anew(name)}", {**said, **stand_ins})
+            self.strike(f"moved/{name}")
         for name, said in list(self.read("grafted/")):
             if said.get("commit") in commits:
                 self.strike(f"grafted/{name}")
@@ -140,6 +146,36 @@ class Notes:
         """Write down which commit was recorded of one with this fingerprint."""
         said = {"commit": commit, "at": datetime.now(tz=UTC).isoformat(timespec="seconds")}
         self.write(f"grafted/{fingerprint}", said)
+
+
+def _latest(moved: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield each movement as it was told last.
+
+    One that is told anew has two notes for a moment, or after a kill for longer; their names
+    differ in a number at the end, so they follow each other.
+    """
+    last: tuple[str, Any] | None = None
+    for name, said in moved:
+        if last is not None and _stem(last[0]) != _stem(name):
+            yield last
+        last = name, said
+    if last is not None:
+        yield last
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _anew(name: str) -> str:
+    """Return what the note of a movement is called when it is told once more.
+
+    Examples:
+        >>> _anew("0817-ab"), _anew("0817-ab.000001")
+        ('0817-ab.000001', '0817-ab.000002')
+    """
+    stem, _, count = name.partition(".")
+    return f"{stem}.{(int(count) if count.isdecimal() else 0) + 1:06d}"
 
 
 def _unreadable(name: str) -> CorruptError:
