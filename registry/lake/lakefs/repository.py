@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from registry.errors import ForbiddenError, UnavailableError
 from registry.lake.lakefs import cache, grafting, maintenance, moving
@@ -49,6 +49,8 @@ DAY = 24 * 3600
 
 class LakefsRepository(LocalRepository):
     """One repository on a lakeFS server; threads may share it."""
+
+    keeps_parts: ClassVar[bool] = False  # a cache is one machine's: others would miss the rest
 
     def __init__(self, remote: Remote, *, name: str, namespace: str, address: str) -> None:
         endpoint = remote.server.place.endpoint

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.lake.local import (
@@ -52,6 +52,9 @@ __all__ = ["LocalRepository"]
 
 class LocalRepository:
     """One repository of an embedded lake; threads may share it."""
+
+    keeps_parts: ClassVar[bool] = True
+    """Whether it may hold a part of a dataset, and remembers from where the rest comes."""
 
     def __init__(self, root: Path) -> None:
         self.name: str = root.name

@@ -19,6 +19,7 @@ from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from registry.lake.contract import Lake, Repository
+    from registry.lake.local.repository import LocalRepository
 
 __all__ = ["Part", "Transferred", "clone", "copy", "origin_of", "pull", "push"]
 
@@ -227,10 +228,17 @@ def _check_tables(source: "Repository", names: Iterable[str]) -> None:
 
 def origin_of(lake: "Lake", dataset: str) -> Origin | None:
     """Return where a dataset came from; None if it was made here, or its lake does not say."""
+    keeping = _keeping_parts(_existing(lake, dataset))
+    return None if keeping is None else keeping.origin
+
+
+def _keeping_parts(repository: "Repository") -> "LocalRepository | None":
+    """Return a repository if it may hold a part of a dataset; those on a server inherit how."""
     from registry.lake.local.repository import LocalRepository
 
-    repository = _existing(lake, dataset)
-    return repository.origin if isinstance(repository, LocalRepository) else None
+    if isinstance(repository, LocalRepository) and repository.keeps_parts:
+        return repository
+    return None
 
 
 def _existing(lake: "Lake", dataset: str) -> "Repository":
@@ -337,9 +345,8 @@ def _leaving(target: "Repository", how: _How, origin: "Lake") -> Iterator[None]:
     Raises:
         InvalidInputError: The target is of a kind that keeps no parts.
     """
-    from registry.lake.local.repository import LocalRepository
-
-    if not isinstance(target, LocalRepository):
+    keeping = _keeping_parts(target)
+    if keeping is None:
         if how.origin is not None and (how.origin.tables is not None or how.origin.without):
             raise InvalidInputError(
                 f"the lake of '{target.name}' keeps no parts of datasets",
@@ -348,11 +355,11 @@ def _leaving(target: "Repository", how: _How, origin: "Lake") -> Iterator[None]:
         yield
         return
     if how.origin is not None:
-        target.came_from(how.origin)
-    elif target.origin is None and how.operation == "pull":
-        target.came_from(Origin(address=origin.address, name=target.name))
-    if target.origin is None or target.origin.address != origin.address:
+        keeping.came_from(how.origin)
+    elif keeping.origin is None and how.operation == "pull":
+        keeping.came_from(Origin(address=origin.address, name=target.name))
+    if keeping.origin is None or keeping.origin.address != origin.address:
         yield
         return
-    with target.leaving():
+    with keeping.leaving():
         yield
