@@ -149,13 +149,13 @@ class Gate:
             return merged
         if not merged.moved and not self.release:
             return Landed(commit=stood, expected=stood, merged=merged)
-        commit = self._pass(branch, card)
+        commit = self._pass(branch, card, forwarded=merged.commit.id == self.joining.commit)
         return Landed(commit=commit, expected=stood, merged=merged)
 
     def _join(self, branch: str) -> Merged | Undecided:
         self.progress.stage("merging", total=None, unit="tables")
         joining = self.joining
-        if self.recorded:  # the commit of the report, which comes after, says why
+        if self.release:  # the commit of the report, which comes after, says why
             said = f"{joining.way} {joining.name} into {joining.into}"
             joining = replace(joining, message=said)
         return join(
@@ -168,8 +168,13 @@ class Gate:
             counting=not self.release,
         )
 
-    def _pass(self, branch: str, card: "Spec") -> str:
+    def _pass(self, branch: str, card: "Spec", *, forwarded: bool) -> str:
         """Return the commit that the branch may move to, if the tree passes.
+
+        Args:
+            branch: The staging branch.
+            card: The protected branch's.
+            forwarded: Whether no commit of its own says what was merged.
 
         Raises:
             NotPassedError: It does not.
@@ -194,7 +199,12 @@ class Gate:
         if not self.recorded:
             return tree.commit.id
         self.progress.stage("recording", total=None, unit="files")
-        return _record(self.repository, branch, report, self)
+        said = f"report on {self.joining.into}: {report.verdict}, level {report.level or 'none'}"
+        if self.release:
+            said = self.joining.message
+        elif forwarded:
+            said = f"{self.joining.message.rstrip()}\n\n{said}"
+        return _record(self.repository, branch, report, self, said)
 
 
 @contextmanager
@@ -249,9 +259,8 @@ def _refused(report: Report, found: Mapping[str, int], operation: str) -> NotPas
     )
 
 
-def _record(repository: "Repository", branch: str, report: Report, gate: Gate) -> str:
+def _record(repository: "Repository", branch: str, report: Report, gate: Gate, message: str) -> str:
     # The report, the items and the cut logs go on top of exactly the tree that was judged.
-    message = gate.joining.message
     metadata = {
         VERDICT: report.verdict,
         "judged": report.judged,

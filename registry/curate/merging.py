@@ -187,7 +187,7 @@ def resolve(
         dataset: Its name.
         choice: Which conflicts, and what becomes of them.
         into: As in :func:`waiting_for`.
-        message: Why; kept with the decisions.
+        message: Why; kept with the decisions, and said by the commit that ends the merge.
         allow: As in :func:`merge`.
         progress: Told what happens.
 
@@ -203,6 +203,8 @@ def resolve(
     waiting = waiting_for(registry, dataset, into)
     decisions = choose(repository, waiting, choice)
     if decisions:
+        why = " ".join((message or "").split())
+        decisions = {name: replace(made, why=why) for name, made in decisions.items()}
         said = message or f"decide {len(decisions)} of {len(waiting.clashes)}: {choice.to_text()}"
         waiting = decide(repository, waiting, decisions, message=said)
     joining = as_it_stands(repository, waiting.joining)

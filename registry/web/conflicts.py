@@ -232,7 +232,7 @@ def _blamed(
 
 
 def _is_of(row: Mapping[str, Any], clash: Clash) -> bool:
-    told = {"change", "columns", "commit", "author", "at", "message"}
+    told = {"change", "columns", "commit", "author", "at", "message", "decided"}
     key = [value for name, value in row.items() if name not in told]
     about = not row["columns"] or bool(set(row["columns"]) & set(clash.columns))
     return [str(value) for value in key] == [str(value) for value in clash.row] and about

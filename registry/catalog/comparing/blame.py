@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from registry.catalog.merging.telling import reasons_of
 from registry.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from registry.tables.schemas import TableSchema
 
 __all__ = ["blame"]
+
+_DIGITS: Final = 10  # of a commit that decided
 
 _ABSENT: Final = -1
 """State of a key that is not in the table: who deleted it is sought."""
@@ -44,7 +47,9 @@ def blame(
 
     Returns:
         Key columns, ``change`` (inserted, updated, deleted), with ``columns`` the list of them,
-        then ``commit, author, at, message``. Rows in the order asked for.
+        then ``commit, author, at, message``, and ``decided``: where a merge had to decide over
+        it since, which side was taken, why and in which commit; else null. Rows in the order
+        asked for.
 
     Raises:
         NotFoundError: There is no such table, or a key has never been in it.
@@ -90,6 +95,7 @@ class _Walk:
     groups: Sequence[Sequence[str]]
     each: bool
     found: "dict[Key, list[_Blamed]]" = field(default_factory=dict)
+    decided: "dict[Key, list[tuple[frozenset[str], str]]]" = field(default_factory=dict)
     _sought: "dict[str, dict[Key, int]]" = field(default_factory=dict)
 
     def run(self, start: str, sought: "dict[Key, int]") -> None:
@@ -102,9 +108,19 @@ class _Walk:
         for commit in repository.log(start):
             mine = self._sought.pop(commit.id, None)
             if mine:
+                self._hear(commit, mine)
                 self._visit(commit, self._still(mine), touched=commit.id in touching)
             if not self._sought:
                 return
+
+    def _hear(self, commit: "Commit", sought: "Iterable[Key]") -> None:
+        """Note why a merge decided over rows; the newest decision over columns stands."""
+        for key in sought if commit.metadata else ():
+            known = self.decided.get(key, [])
+            for columns, said in reasons_of(commit.metadata, self.history.schema.name, key):
+                if not any(columns == before for before, _ in known):
+                    known = [*known, (columns, f"{said} ({commit.id[:_DIGITS]})")]
+                    self.decided[key] = known
 
     def _still(self, sought: "dict[Key, int]") -> "dict[Key, int]":
         if self.each:
@@ -278,6 +294,7 @@ def _answer(
         fields.append(pa.field("columns", pa.list_(pa.string())))
     fields += [pa.field(name, pa.string()) for name in ("commit", "author")]
     fields += [pa.field("at", pa.timestamp("us", "UTC")), pa.field("message", pa.string())]
+    fields.append(pa.field("decided", pa.string()))
     rows: list[dict[str, Any]] = []
     for key in asked:
         if key not in walk.found:
@@ -305,4 +322,12 @@ def _said(walk: _Walk, key: "Key") -> Iterator[dict[str, Any]]:
             "author": one.commit.author,
             "at": one.commit.at,
             "message": one.commit.message,
+            "decided": _reason(walk, key, cells),
         }
+
+
+def _reason(walk: _Walk, key: "Key", cells: Sequence[str]) -> str | None:
+    """Return why it was decided so, of some columns if they are asked for one by one."""
+    told = walk.decided.get(key, [])
+    fitting = [said for over, said in told if not (walk.each and over and cells) or over & {*cells}]
+    return "; ".join(dict.fromkeys(fitting)) or None

@@ -64,6 +64,9 @@ class Decision:
     values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """With ``set``: SQL for each column, or YAML for a key of the card."""
 
+    why: str = ""
+    """What was said of it, on one line; empty if nothing."""
+
     def __post_init__(self) -> None:
         if self.side not in {*SIDES, SET} or (self.side == SET) != bool(self.values):
             raise InvalidInputError(
@@ -134,7 +137,7 @@ def table_of_clashes(clashes: Iterable[Clash]) -> "pa.Table":
         clashes: The conflicts.
 
     Returns:
-        ``id, table, key, columns, kind, row, base, ours, theirs, decision, value``; ``row``,
+        ``id, table, key, columns, kind, row, base, ours, theirs, decision, value, why``; ``row``,
         ``base``, ``ours``, ``theirs`` and ``value`` are JSON text.
     """
     import pyarrow as pa
@@ -172,6 +175,7 @@ def _schema() -> "pa.Schema":
         ("theirs", text),
         ("decision", text),
         ("value", text),
+        ("why", text),
     ])
 
 
@@ -191,6 +195,7 @@ def _row(clash: Clash) -> dict[str, Any]:
         "value": json.dumps(dict(made.values), ensure_ascii=False)
         if made and made.values
         else None,
+        "why": (made and made.why) or None,
     }
 
 
@@ -199,7 +204,8 @@ def _clash(row: Mapping[str, Any]) -> Clash:
         json.loads(row[side] or "null")  # so that whoever shows it need not doubt it
     made = None
     if row["decision"] is not None:
-        made = Decision(side=row["decision"], values=json.loads(row["value"] or "{}"))
+        values = json.loads(row["value"] or "{}")
+        made = Decision(side=row["decision"], values=values, why=row.get("why") or "")
     return Clash(
         kind=ClashKind(row["kind"]),
         table=row["table"],

@@ -17,6 +17,7 @@ from registry.catalog.merging.laying import stage, take, unlink
 from registry.catalog.merging.merged import Merged, RowCounts, Undecided
 from registry.catalog.merging.rowwise import merge_rows
 from registry.catalog.merging.sides import Sides
+from registry.catalog.merging.telling import message_of, metadata_of
 from registry.catalog.trees import LOG, is_remade, table_of, tables_among
 from registry.catalog.version import CARD
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
@@ -173,8 +174,8 @@ class _Merge:
         is_merge = joining.way is Way.MERGE
         with repository.transaction(
             branch,
-            message=joining.message,
-            metadata={**joining.metadata, **metadata},
+            message=message_of(joining.message, self.clashes),
+            metadata={**joining.metadata, **metadata, **metadata_of(self.clashes)},
             expected=trees.ours,
             merging=trees.theirs if is_merge else None,
             allow_empty=is_merge,

@@ -77,8 +77,8 @@ class Pending:
     def conflicts(self) -> "pa.Table":
         """The same as a table, as :func:`~.conflicts.table_of_clashes` makes it.
 
-        Its columns are ``id, table, key, columns, kind, row, base, ours, theirs, decision, value``;
-        the sides are JSON text, ``decision`` is null while it is open.
+        Its columns are ``id, table, key, columns, kind, row, base, ours, theirs, decision, value,
+        why``; the sides are JSON text, ``decision`` is null while it is open.
         """
         return table_of_clashes(self.clashes)
 

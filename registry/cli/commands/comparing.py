@@ -118,14 +118,16 @@ def blame(
 def _blame_row(row: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     from registry.catalog.comparing.differing import value_text
 
-    told = {"change", "columns", "commit", "author", "at", "message"}
+    told = {"change", "columns", "commit", "author", "at", "message", "decided"}
+    summary = row["message"].partition("\n")[0]
+    why = f"{summary}; decided {row['decided']}" if row["decided"] else summary
     said = {
         "columns": ", ".join(row.get("columns") or ()),
         "change": row["change"],
         "commit": row["commit"][:_SHORT],
         "when": f"{row['at']:%Y-%m-%d %H:%M}",
         "who": value_text(row["author"].partition(" <")[0]),
-        "why": value_text(row["message"].partition("\n")[0], _WHY),
+        "why": value_text(why, 2 * _WHY),
     }
     key = "/".join(value_text(value, _WHY) for name, value in row.items() if name not in told)
     return [key, *(said[name] for name in shown)]

@@ -325,3 +325,34 @@ def test_a_merge_says_how_many_rows_came_where_only_one_side_worked(parted, eola
     done = eolab("merge", "ships", "third", "--into", "fourth")
     assert "annotations: 0 inserted, 0 updated, 1 deleted by third" in done.out, done.err
     assert "samples: 0 inserted, 3 updated, 0 deleted by third" in done.out
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [(["--ours"], "ours"), (["--set", "category='boat'"], "values of one's own")],
+)
+def test_the_merge_says_why_it_was_decided_and_the_report_what_it_is(parted, eolab, decision, said):
+    assert eolab("merge", "ships", "ben").status == 0
+    assert eolab("merge", "ships", "anna/fix").status == 4
+
+    assert eolab("resolve", "ships", *decision, "-m", "west is right").status == 0
+
+    report, merged = (one["commit"] for one in eolab("log", "ships", "--json").document[:2])
+    assert report["message"].startswith("report on main: passed, level ")
+    assert merged["message"].splitlines() == [
+        "merge anna/fix into main", "", f"annotations, 1 conflict, {said}: west is right",
+    ]  # fmt: skip
+    assert len(merged["parents"]) == 2
+    blamed = eolab("blame", "ships@main", "--key", "boat_17_a")
+    assert f"decided {said}: west is right ({merged['id'][:10]})" in " ".join(blamed.out.split())
+    assert "decided" not in eolab("blame", "ships@main", "--key", "boat_2_a").out
+    assert "boat_17" not in json.dumps(merged["metadata"])
+
+
+def test_a_branch_that_simply_moves_forward_is_named_by_the_commit_of_its_report(parted, eolab):
+    assert eolab("merge", "ships", "ben", "-m", "Ben looked").status == 0
+
+    newest = eolab("log", "ships", "--json").document[0]["commit"]
+    lines = newest["message"].splitlines()
+    assert lines[0] == "Ben looked"
+    assert lines[-1].startswith("report on main: passed, level ")
