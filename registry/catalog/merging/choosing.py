@@ -1,5 +1,6 @@
 """Which conflicts of a merge somebody means, and what becomes of them."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "choose"]
 
 _ROWS = frozenset({ClashKind.ROW, ClashKind.DELETED, ClashKind.ORPHAN})
+_NAMED = 5
+"""Keys that a hint names at most."""
+
+_OF_SIDE = re.compile(r"\b(ours|theirs|base)\s*\.")
 _TEXT = ("table", "key", "kind", "decision")
 
 
@@ -74,7 +79,7 @@ def choose(repository: "Repository", waiting: "Pending", choice: Choice) -> dict
         Decisions by the id of the conflict; none if none is open, or nothing was said.
 
     Raises:
-        NotFoundError: A key or a table has no conflict.
+        NotFoundError: A key or a table has no conflict, or none fits the condition.
         InvalidInputError: No conflict can be decided so, or the condition is no SQL.
     """
     if choice.decided:
@@ -83,7 +88,14 @@ def choose(repository: "Repository", waiting: "Pending", choice: Choice) -> dict
         return {}
     found = _named(waiting, choice)
     if choice.where is not None:
-        found = _fitting(repository, waiting, found, choice)
+        among = found
+        found = _fitting(repository, waiting, among, choice)
+        if among and not found:
+            raise NotFoundError(
+                f"no conflict fits: {choice.where}",
+                hint=f"nothing was decided; see what the {len(among):,} are about: "
+                f"eolab conflicts {repository.name}",
+            )
     elif not choice.keys:
         found = [clash for clash in found if clash.decision is None]
     if choice.side is not None:
@@ -100,8 +112,11 @@ def _named(waiting: "Pending", choice: Choice) -> list[Clash]:
         )
     for key in choice.keys:
         if not any(_is_named(clash, key) for clash in found):
-            known = ", ".join(dict.fromkeys(clash.key for clash in found[:5]))
-            raise NotFoundError(f"'{key}' has no conflict", hint=f"there are {known}, …")
+            known = list(dict.fromkeys(clash.key for clash in found))
+            more = ", …" if len(known) > _NAMED else ""
+            raise NotFoundError(
+                f"'{key}' has no conflict", hint=f"there are {', '.join(known[:_NAMED])}{more}"
+            )
     if not choice.keys:
         return found
     return [clash for clash in found if any(_is_named(clash, key) for key in choice.keys)]
@@ -151,11 +166,31 @@ def _check(
     repository: "Repository", waiting: "Pending", clash: Clash, values: Mapping[str, str]
 ) -> None:
     from registry.tables import store
-    from registry.tables.expressions import Statement
+    from registry.tables.expressions import ExpressionError, Statement
 
     side = waiting.ours if clash.keeper == OURS else waiting.theirs
     schema = store.schema_of(repository.locate(side), clash.table)
-    Statement.of(schema, where="true", set=values)
+    try:
+        Statement.of(schema, where="true", set=values)
+    except ExpressionError as error:
+        if (said := _side_in(values)) is None:
+            raise
+        column, sql, name = said
+        taking = f"--{name}" if name in SIDES else "--set with the value itself"
+        raise ExpressionError(
+            f"{column}={sql} speaks of '{name}', but a value is computed from the merged row alone",
+            hint=f"take that side of '{column}' with eolab resolve {repository.name} KEY {taking}; "
+            "columns that were changed apart are decided apart, by the ids of eolab conflicts "
+            f"{repository.name} --json",
+        ) from error
+
+
+def _side_in(values: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """Return a column, its SQL, and the side that the SQL speaks of; None if none does."""
+    for column, sql in values.items():
+        if match := _OF_SIDE.search(sql):
+            return column, sql, match[1]
+    return None
 
 
 # ----------------------------------------------------------------------------- conditions

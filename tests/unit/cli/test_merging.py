@@ -143,12 +143,33 @@ def test_every_way_to_decide_ends_the_merge(waiting, eolab, decision, category):
     assert eolab("conflicts", "ships").status == 3
 
 
-def test_a_predicate_that_fits_nothing_leaves_all_open(waiting, eolab):
+def test_a_predicate_that_fits_nothing_is_refused_and_leaves_all_open(waiting, eolab):
     done = eolab("resolve", "ships", "--theirs", "--where", "category='Canoe'")
 
-    assert done.status == 0
-    assert "1 of 1 conflicts" in done.out
+    assert done.status == 3
+    assert "no conflict fits: category='Canoe'" in done.err
+    assert "eolab conflicts ships" in done.err
+    assert eolab("conflicts", "ships", "--json").document["open"] == 1
     assert eolab("resolve", "ships", "--theirs", "--where", "colour='red'").status == 2
+
+
+@pytest.mark.parametrize(
+    ("side", "hint"), [("ours", "KEY --ours"), ("theirs", "KEY --theirs"), ("base", "the value")]
+)
+def test_a_value_that_speaks_of_a_side_is_told_how_to_take_it(waiting, eolab, side, hint):
+    done = eolab("resolve", "ships", "--set", f"category={side}.category")
+
+    assert done.status == 2
+    assert f"speaks of '{side}'" in done.err
+    assert hint in done.err
+    assert "Binder" not in done.err
+
+
+def test_a_hint_that_names_every_key_does_not_say_there_are_more(waiting, eolab):
+    done = eolab("resolve", "ships", "--ours", "boat_1_a")
+
+    assert done.status == 3
+    assert done.err.splitlines()[-1].endswith("there are boat_17_a")
 
 
 @pytest.mark.parametrize(
