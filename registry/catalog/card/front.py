@@ -1,5 +1,6 @@
 """Front matter: the YAML block that heads a README and the prose after it."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,7 @@ import yaml
 
 from registry.errors import InvalidInputError
 
-__all__ = ["changed", "join", "merge", "split", "value"]
+__all__ = ["changed", "join", "merge", "placed", "split", "value"]
 
 LARGEST_CARD = 1 << 20
 """Characters a README may have: 1 Mi, a hundred times the longest one seen."""
@@ -99,13 +100,18 @@ def value(text: str) -> object:
     """Return what one value of a front matter, as YAML writes it, is.
 
     Raises:
-        InvalidInputError: It is no YAML of plain data.
+        InvalidInputError: It is no YAML of plain data, or more than one value.
 
     Examples:
         >>> value("MIT"), value("[boat, ship]"), value("'no'")
         ('MIT', ['boat', 'ship'], 'no')
     """
-    return _load(f"value: {text}\n").get("value")
+    said = _load(f"value: {text}\n")
+    if list(said) != ["value"]:
+        raise InvalidInputError(
+            f"{text!r} is more than one value", hint="give one, such as 'MIT' or '[Boat, Ferry]'"
+        )
+    return said["value"]
 
 
 def changed(text: str, values: Mapping[str, object]) -> str:
@@ -122,6 +128,89 @@ def changed(text: str, values: Mapping[str, object]) -> str:
     card = front | {"body": body} | dict(values)
     prose = card.pop("body") or ""
     return join({key: said for key, said in card.items() if said is not None}, str(prose))
+
+
+def placed(text: str, values: Mapping[str, object]) -> str:
+    r"""Return a README with other values of some keys, and every other line as it was.
+
+    Comments, the order of keys, how they are written and the prose stay. None takes a key out.
+    Front matter that is written in another way than a line a key is written anew.
+
+    Args:
+        text: The README; without front matter it gets one.
+        values: New values by key, as plain data.
+
+    Raises:
+        InvalidInputError: It has no readable front matter.
+
+    Examples:
+        >>> placed("---\n# ours\na: 1  # one\nb: [x]\n---\nprose", {"a": 3, "b": ["x", "y"]})
+        '---\n# ours\na: 3  # one\nb: [x, y]\n---\nprose'
+    """
+    known, body = split(text)
+    new = {key: said for key, said in values.items() if repr(known.get(key)) != repr(said)}
+    wanted = {key: said for key, said in (known | new).items() if said is not None}
+    found = _FRONT.match(text)
+    if not new:
+        return text
+    if found is None:
+        return join(wanted, text.removeprefix("\ufeff"))
+    block = _replaced(found["front"], new)
+    if block is not None:
+        written = text[: found.start("front")] + block + text[found.end("front") :]
+        with contextlib.suppress(InvalidInputError):  # else a key was written oddly
+            if split(written) == (wanted, body):
+                return written
+    return join(wanted, body)
+
+
+def _replaced(block: str, values: Mapping[str, object]) -> str | None:
+    """Return front matter with other values; None if it is not a line a key."""
+    root = yaml.compose(block, Loader=_Loader)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    if not pairs:
+        return block + "".join(_written(*pair, flow=True) for pair in values.items())
+    starts = [key.start_mark.index for key, _ in pairs]
+    if any(key.start_mark.column for key, _ in pairs):
+        return None
+    parts = [block[: starts[0]]]
+    left = dict(values)
+    for (key, old), start, end in zip(pairs, starts, [*starts[1:], len(block)], strict=True):
+        region = block[start:end]
+        if key.value not in values:
+            parts.append(region)
+            continue
+        own = _without_what_follows(region)
+        rest = block[old.end_mark.index : start + len(own)]
+        if key.value in left and (said := left.pop(key.value)) is not None:
+            flow = not isinstance(old, yaml.CollectionNode) or bool(old.flow_style)
+            written = _written(key.value, said, flow=flow)
+            comment = rest.lstrip().startswith("#") and rest.count("\n") == 1
+            if comment and written.count("\n") == 1:
+                written = written.rstrip("\n") + rest
+            parts.append(written)
+        parts.append(region[len(own) :])
+    parts += [_written(key, said, flow=True) for key, said in left.items() if said is not None]
+    whole = "".join(parts)
+    return re.sub(r"\r?\n", "\r\n", whole) if "\r\n" in block else whole
+
+
+def _without_what_follows(region: str) -> str:
+    """Return a key's lines without the comments and blank lines before the next key."""
+    lines = region.splitlines(keepends=True)
+    while len(lines) > 1 and (not lines[-1].strip() or lines[-1].startswith("#")):
+        lines.pop()
+    return "".join(lines)
+
+
+def _written(key: str, said: object, *, flow: bool) -> str:
+    make = yaml.representer.SafeRepresenter(sort_keys=False)
+    # None writes what holds only words on one line; PyYAML's types leave it out.
+    make.default_flow_style = None if flow else False  # type: ignore[assignment]
+    pair = (make.represent_data(key), make.represent_data(said))
+    node = yaml.MappingNode("tag:yaml.org,2002:map", [pair], flow_style=False)
+    text: str = yaml.serialize(node, Dumper=yaml.SafeDumper, width=100, allow_unicode=True)
+    return text
 
 
 def merge(base: str, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:

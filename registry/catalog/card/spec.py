@@ -296,7 +296,7 @@ def _before(said: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
         raise InvalidInputError(
             f"'before' in README.md names '{unknown[0]}'",
             hint="name checks before 'merge' and before 'publish', such as "
-            "'before: {publish: [duplicates]}'",
+            "'before: {publish: [exact-duplicates]}'",
         )
     read = Reader(values=said, where="README.md: before")
     return {operation: read.names(operation) for operation in said}

@@ -1,19 +1,21 @@
 """Datasets: which there are, what one is, how it is cited and found."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from registry.cli.extent import extent
-from registry.cli.options import Json, RefArgument, connected
-from registry.cli.output import emit, jsonable, size_text, table_text
-from registry.errors import NotFoundError
+from registry.cli.options import Json, RefArgument, Why, connected
+from registry.cli.output import emit, json_wanted, jsonable, size_text, table_text
+from registry.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry.catalog import Registry, Version
+    from registry.lake import Repository
 
 __all__ = ["CitationStyle", "register"]
 
@@ -24,6 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("list")(list_datasets)
     app.command("show")(show)
+    app.command("card")(card)
     app.command("cite")(cite)
     app.command("stac")(stac)
     app.command("page")(page)
@@ -153,6 +156,102 @@ def _show_text(shown: dict[str, object]) -> str:
     lines = {name: value for name, value in shown.items() if value not in (None, [], {})}
     lines["size"] = size_text(int(str(shown["size"])))
     return "\n".join(f"{name.replace('_', ' '):<11} {said(value)}" for name, value in lines.items())
+
+
+def card(
+    ref: RefArgument,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=YAML",
+            help='New value of a key: "classes=[Boat, Ferry]", before.merge=[exact-duplicates]; '
+            "KEY= takes it out. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="README",
+            help="Bring the whole card, a README.md.",
+            show_default=False,
+        ),
+    ] = None,
+    in_editor: Annotated[
+        bool, typer.Option("--edit", help="Change it in your editor ($VISUAL, $EDITOR).")
+    ] = False,
+    message: Why = None,
+    as_json: Json = False,
+) -> None:
+    """Print the card of a dataset, or change that of a draft or branch, as one commit.
+
+    The card is README.md: front matter, then prose. A name alone is your draft; what is printed, if
+    you have none, is the newest version's. Nothing is committed that could not be read.
+    """
+    from registry.catalog.card.changing import CardChanged, change_card, read_card, settings
+    from registry.cli.editor import edited, read_text
+    from registry.curate.hooks import checks_of
+
+    if bool(assignments) + (file is not None) + in_editor > 1:
+        raise InvalidInputError(
+            "a card is changed by --set, --from or --edit, one at a time", hint="give one of them"
+        )
+    registry = connected()
+    if assignments:
+        done = change_card(
+            registry, ref, values=settings(assignments), message=message, look_up=checks_of
+        )
+    elif file is not None:
+        text = read_text(file)
+        done = change_card(registry, ref, text=text, message=message, look_up=checks_of)
+    elif in_editor:
+        base = read_card(*_writable(registry, ref))
+
+        def take(text: str) -> CardChanged:
+            return change_card(
+                registry, ref, text=text, base=base, message=message, look_up=checks_of
+            )
+
+        done = edited(base, name="README.md", take=take)
+    else:
+        _print_card(registry, ref, message)
+        return
+    emit(done, done.to_text)
+
+
+def _writable(registry: "Registry", ref: str) -> "tuple[Repository, str]":
+    from registry.catalog.card.changing import card_branch
+
+    draft = card_branch(registry, ref)
+    return draft.repository, draft.head
+
+
+def _print_card(registry: "Registry", ref: str, message: str | None) -> None:
+    from registry.catalog.card.changing import read_card
+
+    if message is not None:
+        raise InvalidInputError(
+            "nothing is changed, so there is nothing to say why",
+            hint="give --set, --from or --edit",
+        )
+    version = _at_hand(registry, ref)
+    text = read_card(version.repository, version.commit.id)
+    if sys.stdout.isatty():  # a text of somebody else does not steer the terminal
+        text = "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
+    said = jsonable(version.spec) if json_wanted.get() else {}
+    emit({key: value for key, value in said.items() if key != "text"}, text)
+
+
+def _at_hand(registry: "Registry", ref: str) -> "Version":
+    """Return what a ref names; a name alone is the caller's draft, if there is one."""
+    if "@" in ref:
+        return registry.resolve(ref)
+    try:
+        return registry.resolve(f"{ref}@draft")
+    except NotFoundError:
+        return _newest(registry, ref)
 
 
 def cite(

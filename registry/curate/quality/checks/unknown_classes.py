@@ -26,13 +26,14 @@ def _find(subject: Subject) -> pa.Table:
             'the class ''' || class || ''' of ' || n || ' ' || kind || ' is not in the card'
                 as message,
             to_json({'class': class, 'kind': kind, 'count': n})::varchar as evidence,
-            'correct the label, or add the class to the card' as fix
+            'correct the label, or add the class to the card: '
+                || 'eolab card NAME --set "classes=[…]"' as fix
         from unknown
         union all by name
         select null as sample, 'warning' as severity,
             'the card names no classes, but ' || count(distinct class) || ' occur' as message,
             to_json({'classes': list(distinct class order by class)[:100]})::varchar as evidence,
-            'list them in the card: classes: […]' as fix
+            'list them in the card: eolab card NAME --set "classes=[…]"' as fix
         from used
         where class is not null and (select count(*) from classes) = 0
         having count(*) > 0
@@ -41,7 +42,8 @@ def _find(subject: Subject) -> pa.Table:
             'the values ' || array_to_string(list_filter(o.values,
                 v -> not list_contains(s.valued, v)), ', ') || ' stand for no class' as message,
             to_json({'values': o.values, 'known': s.valued})::varchar as evidence,
-            'correct the mask, or name the values in the card' as fix
+            'correct the mask, or name the values in the card: eolab card NAME --set '
+                || '"assets.' || a.asset || '.values={1: water, …}"' as fix
         from assets a join observed o on a.pixels = o.sha256 join specs s using (asset)
         where s.valued is not null and not list_has_all(s.valued, o.values)
         order by 1
