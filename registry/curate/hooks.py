@@ -3,8 +3,8 @@
 The front matter names them, by operation::
 
     before:
-      merge: [duplicates]
-      publish: [duplicates, our-class-balance]
+      merge: [exact-duplicates]
+      publish: [exact-duplicates, our-class-balance]
 
 A name is one of the lab's own checks, or one that an installed package offers under the entry
 point group ``eolab.checks``: a :class:`registry.curate.quality.Check`. What is named must find
