@@ -8,12 +8,14 @@ each version what it said before, less the rows. What becomes of a file depends 
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -32,12 +34,22 @@ __all__ = [
     "keys_among",
     "keys_by_hash",
     "keys_that_match",
+    "may_have_had",
     "pointers",
     "rewrite_file",
     "rewrite_rows",
 ]
 
 _BATCH = 65_536
+_STATS = ("stats", "stats_parsed")
+_KEYS = MappingProxyType({
+    "samples": frozenset({"id"}),
+    "assets": frozenset({"sample"}),
+    "splits": frozenset({"sample"}),
+    "features": frozenset({"sample"}),
+    "annotations": frozenset({"id", "sample"}),
+})
+"""Columns that name a row's sample or annotation; in other tables any text may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +126,64 @@ def _speaking(rows: pa.RecordBatch | pa.Table, unwanted: Unwanted, none: np.ndar
                 [text is not None and unwanted.mentions(text) for text in texts], bool
             )
     return found
+
+
+def may_have_had(table: str, said: Mapping[str, Any], unwanted: Unwanted) -> bool:
+    """Return whether what a log says of a file leaves open that the file had rows that go.
+
+    Args:
+        table: The table's name.
+        said: The log's ``add`` or ``remove``, of JSON or of a checkpoint.
+        unwanted: What goes.
+    """
+    kind = table.partition("/")[0]
+    if any(unwanted.mentions(text) for text in _texts(said)):
+        return True
+    if kind == "pixels" or (unwanted.assets and kind not in {"assets", "reports"}):
+        return False  # bounds are of small columns, and no digest is in them
+    return any(_spans(kind, said[key], unwanted) for key in _STATS if said.get(key))
+
+
+def _spans(kind: str, stats: Any, unwanted: Unwanted) -> bool:  # noqa: ANN401 — any JSON value
+    """Return whether the bounds of a file's columns have a name between them, or may have."""
+    try:
+        found = orjson.loads(stats) if isinstance(stats, str) else stats
+        low, high = found.get("minValues") or {}, found.get("maxValues") or {}
+        texts = {
+            name: (low[name], high[name])
+            for name in low.keys() & high.keys()
+            if isinstance(low[name], str) and isinstance(high[name], str)
+        }
+    except (orjson.JSONDecodeError, AttributeError):
+        return True
+    columns = texts.keys() & _KEYS.get(kind, texts.keys())
+    if not columns:
+        return bool(low or high)
+    return any(_between(*texts[one], _names(kind, one, unwanted)) for one in columns)
+
+
+def _names(kind: str, column: str, unwanted: Unwanted) -> frozenset[str]:
+    if kind not in _KEYS:
+        return unwanted.samples | unwanted.annotations
+    own = kind == "annotations" and column == "id"
+    return unwanted.annotations if own else unwanted.samples
+
+
+def _between(low: str, high: str, names: Iterable[str]) -> bool:
+    # What engines write as an upper bound may be cut short.
+    return any(low <= one and (one <= high or one.startswith(high)) for one in names)
+
+
+def _texts(said: Any) -> Iterator[str]:  # noqa: ANN401 — any JSON value
+    if isinstance(said, str):
+        yield said
+    elif isinstance(said, Mapping):
+        for name, value in said.items():
+            yield from _texts(name)
+            yield from _texts(value)
+    elif isinstance(said, list | tuple):
+        for value in said:
+            yield from _texts(value)
 
 
 def count_gone(path: Path, table: str, unwanted: Unwanted) -> int:

@@ -1,5 +1,9 @@
 """Logs that speak of the files that stand for others, and of nothing that was forgotten.
 
+A log may also tell of files that no commit has: one entry adds them, a later one of the same commit
+removes them. Nothing stands for such a file; what is said of it, its statistics above all, is left
+out where it may have had the rows.
+
 References:
     Delta Transaction Log Protocol, "Actions" and "Checkpoints",
     https://github.com/delta-io/delta/blob/master/PROTOCOL.md.
@@ -7,7 +11,7 @@ References:
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ from registry.tables.types import arrow_schema
 
 __all__ = [
     "Renamed",
+    "about_files",
+    "about_files_in_checkpoint",
     "columns_in_checkpoint",
     "columns_in_logs",
     "rewrite_checkpoint",
@@ -53,19 +59,42 @@ def columns_in_checkpoint(path: Path) -> pa.Schema:
     return arrow_schema(texts[-1]) if texts else pa.schema([])
 
 
-def _speaks_of(action: Mapping[str, Any], renamed: Renamed) -> bool:
-    """Return whether a log's action names one of some files."""
+def about_files(entry: bytes) -> Iterator[Mapping[str, Any]]:
+    """Yield what a log entry says of files that it adds or removes."""
+    for line in entry.splitlines():
+        if line.strip():
+            body = _about(orjson.loads(line))
+            if body:
+                yield body
+
+
+def about_files_in_checkpoint(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield what a checkpoint says of files that were added or removed."""
+    with opened(path) as file:
+        bodies = map(_about, file.read().to_pylist())
+        yield from (body for body in bodies if body)
+
+
+def _about(action: Mapping[str, Any]) -> Mapping[str, Any]:
     body = action.get("add") or action.get("remove")
-    return isinstance(body, dict) and body.get("path") in renamed
+    return body if isinstance(body, dict) else {}
 
 
-def rewrite_entry(data: bytes, renamed: Renamed, says: Says) -> bytes:
+def _speaks_of(action: Mapping[str, Any], files: Container[str]) -> bool:
+    """Return whether a log's action names one of some files."""
+    return _about(action).get("path", "") in files
+
+
+def rewrite_entry(
+    data: bytes, renamed: Renamed, says: Says, unheld: Container[str] = frozenset()
+) -> bytes:
     """Return a log entry that speaks of the files that stand for others, and of no forgotten name.
 
     Args:
         data: The entry.
         renamed: What stands for which file.
         says: Takes the forgotten names out of a text.
+        unheld: Files that no commit has, of which nothing is said any more.
 
     Returns:
         The entry; the same bytes where it speaks of none of that.
@@ -75,7 +104,7 @@ def rewrite_entry(data: bytes, renamed: Renamed, says: Says) -> bytes:
         if not line.strip():
             continue
         action = orjson.loads(line)
-        said = list(_actions(action, renamed, says))
+        said = list(_actions(action, renamed, says, unheld))
         changed |= said != [action]
         lines += said
     if not changed:
@@ -86,7 +115,11 @@ def rewrite_entry(data: bytes, renamed: Renamed, says: Says) -> bytes:
     return text.encode()
 
 
-def _actions(action: dict[str, Any], renamed: Renamed, says: Says) -> Iterator[dict[str, Any]]:
+def _actions(
+    action: dict[str, Any], renamed: Renamed, says: Says, unheld: Container[str]
+) -> Iterator[dict[str, Any]]:
+    if _speaks_of(action, unheld):
+        return
     if _speaks_of(action, renamed):
         ((kind, body),) = ((k, v) for k, v in action.items() if v is not None)
         for number, one in enumerate(renamed[body["path"]]):
@@ -127,26 +160,27 @@ def _clean(said: Any, says: Says) -> Any:  # noqa: ANN401 — any JSON value
     return said
 
 
-def rewrite_checkpoint(path: Path, renamed: Renamed) -> bytes | None:
+def rewrite_checkpoint(
+    path: Path, renamed: Renamed, unheld: Container[str] = frozenset()
+) -> bytes | None:
     """Return a checkpoint that speaks of the files that stand for others.
 
     Args:
         path: The checkpoint.
         renamed: What stands for which file.
+        unheld: Files that no commit has, of which nothing is said any more.
 
     Returns:
         The checkpoint; None if it speaks of none of them.
     """
     with opened(path) as file:
         schema, rows = file.schema_arrow, file.read().to_pylist()
-    if not any(_speaks_of(row, renamed) for row in rows):
+    if not any(_speaks_of(row, renamed) or _speaks_of(row, unheld) for row in rows):
         return None
     made = []
     for row in rows:
-        if not _speaks_of(row, renamed):
-            made.append(row)
-            continue
-        made += [dict.fromkeys(row) | said for said in _actions(row, renamed, str)]
+        said = _actions(row, renamed, str, unheld)
+        made += [dict.fromkeys(row) | one for one in said]
     out = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(made, schema=schema), out, compression="zstd")
     return out.getvalue()

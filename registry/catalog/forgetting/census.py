@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from registry.catalog.trees import LOG, table_of, tables_among
@@ -21,7 +22,7 @@ Spot = tuple[str, str]
 _AT_ONCE = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what is costly to find is found once
 class Census:
     """A dataset's whole history as it stood when somebody looked."""
 
@@ -58,6 +59,11 @@ class Census:
         """Yield the files of a table's log."""
         home = f"{table}/{LOG}/"
         yield from (spot for spot in self.spots if spot[0].startswith(home))
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """Every path that an object ever had."""
+        return frozenset(path for path, _ in self.spots)
 
     def table_of(self, path: str) -> str | None:
         """Return the table that a path belongs to."""

@@ -33,6 +33,7 @@ SLICES = "slices/"
 """Folder of slices, which are made anew with their commit."""
 
 _INDEX = "pixels/_index/"
+_CHECKPOINT = ".checkpoint.parquet"
 _TEXTS = (".md", ".json", ".txt", ".csv", ".geojson", ".yaml", ".yml", ".xml", ".html", ".cff")
 _LONGEST_TEXT = 16 * 2**20
 
@@ -55,6 +56,9 @@ class Findings:
 
     rows: Mapping[str, int]
     """Rows that go, by table."""
+
+    unheld: Mapping[str, frozenset[str]]
+    """By table, files that its log tells of and no commit has, and that may have had such rows."""
 
 
 def look(
@@ -86,14 +90,16 @@ def look(
     spots, rows = _count(census, unwanted, progress)
     gone = {spot for spot in census.spots if spot[0] in only}
     spots |= dict.fromkeys(gone, 0)
-    spots |= dict.fromkeys(_in_logs(census, spots, words), 0)
+    unheld = {table: _unheld(census, table, unwanted) for table in census.tables}
+    spots |= dict.fromkeys(_in_logs(census, spots, words, unheld), 0)
     for spot in census.spots:
         if spot not in spots and _speaks(census, spot, unwanted, words):
             spots[spot] = 0
     gone |= _beside(census, spots)
     spots |= dict.fromkeys(gone - spots.keys(), 0)
     return Findings(
-        unwanted=unwanted, words=words, spots=spots, gone=frozenset(gone), rows=rows
+        unwanted=unwanted, words=words, spots=spots, gone=frozenset(gone), rows=rows,
+        unheld=unheld,
     )  # fmt: skip
 
 
@@ -136,8 +142,32 @@ def _count(
     return spots, rows
 
 
-def _in_logs(census: Census, spots: Mapping[Spot, int], words: Words) -> list[Spot]:
-    """Return log files that name a data file that changes, or a name that goes."""
+def _unheld(census: Census, table: str, unwanted: Unwanted) -> frozenset[str]:
+    """Return files that a log tells of and no commit has, and that may have had rows that go.
+
+    A merge that was decided writes such: what one entry adds, the next one of its commit removes.
+    """
+    found = set()
+    for spot, path in census.files(census.in_log(table)):
+        if spot[0].endswith(".json"):
+            bodies = relogging.about_files(path.read_bytes())
+        elif spot[0].endswith(_CHECKPOINT):
+            bodies = relogging.about_files_in_checkpoint(path)
+        else:
+            continue
+        found |= {
+            body.get("path", "") for body in bodies if purge.may_have_had(table, body, unwanted)
+        }
+    return frozenset(one for one in found if f"{table}/{one}" not in census.paths)
+
+
+def _in_logs(
+    census: Census,
+    spots: Mapping[Spot, int],
+    words: Words,
+    unheld: Mapping[str, frozenset[str]],
+) -> list[Spot]:
+    """Return log files that name a data file that changes or goes unsaid, or a name that goes."""
     found = []
     for table in census.tables:
         inside = f"{table}/"
@@ -145,11 +175,11 @@ def _in_logs(census: Census, spots: Mapping[Spot, int], words: Words) -> list[Sp
         for spot in census.in_log(table):
             if spot[0].endswith(".json"):
                 data = census.read(spot)
-                if relogging.rewrite_entry(data, changing, words.unsaid) != data:
+                if relogging.rewrite_entry(data, changing, words.unsaid, unheld[table]) != data:
                     found.append(spot)
-            elif spot[0].endswith(".checkpoint.parquet") and changing:
+            elif spot[0].endswith(_CHECKPOINT) and (changing or unheld[table]):
                 ((_, path),) = census.files([spot])
-                if relogging.rewrite_checkpoint(path, changing) is not None:
+                if relogging.rewrite_checkpoint(path, changing, unheld[table]) is not None:
                     found.append(spot)
     return found
 
@@ -273,11 +303,12 @@ class Cleansing:
             return [self._adopt(f"{table}/{one.path}", self._home(table) / one.path)
                     for one in self._of_table(table)[inside]]  # fmt: skip
         renamed, words = self._of_table(table), self.findings.words
+        unheld = self.findings.unheld[table]
         if path.endswith(".json"):
             data = self.census.read(spot)
-            return [self.keep(path, relogging.rewrite_entry(data, renamed, words.unsaid))]
+            return [self.keep(path, relogging.rewrite_entry(data, renamed, words.unsaid, unheld))]
         ((_, file),) = self.census.files([spot])
-        made = relogging.rewrite_checkpoint(file, renamed)
+        made = relogging.rewrite_checkpoint(file, renamed, unheld)
         return [self.keep(path, file.read_bytes() if made is None else made)]
 
     def _file(self, spot: Spot) -> bytes:
@@ -348,7 +379,7 @@ def schema_of(census: Census, table: str) -> TableSchema:
     arrow = relogging.columns_in_logs(entries)
     known = declared(table)
     for spot in census.in_log(table):
-        if spot[0].endswith(".checkpoint.parquet"):
+        if spot[0].endswith(_CHECKPOINT):
             ((_, path),) = census.files([spot])
             stated = relogging.columns_in_checkpoint(path)
             arrow = pa.schema([*arrow, *(one for one in stated if one.name not in arrow.names)])

@@ -8,6 +8,7 @@ from registry import lake
 from registry.catalog import Registry
 from registry.catalog.forgetting.purging import Wanted, purge, purges
 from registry.errors import NotFoundError
+from registry.tables import edit
 from tests.lakefs.server import running_server
 
 
@@ -47,6 +48,24 @@ def test_a_purge_does_on_lakefs_what_it_does_on_disk(remote, canary):
     again = purge(repository, Wanted(where=f"id = '{canary}'"), reason="a person asked")
     assert again.commits == 0
     assert again.finished == 0
+
+
+def test_a_log_of_files_that_no_commit_has_is_told_again_there_too(remote, canary):
+    with remote.registry.draft("ships", "anna/fix").edit("in steps") as root:
+        for number in range(3):
+            edit.update(
+                root, "annotations", set={"category": f"'step {number}'"},
+                where=f"sample = '{canary}'",
+            )  # fmt: skip
+    purge(remote.repository, Wanted(samples=[canary]), reason="a person asked")
+    logs = [
+        remote.repository.read(entry.path, at=commit.id)
+        for commit in remote.repository.log("anna/fix")
+        for entry in remote.repository.entries(commit.id, "annotations/_delta_log")
+    ]
+    assert len(logs) > 4
+    assert not [one for one in logs if canary.encode() in one]
+    assert remote.hits(canary.encode()) == []
 
 
 def test_what_only_older_commits_have_is_told_again_from_any_machine(
