@@ -77,7 +77,10 @@ def _stated(address: str | None) -> str:
 
 
 def _is_lakefs(address: str) -> bool:
-    return address.partition("://")[0] in {"lakefs", "lakefs+http", "lakefs+https"}
+    # With one slash or none it is a server's address, written wrongly, not a folder 'lakefs:'.
+    return address.partition(":")[0] in {"lakefs", "lakefs+http", "lakefs+https"} and (
+        ":" in address
+    )
 
 
 def _on_lakefs(address: str) -> "Lake":

@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from registry.errors import ForbiddenError, InvalidInputError
 from registry.lake.system import translated
@@ -59,11 +59,11 @@ def find(address: str) -> Place:
         InvalidInputError: It cannot be read, or the keys belong to another server.
         ForbiddenError: There are no keys.
     """  # noqa: DOC501 — one is made by the function that says so
-    parts = urlsplit(address)
+    parts = _parted(address)
+    if parts is None or parts.scheme not in SCHEMES or "?" in address or "#" in address:
+        raise _unreadable(address)
     prefix = parts.path.strip("/")
     said = parts.netloc
-    if parts.scheme not in SCHEMES or parts.query or parts.fragment or "@" in said:
-        raise _unreadable(address if "@" not in said else f"{parts.scheme}://…@…")
     if prefix and not _PREFIX.fullmatch(prefix):
         raise InvalidInputError(
             f"'{prefix}' cannot begin the names of repositories on a lakeFS server",
@@ -83,6 +83,18 @@ def find(address: str) -> Place:
             "or write them with lakectl config",
         )
     return Place(endpoint=endpoint, key=settings.key, secret=settings.secret, prefix=prefix)
+
+
+def _parted(address: str) -> SplitResult | None:
+    """Return the parts of an address; None if no server could be at it, or it holds keys."""
+    if "://" not in address or "@" in address or " " in address or not address.isprintable():
+        return None
+    try:
+        parts = urlsplit(address)
+        usable = parts.port is None or parts.port > 0  # a port above 65,535 is a ValueError
+    except ValueError:
+        return None
+    return parts if usable and not parts.netloc.endswith(":") else None
 
 
 def _endpoint(scheme: str, host: str, known: str, address: str) -> str:
@@ -119,8 +131,9 @@ def _server(endpoint: str) -> tuple[str, int | None, str]:
 
 
 def _unreadable(address: str) -> InvalidInputError:
+    shown = address if "@" not in address else f"{address.partition(':')[0]}://…@…"
     return InvalidInputError(
-        f"'{address}' is no address of a lakeFS server",
+        f"'{shown}' is no address of a lakeFS server",
         hint="write lakefs://host:port, with /prefix or without; keys come from LAKECTL_…",
     )
 
@@ -137,6 +150,9 @@ def _settings() -> _Settings:
 
     Returns:
         What they say.
+
+    Raises:
+        InvalidInputError: They name a server by what is no address.
     """
     names = (
         "LAKECTL_SERVER_ENDPOINT_URL", "LAKECTL_CREDENTIALS_ACCESS_KEY_ID",
@@ -151,6 +167,13 @@ def _settings() -> _Settings:
     endpoint = endpoint.rstrip("/").removesuffix("/api/v1")
     if endpoint and "://" not in endpoint:
         endpoint = f"http://{endpoint}"
+    parts = _parted(endpoint) if endpoint else None
+    if endpoint and not (parts and parts.scheme in {"http", "https"} and parts.hostname):
+        shown = endpoint if "@" not in endpoint else "…@…"
+        raise InvalidInputError(
+            f"lakeFS's settings name the server '{shown}', which is no address of one",
+            hint="set LAKECTL_SERVER_ENDPOINT_URL to http://host:port or https://host",
+        )
     return _Settings(endpoint, key, secret)
 
 

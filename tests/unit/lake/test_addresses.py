@@ -48,3 +48,9 @@ def test_a_lake_of_a_newer_format_is_refused(tmp_path):
     (tmp_path / "lake.json").write_text(json.dumps({"format": "eolab-lake", "version": 99}))
     with pytest.raises(InvalidInputError, match="99"):
         lake.connect(str(tmp_path))
+
+
+@pytest.mark.parametrize("address", ["lakefs:/x", "lakefs:x", "lakefs+http:/127.0.0.1:8000"])
+def test_an_address_of_a_server_written_wrongly_is_no_folder(address):
+    with pytest.raises(InvalidInputError, match="no address of a lakeFS server"):
+        lake.connect(address)

@@ -52,6 +52,10 @@ def test_keys_are_not_given_to_another_server(monkeypatch):
     [
         "lakefs://key:secret@127.0.0.1:8000", "lakefs://a b", "lakefs://127.0.0.1:8000/a/b",
         "lakefs://127.0.0.1:8000/../x", "lakefs://127.0.0.1:8000?x=1", "lakefs://", "lakefs:///A",
+        "lakefs://127.0.0.1:99999", "lakefs://127.0.0.1:0", "lakefs://127.0.0.1:", "lakefs://:8000",
+        "lakefs://127.0.0.1:8000#x", "lakefs://127.0.0.1:8000?", "lakefs://127.0.0.1:80\n00",
+        "lakefs:/x", "lakefs:x", "lakefs:", "lakefs://[::1", "lakefs://[:::::]:1", "lakefs://::1:80",
+        "lakefs://key:se#secret@host", "lakefs://key:se/secret@host", "lakefs://ho\u2100st",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_without_a_secret_in_the_message(address):
@@ -87,3 +91,14 @@ def test_a_secret_is_never_shown():
     place = find("lakefs://127.0.0.1:8000")
     assert "s3cret" not in repr(place)
     assert "s3cret" not in place.address
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://127.0.0.1:99999", "ftp://host", "http://", "http://[::1", "a b", "k:secret@h"],
+)
+def test_settings_that_name_no_server_are_refused(monkeypatch, endpoint):
+    monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", endpoint)
+    with pytest.raises(InvalidInputError, match="settings name the server") as caught:
+        find("lakefs://")
+    assert "secret" not in str(caught.value)
