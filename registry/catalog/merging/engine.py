@@ -160,6 +160,8 @@ class _Merge:
             unlink(self.workspace.path, path)
         ours = self.sides.by_unit(self.sides.our_changes)
         theirs = self.sides.by_unit(self.sides.their_changes)
+        if not remaking:  # a log that was cut or files that were joined are nothing to repeat
+            theirs = {unit: yours for unit, yours in theirs.items() if not self._is_idle(unit)}
         for unit, yours in theirs.items():
             self._merge_unit(unit, ours.get(unit, {}), yours)
         self._mend({*ours, *theirs})
@@ -195,6 +197,23 @@ class _Merge:
             self._merge_card()
         else:
             self._disagree(unit, ClashKind.FILE)
+
+    def _is_idle(self, unit: str) -> bool:
+        """Return whether a table was written without a row or a column being another."""
+        from registry.tables import store
+        from registry.tables.errors import DuplicateKeyError
+
+        views = [view for side in ("base", THEIRS) if (view := self.sides.view(side)) is not None]
+        tables = unit in self.sides.tables and all(store.exists(view, unit) for view in views)
+        if not tables or len(views) < 2:  # noqa: PLR2004 — both sides
+            return False
+        before, after = (store.schema_of(view, unit).arrow for view in views)
+        if not before.equals(after, check_metadata=True):
+            return False
+        try:
+            return not _counts(self.sides.repository, self.sides.trees, [unit])[unit]
+        except DuplicateKeyError:
+            return False
 
     def _blocked(self, unit: str) -> bool:
         """Return whether ours has a file where theirs has a folder, or a folder for its file."""

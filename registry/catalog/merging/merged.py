@@ -38,10 +38,21 @@ class RowCounts:
     same: int | None = None
     """Rows that both had changed to the same; None where a conflict was decided."""
 
+    def __bool__(self) -> bool:
+        return bool(self.inserted or self.updated or self.deleted)
+
     def to_text(self, *, ours: str, theirs: str) -> str:
-        """Return it for people."""
+        """Return it for people.
+
+        Examples:
+            >>> RowCounts(inserted=0, updated=2, deleted=0).to_text(ours="main", theirs="b")
+            '0 inserted, 2 updated, 0 deleted by b'
+            >>> RowCounts(inserted=0, updated=0, deleted=0, kept=3).to_text(ours="a", theirs="b")
+            'no row changed by b; 3 changed on a'
+        """
         done = (("inserted", self.inserted), ("updated", self.updated), ("deleted", self.deleted))
-        said = [", ".join(f"{rows:,} {what}" for what, rows in done) + f" by {theirs}"]
+        rows = ", ".join(f"{rows:,} {what}" for what, rows in done) if self else "no row changed"
+        said = [f"{rows} by {theirs}"]
         if self.kept is not None:
             said.append(f"{self.kept:,} changed on {ours}")
         if self.same:
@@ -93,8 +104,10 @@ class Merged:
         ]
         for path in self.paths:
             counts = self.taken.get(path)
-            said = counts.to_text(ours=asked.into, theirs=asked.name) if counts else None
-            lines.append(f"  {path}: {said or f'as {asked.name}'}")
+            if counts is None:
+                lines.append(f"  {path}: as {asked.name}")
+            elif counts:  # else only its log or its files are others
+                lines.append(f"  {path}: {counts.to_text(ours=asked.into, theirs=asked.name)}")
         if self.decided:
             lines.append(f"  {_tally(self.decided)}")
         if self.duplicates is not None and self.duplicates.num_rows:

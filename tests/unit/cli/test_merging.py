@@ -95,7 +95,7 @@ def test_a_clean_merge_says_what_came_from_which_side(parted, eolab):
 
     assert done.status == 0, done.err
     assert "merged third into ben as" in done.out
-    assert "0 inserted, 0 updated, 0 deleted by third; 2 changed on ben; 2 the same on both" in (
+    assert "annotations: no row changed by third; 2 changed on ben; 2 the same on both" in (
         done.out
     )
     assert "by Anna" in done.out
@@ -377,3 +377,23 @@ def test_a_branch_that_simply_moves_forward_is_named_by_the_commit_of_its_report
     lines = newest["message"].splitlines()
     assert lines[0] == "Ben looked"
     assert lines[-1].startswith("report on main: passed, level ")
+
+
+def test_what_changed_no_row_is_nothing_to_take_back(ships, eolab):
+    eolab("edit", "ships@draft", "--set", "target=1.0", "--where", "true")
+    published = eolab("publish", "ships", "-m", "first", "--allow", "licence=asked", "--json")
+    assert published.status == 0, published.err
+    eolab("edit", "ships@draft", "--set", "target=2.0", "--where", "id = 'boat_1'")
+    head = eolab("log", "ships@draft", "--json").document[0]["commit"]["id"]
+
+    for command in ("revert", "cherry-pick"):
+        done = eolab(command, "ships", "v1")
+        assert (done.status, done.out.strip()) == (0, f"nothing to {command.replace('-', ' ')}")
+    assert eolab("log", "ships@draft", "--json").document[0]["commit"]["id"] == head
+
+
+def test_what_was_taken_back_already_is_nothing_to_take_back(parted, eolab):
+    bad = eolab("log", "ships@ben", "--json").document[0]["commit"]["id"]
+    assert eolab("revert", "ships", bad, "--on", "ben").status == 0
+
+    assert eolab("revert", "ships", bad, "--on", "ben").out.strip() == "nothing to revert"
