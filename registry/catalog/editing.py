@@ -24,7 +24,10 @@ class Edited:
     """The table."""
 
     rows: int
-    """How many rows changed."""
+    """How many rows changed, or were deleted."""
+
+    deleted: bool = False
+    """Whether they were deleted."""
 
     commit: str | None
     """The commit that holds the change; None if no row changed."""
@@ -34,7 +37,8 @@ class Edited:
         if self.commit is None:
             return f"no row of {self.table} matches; nothing changed"
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"{rows} of {self.table} changed on {self.ref} as {self.commit[:12]}"
+        done = "deleted" if self.deleted else "changed"
+        return f"{rows} of {self.table} {done} on {self.ref} as {self.commit[:12]}"
 
 
 def edit_rows(
@@ -94,6 +98,7 @@ def edit_rows(
         ref=f"{asked.dataset}@{asked.at or DRAFT}",
         table=table,
         rows=outcome.updated + outcome.deleted,
+        deleted=delete,
         commit=None if after == before else after,
     )
 

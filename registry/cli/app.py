@@ -77,7 +77,8 @@ def options(
         typer.Option(
             "--lake",
             metavar="ADDRESS",
-            help="Which lake: a folder or file:///…; by default EOLAB_LAKE, else .eolab/lake here.",
+            help="Which lake: a folder, file:///… or lakefs://host:port; by default EOLAB_LAKE, "
+            "else .eolab/lake here.",
             show_default=False,
         ),
     ] = None,

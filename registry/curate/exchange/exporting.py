@@ -353,11 +353,12 @@ def _replace(
                 with suppress(FileNotFoundError):
                     path.with_name(path.name + journal).unlink()
             made.replace(path)
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            f"there is no folder {str(path.parent)!r}", hint="make it first"
-        ) from error
     except OSError as error:
+        # A file system that makes no files, such as /proc, says that there is no such file, too.
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            raise NotFoundError(
+                f"there is no folder {str(path.parent)!r}", hint="make it first"
+            ) from error
         raise UnavailableError(
             f"{path} cannot be written: {error.strerror or error}",
             hint="name a file in a folder that may be written to",

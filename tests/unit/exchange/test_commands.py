@@ -120,6 +120,15 @@ def test_an_edit_by_sql_works_as_ever(eolab, ships):
     said = eolab("edit", "ships@fix", "--set", "label=['quay']", "--where", "id = 's1'")
     assert said.status == 0
     assert "1 row of samples changed on ships@fix" in said.out
+    said = eolab("edit", "ships@fix", "--table", "annotations", "--where", "true", "--delete")
+    assert "of annotations deleted on ships@fix" in said.out
+
+
+def test_where_nothing_can_be_written_no_folder_is_said_to_be_missing(eolab, ships, tmp_path):
+    said = eolab("export", "ships@fix", "--table", "samples", "-o", "/proc/x.csv")
+    assert "/proc/x.csv cannot be written" in said.err
+    said = eolab("export", "ships@fix", "--table", "samples", "-o", tmp_path / "none" / "x.csv")
+    assert (said.status, "there is no folder" in said.err) == (3, True)
 
 
 @pytest.mark.parametrize(
