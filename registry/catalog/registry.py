@@ -37,6 +37,7 @@ __all__ = ["MAIN", "Registry", "connect"]
 
 _KEPT_NAMES = frozenset({MAIN, DRAFT, TOMBSTONES, PURGES, "HEAD"})
 _KEPT_FOLDERS = ("derived/", "staging/", PENDING)
+_OWN = "eolab-"  # how the lab's own hidden branches on a lakeFS server begin
 
 
 def connect(address: str | None = None) -> "Registry":
@@ -191,7 +192,7 @@ class Registry:
             ConflictError: There is one of that name.
             InvalidInputError: The name is kept for something else.
         """
-        kept = name in _KEPT_NAMES or name.startswith(_KEPT_FOLDERS)
+        kept = name in _KEPT_NAMES or name.startswith((*_KEPT_FOLDERS, _OWN))
         if kept or is_tag(name) or like_commit(name):
             raise InvalidInputError(
                 f"'{name}' cannot be a branch's name: it means something else in a ref",
