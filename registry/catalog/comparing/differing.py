@@ -24,6 +24,9 @@ __all__ = [
 _UNMOVED: Final = 1e-3
 """Distance, in metres or pixels, below which an outline was redrawn and not moved."""
 
+_SHORT_UNITS: Final = {"metre": "m", "pixel": "px"}
+"""Units as they stand behind a number, whatever that is."""
+
 _CELL: Final = 60  # characters of a value on a line of a terminal
 _SLICE: Final = 512  # rows that become Python objects at once
 
@@ -124,7 +127,7 @@ def shape_text(shape: Mapping[str, Any] | None) -> str:
 
     Examples:
         >>> shape_text({"iou": 0.5, "distance": 12.34, "unit": "metre", "note": ""})
-        'IoU 0.50, moved 12.3 metre'
+        'IoU 0.50, moved 12.3 m'
         >>> shape_text({"iou": 0.5, "distance": 0.0, "unit": "metre", "note": ""})
         'IoU 0.50'
     """
@@ -132,7 +135,8 @@ def shape_text(shape: Mapping[str, Any] | None) -> str:
         return "changed"
     said = [] if shape["iou"] is None else [f"IoU {shape['iou']:.2f}"]
     if shape["distance"] is not None and shape["distance"] >= _UNMOVED:
-        said.append(f"moved {shape['distance']:.3g} {shape['unit']}".rstrip())
+        unit = _SHORT_UNITS.get(shape["unit"], shape["unit"])
+        said.append(f"moved {shape['distance']:.3g} {unit}".rstrip())
     return ", ".join([*said, *filter(None, [shape["note"]])]) or "redrawn"
 
 
@@ -149,8 +153,10 @@ def _cell_text(row: Mapping[str, Any], cell: str) -> str:
         if was is not None and now is not None:
             return f"geometry: {shape_text(row.get('shape'))}"
         return f"geometry: {_outline(was)} → {_outline(now)}"
-    sides = (value_text(field_of(row[side], cell)) for side in ("before", "after"))
-    return f"{cell}: {' → '.join(sides)}"
+    values = [field_of(row[side], cell) for side in ("before", "after")]
+    if cell == "area":  # of an outline as drawn, so no more digits mean anything
+        values = [float(f"{v:.6g}") if isinstance(v, float) else v for v in values]
+    return f"{cell}: {' → '.join(map(value_text, values))}"
 
 
 def _outline(wkb: object) -> str:

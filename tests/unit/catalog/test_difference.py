@@ -112,7 +112,7 @@ def test_outlines_are_measured_in_the_system_of_their_sample(ships, harbour):
         moved = {"id": "a1", "geometry": shapely.box(4, 4, 6, 6).wkb}
         edit.upsert(root, ANNOTATIONS, rows(ANNOTATIONS, moved))
 
-    assert "geometry: IoU 0.00, moved 5 metre" in diff(ships).to_text()
+    assert "geometry: IoU 0.00, moved 5 m" in diff(ships).to_text()
     version = ships.resolve("ships@after")
     assert systems_of(version, ["s1", "zz"]) == {"s1": "EPSG:32632"}
 

@@ -40,7 +40,7 @@ def test_what_people_wrote_stays_text(page):
 def test_each_changed_sample_stands_with_what_became_of_it(page):
     assert "→ &lt;script&gt;" not in card(page, "s1")
     assert "<del>Crop</del>" in card(page, "s0")
-    assert re.search(r"IoU 0\.50, moved 20 metre", card(page, "s0"))
+    assert re.search(r"IoU 0\.50, moved 20 m\b", card(page, "s0"))
     assert "annotations · inserted" in card(page, "s1")
     assert "32 of 576 pixels differ (5.6 %)" in card(page, "s2")
     assert "Forest &amp; water" in card(page, "s3")
