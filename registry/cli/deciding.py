@@ -6,9 +6,9 @@ import re
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.catalog.merging.conflicts import SET, SIDES, Clash, ClashKind, Decision
 from registry.errors import InvalidInputError, UnavailableError
@@ -16,7 +16,7 @@ from registry.errors import InvalidInputError, UnavailableError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from registry.catalog import Pending
+    from registry.catalog import Pending, Registry
 
 __all__ = [
     "conflict_rows",
@@ -24,11 +24,18 @@ __all__ = [
     "decided_in_editor",
     "decided_in_file",
     "decisions_of",
+    "documents_of",
+    "frames_of",
     "write_conflicts",
 ]
 
+_ALL = ("base", *SIDES)
+
 _LONGEST = 60
 """Characters of a value that a table shows."""
+
+_DERIVED = frozenset({"area", "bbox", "hilbert"})
+"""Columns that follow from an outline, and say nothing beside it."""
 
 _LINE = re.compile(r"(?P<number>[0-9]{1,9})[ \t]*=[ \t]*(?P<said>.*)")
 _HEAD = """\
@@ -41,18 +48,115 @@ _HEAD = """\
 """
 
 
-def conflict_rows(clashes: Iterable[Clash]) -> list[tuple[object, ...]]:
-    """Return conflicts as rows of a table for people."""
+def conflict_rows(
+    clashes: Iterable[Clash], frames: Mapping[str, str] | None = None
+) -> list[tuple[object, ...]]:
+    """Return conflicts as rows of a table for people.
+
+    Args:
+        clashes: The conflicts.
+        frames: What the outlines of some are drawn in, as :func:`frames_of` returns it.
+    """
     return [
         (
             clash.table,
             clash.key,
             ", ".join(clash.columns) or str(clash.kind),
-            *(_short(side_text(clash, side)) for side in ("base", *SIDES)),
+            *(_short(_said(clash, side, (frames or {}).get(clash.id))) for side in _ALL),
             _decision_text(clash),
         )
         for clash in clashes
     ]
+
+
+def documents_of(table: "pa.Table") -> list[dict[str, Any]]:
+    """Return conflicts as JSON's own values, without JSON in text.
+
+    Args:
+        table: As :func:`registry.catalog.merging.conflicts.table_of_clashes` makes it.
+    """
+    texts = {"row", *_ALL, "value"}
+    return [
+        {
+            name: json.loads(said) if name in texts and isinstance(said, str) else said
+            for name, said in row.items()
+        }
+        for row in table.to_pylist()
+    ]
+
+
+def frames_of(
+    registry: "Registry", dataset: str, waiting: "Pending", clashes: Iterable[Clash]
+) -> dict[str, str]:
+    """Return what the outlines of annotations are drawn in, by the id of the conflict.
+
+    Args:
+        registry: Where the dataset is.
+        dataset: Its name.
+        waiting: The merge.
+        clashes: Its conflicts; of those over no outline nothing is looked up.
+
+    Returns:
+        ``pixel`` or a coordinate system; what is not known is left out.
+    """
+    import pyarrow.compute as pc
+
+    from registry.catalog.comparing.difference import systems_of
+    from registry.geo.likeness import PIXEL
+    from registry.tables import store
+
+    drawn = [c for c in clashes if c.table == "annotations" and "geometry" in c.columns]
+    version = registry.resolve(f"{dataset}@{waiting.ours}") if drawn else None
+    if version is None or "annotations" not in version.tables():
+        return {}
+    wanted = pc.field("id").isin([clash.row[0] for clash in drawn])
+    home, columns = version.home_of("annotations"), ["id", "sample", "frame"]
+    rows = store.read(home, "annotations", columns=columns, filter=wanted).to_pylist()
+    by_id = {row["id"]: row for row in rows}
+    systems = systems_of(version, sorted({row["sample"] for row in rows if row["sample"]}))
+    frames: dict[str, str] = {}
+    for clash in drawn:
+        row = by_id.get(clash.row[0])
+        frame = row and (PIXEL if row["frame"] == PIXEL else systems.get(row["sample"]))
+        if frame:
+            frames[clash.id] = frame
+    return frames
+
+
+def _said(clash: Clash, side: str, frame: str | None) -> str:
+    """Return what a side has, an outline by how it lies to the one before instead of as WKT."""
+    text: str | None = getattr(clash, side)
+    row = json.loads(text) if text is not None else None
+    if clash.kind is ClashKind.ORPHAN or not isinstance(row, dict) or "geometry" not in row:
+        return side_text(clash, side)
+    before = json.loads(clash.base) if clash.base is not None and side != "base" else {}
+    outline = _outline(row["geometry"], before.get("geometry"), frame)
+    rest = {name: v for name, v in row.items() if name not in {*_DERIVED, "geometry"}}
+    return ", ".join([outline, *([json.dumps(rest, ensure_ascii=False)] if rest else [])])
+
+
+def _outline(wkt: object, before: object, frame: str | None) -> str:
+    if not isinstance(wkt, str):
+        return "no outline"
+    import shapely
+
+    from registry.catalog.comparing.differing import shape_text
+    from registry.geo.likeness import likeness
+
+    kind = wkt.partition("(")[0].strip().lower() or "outline"
+    if not isinstance(before, str):
+        return kind
+    if before == wkt:
+        return f"{kind} as before"
+    shapes = shapely.from_wkt([before, wkt], on_invalid="ignore")
+    found = likeness(*(None if one is None else one.wkb for one in shapes), frame=frame)
+    known = frame is not None
+    return f"{kind}, " + shape_text({
+        "iou": found.iou,
+        "distance": found.distance if known else None,
+        "unit": found.unit,
+        "note": found.note if known else "",
+    })
 
 
 def side_text(clash: Clash, side: str) -> str:
@@ -102,7 +206,7 @@ def write_conflicts(table: "pa.Table", file: Path) -> None:
         pyarrow.csv.write_csv(table.set_column(at, "columns", joined), file)
     elif ending == ".json":
         file.write_text(
-            json.dumps(table.to_pylist(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+            json.dumps(documents_of(table), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )
     else:
         raise InvalidInputError(

@@ -55,7 +55,7 @@ def fail(error: RegistryError) -> int:
         }
         for name in ("conflicts", "failures"):
             if getattr(error, name, None) is not None:
-                document["error"][name] = jsonable(getattr(error, name))
+                document["error"][name] = jsonable(_documents(getattr(error, name)))
         if (report := getattr(error, "report", None)) is not None:
             document["error"]["report"] = {
                 **json.loads(report.to_json()),
@@ -66,6 +66,15 @@ def fail(error: RegistryError) -> int:
     else:
         sys.stderr.write(f"error: {_line(error.problem)}\n  hint: {_line(error.hint)}\n")
     return error.exit_status
+
+
+def _documents(said: Any) -> object:  # noqa: ANN401 — a table, or what the lake lists
+    """Return what an error lists; a dataset's table of conflicts without JSON in text."""
+    if not {"base", "ours", "theirs", "row"} <= {*getattr(said, "column_names", ())}:
+        return said
+    from registry.cli.deciding import documents_of
+
+    return documents_of(said)
 
 
 def _line(text: str) -> str:

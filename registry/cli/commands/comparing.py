@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,11 +15,14 @@ from registry.cli.output import emit, json_wanted, jsonable, listener, table_tex
 from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from registry.catalog import DatasetDiff
     from registry.tables.changes import TableDiff
 
 __all__ = ["register"]
 
+_BINARY = frozenset({"parquet", "arrow"})  # outlines stay WKB; elsewhere they are WKT
 _SHOWN = 20
 _SHORT = 10
 _WHY = 120  # characters of a reason, or of a part of a key
@@ -68,6 +72,8 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Say which rows differ between two refs of a dataset: keys, columns, old and new values."""
+    for file in filter(None, (map_, output)):
+        refuse_missing_folder(file)
     found = connected().diff(before, after, table)
     done: dict[str, str] = {}
     if map_ is not None:
@@ -133,6 +139,19 @@ def _blame_row(row: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     return [key, *(said[name] for name in shown)]
 
 
+def refuse_missing_folder(file: Path) -> None:
+    """Refuse to write where no folder is, which is more likely mistyped than meant.
+
+    Raises:
+        InvalidInputError: The folder is missing.
+    """
+    if not file.parent.is_dir():
+        raise InvalidInputError(
+            f"there is no folder '{file.parent}' for '{file.name}'",
+            hint=f"make it first: mkdir -p {shlex.quote(str(file.parent))}",
+        )
+
+
 def _print(pieces: Iterator[str]) -> None:
     """Print text as it comes, so that no more than a piece is held."""
     with listener() as stdout:
@@ -151,7 +170,49 @@ def _write(found: "DatasetDiff", output: Path) -> None:
             hint="name one: --table annotations",
         )
     kind = output.suffix.removeprefix(".").lower() or "parquet"
-    write(tables[0].batches(found.systems), kind, output)
+    rows = tables[0].batches(found.systems)
+    write(rows if kind in _BINARY else _in_words(rows), kind, output)
+
+
+def _in_words(rows: "pa.RecordBatchReader") -> "pa.RecordBatchReader":
+    """Return rows whose outlines are WKT, on both sides of the change."""
+    import pyarrow as pa
+
+    schema = pa.schema([_field_in_words(field) for field in rows.schema])
+    batches = (
+        pa.RecordBatch.from_arrays(
+            [_column_in_words(column, field) for column, field in zip(batch, schema, strict=True)],
+            schema=schema,
+        )
+        for batch in rows
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def _field_in_words(field: "pa.Field") -> "pa.Field":
+    import pyarrow as pa
+
+    if field.name not in {"before", "after"} or not pa.types.is_struct(field.type):
+        return field
+    parts = [pa.field(f.name, pa.string()) if f.name == "geometry" else f for f in field.type]
+    return pa.field(field.name, pa.struct(parts))
+
+
+def _column_in_words(column: "pa.Array", field: "pa.Field") -> "pa.Array":
+    import pyarrow as pa
+    import shapely
+
+    if column.type == field.type:
+        return column
+    parts = []
+    for part in column.type:
+        held = column.field(part.name)
+        if part.name == "geometry":
+            shapes = shapely.from_wkb(held.to_pylist(), on_invalid="ignore")
+            said = [None if shapely.is_missing(one) else one.wkt for one in shapes]
+            held = pa.array(said, pa.string())
+        parts.append(held)
+    return pa.StructArray.from_arrays(parts, fields=[*field.type], mask=column.is_null())
 
 
 # ---------------------------------------------------------------------- JSON

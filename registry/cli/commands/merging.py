@@ -121,9 +121,12 @@ def conflicts(
 ) -> None:
     """List what both sides of a merge changed differently, and what was decided."""
     from registry.catalog.merging.conflicts import table_of_clashes
-    from registry.cli.deciding import conflict_rows, write_conflicts
+    from registry.cli.commands.comparing import refuse_missing_folder
+    from registry.cli.deciding import conflict_rows, documents_of, frames_of, write_conflicts
     from registry.curate.merging import waiting_for
 
+    for file in filter(None, (page, output)):
+        refuse_missing_folder(file)
     waiting = waiting_for(connected(), dataset, into)
     shown = waiting.open if open_only else waiting.clashes
     if page is not None:
@@ -141,12 +144,12 @@ def conflicts(
             "merge": waiting.joining,
             "trees": waiting.trees,
             "open": len(waiting.open),
-            "conflicts": table_of_clashes(shown),
+            "conflicts": documents_of(table_of_clashes(shown)),
         },
         lambda: (
             table_text(
                 ("table", "key", "columns", "base", "ours", "theirs", "decision"),
-                conflict_rows(shown),
+                conflict_rows(shown, frames_of(connected(), dataset, waiting, shown)),
             )
             + _standing(waiting)
         ),
@@ -297,16 +300,17 @@ def cherry_pick(
 def _say(outcome: "Merged | Pending") -> None:
     from registry.catalog import Pending
     from registry.catalog.merging.conflicts import table_of_clashes
+    from registry.cli.deciding import documents_of
 
     if isinstance(outcome, Pending):
         said = {
             "merge": outcome.joining,
             "open": len(outcome.open),
-            "conflicts": outcome.conflicts,
+            "conflicts": documents_of(outcome.conflicts),
         }
         emit(said, _standing(outcome))
         return
-    decided = table_of_clashes(outcome.decided)
+    decided = documents_of(table_of_clashes(outcome.decided))
     document = {
         name: getattr(outcome, name)
         for name in (

@@ -2,12 +2,14 @@
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shapely
 
 from registry.catalog import connect
 from registry.tables import edit
-from registry.tables.schemas import SAMPLES
+from registry.tables.schemas import ANNOTATIONS, SAMPLES
 
 
 @pytest.fixture
@@ -71,11 +73,56 @@ def test_changes_are_drawn_on_a_page(eolab, land, own_lake):
     assert land[0] in (own_lake / "map.html").read_text("utf-8")
 
 
+@pytest.mark.parametrize("option", ["--map", "-o"])
+def test_no_folder_is_made_for_a_file(eolab, land, own_lake, option):
+    file = own_lake / "nofolder" / "x.parquet"
+
+    said = eolab("diff", *REFS, "--table", "samples", option, file)
+
+    assert said.status == 2
+    assert "there is no folder" in said.err
+    assert "mkdir -p" in said.err
+    assert not file.parent.exists()
+
+
+@pytest.fixture
+def drawn(land):
+    """An outline on `fix` that lies elsewhere on `other`."""
+
+    def draw(branch, shape):
+        row = {"id": "n1", "sample": land[0], "geometry": shape.wkb, "frame": "pixel"}
+        with connect().draft("land", branch).edit("draw") as root:
+            edit.upsert(root, ANNOTATIONS, pa.Table.from_pylist([row], schema=ANNOTATIONS.arrow))
+
+    draw("fix", shapely.box(0, 0, 1, 1 / 3))
+    connect().branch("land", "other", at=connect().draft("land", "fix").head)
+    draw("other", shapely.box(2, 0, 3, 2 / 3))
+
+
+def test_outlines_are_words_in_files_of_text(eolab, drawn, own_lake):
+    for name in ("rows.json", "rows.csv", "rows.parquet"):
+        for refs in (("land@fix", "land@other"), ("land@draft", "land@fix")):
+            said = eolab("diff", *refs, "--table", "annotations", "-o", own_lake / name)
+            assert said.status == 0, said.err
+            if name == "rows.json":
+                (row,) = json.loads((own_lake / name).read_text())
+                assert row["after"]["geometry"].startswith("POLYGON ((")
+                assert (row["before"] is None) == (refs[0] == "land@draft")
+    assert "POLYGON ((" in (own_lake / "rows.csv").read_text()
+    (after,) = pq.read_table(own_lake / "rows.parquet")["after"].to_pylist()
+    assert isinstance(after["geometry"], bytes)
+
+
+def test_units_are_short_and_areas_have_the_digits_that_mean_anything(eolab, drawn):
+    text = eolab("diff", "land@fix", "land@other").out
+
+    assert "moved 2.01 px" in text
+    assert "area: 0.333333 → 0.666667" in text
+
+
 def test_a_value_of_any_length_goes_through(eolab, land):
     with connect().draft("land", "fix").edit("long") as root:
         row = SAMPLES.arrow.empty_table().select(["id", "group"]).schema
-        import pyarrow as pa
-
         edit.upsert(
             root, SAMPLES, pa.table({"id": [land[5]], "group": ["é" * 1_000_000]}, schema=row)
         )

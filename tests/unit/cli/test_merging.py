@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import shapely
 
 from registry import lake
 from registry.catalog import Provider, Registry, Spec, connect
@@ -397,3 +398,52 @@ def test_what_was_taken_back_already_is_nothing_to_take_back(parted, eolab):
     assert eolab("revert", "ships", bad, "--on", "ben").status == 0
 
     assert eolab("revert", "ships", bad, "--on", "ben").out.strip() == "nothing to revert"
+
+
+def test_conflicts_in_json_are_values_and_no_text_of_json(waiting, eolab, tmp_path):
+    assert eolab("conflicts", "ships", "-o", tmp_path / "conflicts.json").status == 0
+    refused = eolab("merge", "ships", "anna/fix", "--into", "ben", "--json").document["error"]
+
+    for (row,) in (
+        eolab("conflicts", "ships", "--json").document["conflicts"],
+        json.loads((tmp_path / "conflicts.json").read_text()),
+        refused["conflicts"],
+    ):
+        assert row["row"] == ["boat_17_a"]
+        assert [row[side]["category"] for side in ("base", "ours", "theirs")] == [
+            "boat", "ship", "Boat",
+        ]  # fmt: skip
+    done = eolab("resolve", "ships", "--set", "category='boat'", "--json").document
+    assert done["decided"][0]["value"] == {"category": "'boat'"}
+
+
+def test_outlines_in_conflicts_are_told_by_how_they_lie(ships, eolab):
+    def drawn(branch, left):
+        box = f"POLYGON (({left} 0, {left} 2, {left + 2} 2, {left + 2} 0, {left} 0))"
+        geometry = shapely.from_wkt(box).wkb
+        found = [{"id": "boat_1_a", "sample": "boat_1", "geometry": geometry, "frame": "pixel"}]
+        table = pa.Table.from_pylist(found, schema=ANNOTATIONS.arrow)
+        with ships.draft("ships", branch).edit(f"on {branch}") as root:
+            edit.upsert(root, ANNOTATIONS, table)
+
+    ships.branch("ships", "base")
+    drawn("base", 0)
+    for name in ("west", "east"):
+        ships.branch("ships", name, at=ships.draft("ships", "base").head)
+    drawn("west", 1)
+    drawn("east", 2)
+    assert eolab("merge", "ships", "west", "--into", "east").status == 4
+
+    shown = " ".join(eolab("conflicts", "ships").out.split())
+
+    assert "polygon, IoU 0.33, moved 1 px" in shown
+    assert "polygon, IoU 0.00, moved 2 px" in shown
+    assert "POLYGON" not in shown
+
+
+@pytest.mark.parametrize("option", ["--page", "-o"])
+def test_no_folder_is_made_for_a_file(waiting, eolab, tmp_path, option):
+    done = eolab("conflicts", "ships", option, tmp_path / "nofolder" / "x.json")
+
+    assert done.status == 2
+    assert not (tmp_path / "nofolder").exists()
