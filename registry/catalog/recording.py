@@ -61,6 +61,8 @@ def _keys(found: Census, findings: Findings) -> dict[str, frozenset[str]]:
     wanted = {"samples": findings.unwanted.samples}
     if not findings.unwanted.assets:
         wanted["annotations"] = findings.unwanted.annotations
+    if any(findings.unheld.values()):  # a log alone may have told of them
+        return {table: names for table, names in wanted.items() if names}
     return {table: _there(found, table, names) for table, names in wanted.items() if names}
 
 

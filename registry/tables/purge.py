@@ -35,6 +35,7 @@ __all__ = [
     "keys_by_hash",
     "keys_that_match",
     "may_have_had",
+    "names_in_bounds",
     "pointers",
     "rewrite_file",
     "rewrite_rows",
@@ -144,18 +145,30 @@ def may_have_had(table: str, said: Mapping[str, Any], unwanted: Unwanted) -> boo
     return any(_spans(kind, said[key], unwanted) for key in _STATS if said.get(key))
 
 
-def _spans(kind: str, stats: Any, unwanted: Unwanted) -> bool:  # noqa: ANN401 — any JSON value
-    """Return whether the bounds of a file's columns have a name between them, or may have."""
+def names_in_bounds(said: Mapping[str, Any]) -> frozenset[str]:
+    """Return the texts that are bounds of a file's columns in what a log says of it."""
+    found = [_bounds(said[key]) or () for key in _STATS if said.get(key)]
+    sides = (side for pair in found for side in pair)
+    return frozenset(one for side in sides for one in side.values() if isinstance(one, str))
+
+
+def _bounds(stats: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:  # noqa: ANN401 — any JSON value
     try:
         found = orjson.loads(stats) if isinstance(stats, str) else stats
         low, high = found.get("minValues") or {}, found.get("maxValues") or {}
-        texts = {
-            name: (low[name], high[name])
-            for name in low.keys() & high.keys()
-            if isinstance(low[name], str) and isinstance(high[name], str)
-        }
     except (orjson.JSONDecodeError, AttributeError):
+        return None
+    return (low, high) if isinstance(low, dict) and isinstance(high, dict) else None
+
+
+def _spans(kind: str, stats: Any, unwanted: Unwanted) -> bool:  # noqa: ANN401 — any JSON value
+    """Return whether the bounds of a file's columns have a name between them, or may have."""
+    found = _bounds(stats)
+    if found is None:
         return True
+    low, high = found
+    both = {name: (low[name], high[name]) for name in low.keys() & high.keys()}
+    texts = {n: pair for n, pair in both.items() if all(isinstance(one, str) for one in pair)}
     columns = texts.keys() & _KEYS.get(kind, texts.keys())
     if not columns:
         return bool(low or high)

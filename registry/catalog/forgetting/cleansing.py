@@ -5,11 +5,11 @@ commit: so the change from one commit to the next is put through object by objec
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -27,7 +27,7 @@ from registry.tables.log import DataFile
 from registry.tables.purge import Unwanted
 from registry.tables.schemas import TableSchema, declared
 
-__all__ = ["SLICES", "Cleansing", "Findings", "look"]
+__all__ = ["SLICES", "Cleansing", "Findings", "look", "schema_of", "told_of_files"]
 
 SLICES = "slices/"
 """Folder of slices, which are made anew with their commit."""
@@ -147,18 +147,18 @@ def _unheld(census: Census, table: str, unwanted: Unwanted) -> frozenset[str]:
 
     A merge that was decided writes such: what one entry adds, the next one of its commit removes.
     """
-    found = set()
+    said = told_of_files(census, table)
+    found = {one.get("path", "") for one in said if purge.may_have_had(table, one, unwanted)}
+    return frozenset(one for one in found if f"{table}/{one}" not in census.paths)
+
+
+def told_of_files(census: Census, table: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what a table's log ever said of files that it adds or removes."""
     for spot, path in census.files(census.in_log(table)):
         if spot[0].endswith(".json"):
-            bodies = relogging.about_files(path.read_bytes())
+            yield from relogging.about_files(path.read_bytes())
         elif spot[0].endswith(_CHECKPOINT):
-            bodies = relogging.about_files_in_checkpoint(path)
-        else:
-            continue
-        found |= {
-            body.get("path", "") for body in bodies if purge.may_have_had(table, body, unwanted)
-        }
-    return frozenset(one for one in found if f"{table}/{one}" not in census.paths)
+            yield from relogging.about_files_in_checkpoint(path)
 
 
 def _in_logs(

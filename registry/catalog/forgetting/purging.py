@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.catalog.forgetting.census import Census, census
-from registry.catalog.forgetting.cleansing import Cleansing, look, schema_of
+from registry.catalog.forgetting.cleansing import Cleansing, look, schema_of, told_of_files
 from registry.catalog.forgetting.retelling import retell
 from registry.catalog.forgotten import Forgotten, Wanted
 from registry.catalog.recording import (
@@ -213,15 +213,20 @@ def _matching(found: Census, table: str, where: str) -> frozenset[str]:
 
 
 def _by_hash(found: Census, table: str, other: Purge) -> frozenset[str]:
+    """Return the keys that another lake forgot, from data files and from what logs say of such."""
     hashes = frozenset(other.keys.get(table, ()))
-    if not hashes or table not in found.tables:
+    if not hashes:
         return frozenset()
 
     def wanted(key: str) -> bool:
         return other.hash_of(key) in hashes
 
+    said = (one for name in found.tables for one in told_of_files(found, name))
+    keys = frozenset(filter(wanted, frozenset().union(*map(rows_of.names_in_bounds, said))))
+    if table not in found.tables:
+        return keys
     files = found.files(found.in_table(table))
-    return frozenset().union(*(rows_of.keys_by_hash(path, "id", wanted) for _, path in files))
+    return keys.union(*(rows_of.keys_by_hash(path, "id", wanted) for _, path in files))
 
 
 def _forget(found: Census, order: Order, *, dry_run: bool, progress: Progress) -> Forgotten:

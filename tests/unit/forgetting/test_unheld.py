@@ -1,10 +1,12 @@
 """A log that tells of files no commit has forgets them too: a decided merge writes such logs."""
 
 import json
+import shutil
 
 import pytest
 
-from registry.catalog.forgetting.purging import Wanted, purge
+from registry import lake
+from registry.catalog.forgetting.purging import Wanted, apply, purge, purges
 from registry.tables import edit, store
 from registry.tables.purge import Unwanted, may_have_had
 
@@ -45,6 +47,21 @@ def told_and_not_held(repository, ref):
     return said
 
 
+def plant(registry, sample):
+    """Make a branch with a log that tells of a sample that no data file has."""
+    registry.branch("ships", "alone", at="v1")
+    with registry.draft("ships", "alone").edit("a log of its own") as root:
+        log = root / "annotations" / "_delta_log"
+        last = int(max(log.glob("*.json")).stem)
+        bounds = {"id": f"{sample}-a1", "sample": sample}
+        add = {"path": "part-nowhere.parquet", "partitionValues": {}, "size": 9,
+               "modificationTime": 0, "dataChange": True, "tags": {},
+               "stats": json.dumps({"minValues": bounds, "maxValues": bounds})}  # fmt: skip
+        remove = {"path": "part-nowhere.parquet", "deletionTimestamp": 0, "dataChange": True}
+        for number, action in enumerate(({"add": add}, {"remove": remove}), start=last + 1):
+            (log / f"{number:020d}.json").write_text(json.dumps(action) + "\n")
+
+
 def test_nothing_is_left_of_files_that_came_and_went_in_one_commit(world, canary, in_steps):
     in_steps(world, canary)
     assert any(canary in add["stats"] for add in told_and_not_held(world.repository, "anna/fix"))
@@ -68,21 +85,23 @@ def test_a_log_alone_that_tells_of_the_rows_is_found(world, canary):
     """An earlier purge may have left such a log, when no data file has the row any more."""
     wanted = Wanted(samples=[canary])
     purge(world.repository, wanted, reason="asked")
-    world.registry.branch("ships", "alone", at="v1")
-    with world.registry.draft("ships", "alone").edit("a log of its own") as root:
-        log = root / "annotations" / "_delta_log"
-        last = int(max(log.glob("*.json")).stem)
-        bounds = {"id": f"{canary}-a1", "sample": canary}
-        add = {"path": "part-nowhere.parquet", "partitionValues": {}, "size": 9,
-               "modificationTime": 0, "dataChange": True, "tags": {},
-               "stats": json.dumps({"minValues": bounds, "maxValues": bounds})}  # fmt: skip
-        remove = {"path": "part-nowhere.parquet", "deletionTimestamp": 0, "dataChange": True}
-        for number, action in enumerate(({"add": add}, {"remove": remove}), start=last + 1):
-            (log / f"{number:020d}.json").write_text(json.dumps(action) + "\n")
+    plant(world.registry, canary)
     assert world.hits(canary.encode())
     assert purge(world.repository, wanted, reason="asked").commits == 1
     assert world.hits(canary.encode()) == []
     assert world.registry.resolve("ships@alone").count("annotations") == 2
+
+
+def test_another_lake_whose_logs_alone_tell_of_the_rows_follows(world, canary, tmp_path):
+    wanted = Wanted(samples=[canary])
+    purge(world.repository, wanted, reason="asked")
+    plant(world.registry, canary)
+    shutil.copytree(world.folder / "lake", tmp_path / "other")
+    there = lake.connect(str(tmp_path / "other")).repository("ships")
+    purge(world.repository, wanted, reason="asked again")
+    apply(there, purges(world.repository))
+    assert there.branches("alone") == world.repository.branches("alone")
+    assert world.hits(canary.encode()) == []
 
 
 def test_a_log_of_files_that_cannot_have_had_the_rows_stays(world, canary, in_steps):
