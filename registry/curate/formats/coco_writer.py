@@ -6,11 +6,14 @@ References:
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import shapely
 
 from registry.curate.formats import run_lengths
+from registry.curate.formats.geojson import attributes_of
+from registry.errors import RejectedError
 
 __all__ = ["CocoImage", "write_document"]
 
@@ -106,16 +109,16 @@ def _written(
     geometry = row["geometry"]
     shape = shapely.from_wkb(geometry) if isinstance(geometry, bytes) else shapely.Polygon()
     west, north, east, south = (round(edge, 6) for edge in shapely.bounds(shape).tolist())
-    rle, attributes = row.get("rle"), row.get("attributes")
+    rle = _run_lengths(row)
     said: dict[str, object] = {
         "id": number,
         "image_id": image,
         "bbox": [west, north, round(east - west, 6), round(south - north, 6)],
-        "area": _ones(rle) if isinstance(rle, str) else float(shapely.area(shape)),
+        "area": float(shapely.area(shape)) if rle is None else _ones(rle),
         "iscrowd": int(bool(row.get("iscrowd"))),
     }
-    if isinstance(rle, str):
-        said["segmentation"] = orjson.loads(rle)
+    if rle is not None:
+        said["segmentation"] = rle
     elif not row.get("isbox"):
         parts = shapely.get_parts(shape).tolist()
         said["segmentation"] = [_flat(part) for part in parts if isinstance(part, shapely.Polygon)]
@@ -123,8 +126,35 @@ def _written(
         said["category_id"] = categories[str(row["category"])]
     if row.get("score") is not None:
         said["score"] = row["score"]
-    inner = orjson.loads(attributes) if isinstance(attributes, str) else {}
-    return {**inner, **said} if isinstance(inner, dict) else said
+    return {**attributes_of(row), **said}
+
+
+def _run_lengths(row: Mapping[str, object]) -> dict[str, Any] | None:
+    """Return an annotation's mask as COCO writes it; None if it has none.
+
+    Raises:
+        RejectedError: It is none.
+    """
+    text = row.get("rle")
+    if not isinstance(text, str):
+        return None
+    try:
+        rle = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        rle = None
+    if not isinstance(rle, dict):
+        raise RejectedError(
+            f"the mask of annotation '{row['id']}' is no run lengths: {text[:40]!r}",
+            hint="correct its column 'rle', or set it to null",
+        )
+    try:
+        run_lengths.check(rle, height=None, width=None)
+    except RejectedError as error:
+        raise RejectedError(
+            f"the mask of annotation '{row['id']}' cannot be written: {error.problem}",
+            hint="correct its column 'rle', or set it to null",
+        ) from error
+    return rle
 
 
 def _flat(part: shapely.Polygon) -> list[float]:
@@ -132,6 +162,6 @@ def _flat(part: shapely.Polygon) -> list[float]:
     return [round(number, 6) for number in corners.ravel().tolist()]
 
 
-def _ones(rle: str) -> float:
-    counts = orjson.loads(rle)["counts"]
+def _ones(rle: Mapping[str, Any]) -> float:
+    counts = rle["counts"]
     return float(sum((run_lengths.unpack(counts) if isinstance(counts, str) else counts)[1::2]))

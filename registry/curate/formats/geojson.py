@@ -16,7 +16,7 @@ import shapely
 from registry.curate.formats.contract import CRS84, PIXEL_FRAME
 from registry.errors import RejectedError
 
-__all__ = ["Labels", "crs_of", "read_labels", "write_labels"]
+__all__ = ["Labels", "attributes_of", "crs_of", "read_labels", "write_labels"]
 
 _CATEGORIES: Final = ("labels", "label", "class", "class_name", "category", "classes")
 _SCORES: Final = ("score", "confidence")
@@ -189,6 +189,28 @@ def _row(
     }
 
 
+def attributes_of(row: Mapping[str, object]) -> dict[str, object]:
+    """Return an annotation's further attributes; what is no JSON object stays as it is, by name.
+
+    Args:
+        row: A row of ``annotations/``.
+
+    Examples:
+        >>> attributes_of({"attributes": '{"wake": true}'}), attributes_of({"attributes": "seen"})
+        ({'wake': True}, {'attributes': 'seen'})
+    """
+    text = row.get("attributes")
+    if not isinstance(text, str):
+        return {}
+    try:
+        inner = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        inner = text
+    if inner is None:
+        return {}
+    return inner if isinstance(inner, dict) else {"attributes": inner}
+
+
 def write_labels(annotations: Iterable[Mapping[str, object]], *, crs: str | None) -> bytes:
     """Return annotations of one sample as a GeoJSON feature collection.
 
@@ -211,11 +233,7 @@ def write_labels(annotations: Iterable[Mapping[str, object]], *, crs: str | None
 
 
 def _feature(row: Mapping[str, object]) -> dict[str, object]:
-    properties: dict[str, object] = {}
-    attributes = row.get("attributes")
-    if isinstance(attributes, str):
-        inner = orjson.loads(attributes)
-        properties |= inner if isinstance(inner, dict) else {"attributes": inner}
+    properties = attributes_of(row)
     if row.get("category") is not None:
         properties["labels"] = [row["category"]]
     for name in ("score", "method", "status", "rle", "iscrowd", "isbox"):
