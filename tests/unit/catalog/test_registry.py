@@ -209,7 +209,18 @@ def test_a_tombstone_that_cannot_be_read_is_damage(ships, publish):
 
 
 @pytest.mark.parametrize(
-    "name", ["main", "draft", "v1", "derived/v1", "staging/1-mine", "eolab-notes", "deadbeef", "../x", "a b"]
+    "name",
+    [
+        "main",
+        "draft",
+        "v1",
+        "derived/v1",
+        "staging/1-mine",
+        "eolab-notes",
+        "deadbeef",
+        "../x",
+        "a b",
+    ],
 )
 def test_a_branch_cannot_take_a_name_that_means_something_else(ships, name):
     with pytest.raises(InvalidInputError):
