@@ -82,7 +82,12 @@ def _line(text: str) -> str:
 
 
 def jsonable(value: object) -> Any:  # noqa: ANN401, PLR0911 — JSON has no narrower type
-    """Return a value as JSON's own types; bytes become hex, times ISO 8601."""
+    """Return a value as JSON's own types; bytes become hex, times ISO 8601, outlines WKT.
+
+    Examples:
+        >>> jsonable({"geometry": bytes.fromhex("0101000000" + 32 * "0"), "sha256": b"abc"})
+        {'geometry': 'POINT (0 0)', 'sha256': '616263'}
+    """
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, str | int | float | bool):
@@ -97,12 +102,25 @@ def jsonable(value: object) -> Any:  # noqa: ANN401, PLR0911 — JSON has no nar
         fields = (field.name for field in dataclasses.fields(value))
         return {name: jsonable(getattr(value, name)) for name in fields if name[0] != "_"}
     if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
+        return {
+            str(key): _outline(item)
+            if key == "geometry" and isinstance(item, bytes)
+            else jsonable(item)
+            for key, item in value.items()
+        }
     if hasattr(value, "to_pylist"):
         return jsonable(value.to_pylist())
     if isinstance(value, Iterable):
         return [jsonable(item) for item in value]
     return str(value)
+
+
+def _outline(wkb: bytes) -> str:
+    """Return an outline as WKT, as conflicts say it; what is none as hex."""
+    import shapely
+
+    shape = shapely.from_wkb(wkb, on_invalid="ignore")
+    return wkb.hex() if shapely.is_missing(shape) else str(shape.wkt)
 
 
 def table_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

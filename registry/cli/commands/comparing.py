@@ -261,17 +261,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
             side: {cell: field_of(held, cell) for cell in row["columns"]}
             for side, held in sides.items()
         }
-    return row | {side: _outlines(held) for side, held in sides.items()}
-
-
-def _outlines(held: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return a row with its outline as WKT, as conflicts say it."""
-    import shapely
-
-    if held is None or not isinstance(held.get("geometry"), bytes):
-        return None if held is None else dict(held)
-    shape = shapely.from_wkb(held["geometry"], on_invalid="ignore")
-    return dict(held) if shapely.is_missing(shape) else {**held, "geometry": shape.wkt}
+    return row | sides
 
 
 def _json(value: object) -> str:

@@ -55,6 +55,13 @@ def test_a_dry_run_shows_the_rows_and_changes_nothing(eolab, fixed, ships):
     assert ships.resolve("ships@fix").commit.id == head
 
 
+def test_a_dry_run_tells_outlines_as_text(eolab, fixed):
+    said = eolab("edit", "ships@fix", "--from", fixed, "--dry-run", "--json")
+
+    (row,) = orjson.loads(said.out)["changes"]
+    assert row["after"]["geometry"].startswith("POLYGON ")
+
+
 def test_nobody_there_to_ask_is_no_yes(eolab, fixed, ships):
     head = ships.resolve("ships@fix").commit.id
     said = eolab("edit", "ships@fix", "--from", fixed)
