@@ -1,19 +1,30 @@
 """Branches and tags after a transfer: forward only, and never another's work overwritten."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from registry.errors import ConflictError, NotFoundError
 from registry.lake.names import check_branch, check_tag
-from registry.lake.purges import PURGES, purges
+from registry.lake.purges import PURGES, ForgottenError, purges
 
 if TYPE_CHECKING:
     from registry.lake.contract import Repository
     from registry.lake.records import Commit
 
-__all__ = ["DivergedError", "Moves", "Wanted", "apply", "chosen", "plan", "up_to"]
+__all__ = [
+    "DivergedError",
+    "Moves",
+    "Wanted",
+    "apply",
+    "chosen",
+    "plan",
+    "telling_of_purges",
+    "up_to",
+]
 
 MAIN = "main"
 DERIVED = "derived/"
@@ -166,6 +177,44 @@ def _is_behind(repository: "Repository", older: str | None, newer: str) -> bool:
 def _knows_purges(target: "Repository", source: "Repository") -> bool:
     """Return whether all that one dataset has forgotten is forgotten in the other too."""
     return {one.salt for one in purges(source)} <= {one.salt for one in purges(target)}
+
+
+@contextmanager
+def telling_of_purges(
+    source: "Repository", target: "Repository", *, origin: str, goal: str
+) -> Iterator[None]:
+    """Say of what must not move that one side has forgotten rows of the other, where it has.
+
+    Merging could not bring two such histories together: one is the other, told again.
+
+    Args:
+        source: Where it comes from.
+        target: Where it goes.
+        origin: Address of the source's lake.
+        goal: Address of the target's lake.
+
+    Raises:
+        ConflictError: What was raised, of its own kind, saying what to do.
+        ForgottenError: Likewise.
+    """
+    try:
+        yield
+    except (ConflictError, ForgottenError) as error:
+        for one, at, other, there in (
+            (target, goal, source, origin),
+            (source, origin, target, goal),
+        ):
+            known = {purge.salt for purge in purges(other)}
+            unknown = [purge for purge in purges(one) if purge.salt not in known]
+            if unknown:
+                # The code and status stay: scripts know them.
+                raise type(error)(
+                    f"the lake {at} has forgotten rows of '{one.name}' on {unknown[-1].at[:10]} "
+                    f"({unknown[-1].reason}) and {there} has not; nothing was moved",
+                    hint="make it forget them too, for good, and do this again: "
+                    + shlex.join(["eolab", "--lake", there, "pull", one.name, "--from", at]),
+                ) from error
+        raise
 
 
 def _named(branch: str, arrived: Mapping[str, str]) -> str:

@@ -310,9 +310,10 @@ def _transfer(
     here = f"{lake.address} {source.name}"
     pairs = Pairs.between(f"{origin.address} {source.name}", here)
     arrived = match(source, target, theirs, ours, pairs)
-    moves = refs.plan(source, target, wanted, arrived, fresh=fresh, aside=how.aside)
-    load = weigh(source, target, (c for id_, c in theirs.items() if id_ not in arrived))
-    refuse_forgotten(target, commits=(c.id for c in load.commits), objects=load.lacking)
+    with refs.telling_of_purges(source, target, origin=origin.address, goal=lake.address):
+        moves = refs.plan(source, target, wanted, arrived, fresh=fresh, aside=how.aside)
+        load = weigh(source, target, (c for id_, c in theirs.items() if id_ not in arrived))
+        refuse_forgotten(target, commits=(c.id for c in load.commits), objects=load.lacking)
     with _leaving(target, how, origin):
         sent = send(source, target, load, arrived=arrived, progress=progress)
     for commit in load.commits:
