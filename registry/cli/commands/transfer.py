@@ -1,5 +1,6 @@
 """Between lakes: copy, push, pull and clone datasets."""
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,7 +108,7 @@ def pull(
     from registry.lake.transfer import pull as fetch
 
     lake = connected().lake
-    other = _other(_address(lake, dataset, origin, "--from"))
+    other = _origin(_address(lake, dataset, origin, "--from"), dataset)
     with watching() as progress:
         forgotten = purges(other.repository(dataset))
         gone = apply(lake.repository(dataset), forgotten, progress=progress)
@@ -157,7 +158,7 @@ def clone(
     from registry.query.slices import find_slice
 
     part = _part(metadata_only=metadata_only, tables=tables, slice_id=slice_id)
-    other = _other(address)
+    other = _origin(address, dataset)
     if slice_id is not None:
         find_slice(Registry(lake=other), slice_id)  # said before anything is fetched
     lake = init()
@@ -196,15 +197,50 @@ def _other(address: str) -> "Lake":
         raise NotFoundError(error.problem, hint=f"make it first: eolab init {address}") from error
 
 
+def _origin(address: str, dataset: str) -> "Lake":
+    """Return another lake that a dataset comes from.
+
+    Raises:
+        NotFoundError: There is no such lake, or the dataset is not in it.
+    """
+    from registry.lake import connect
+
+    try:
+        other = connect(address)
+    except NotFoundError as error:
+        raise NotFoundError(
+            error.problem, hint="look at the address: it names the lake that has the dataset"
+        ) from error
+    try:
+        other.repository(dataset)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"there is no dataset '{dataset}' in the lake {other.address}",
+            hint=f"see what it has: {shlex.join(['eolab', '--lake', other.address, 'list'])}",
+        ) from error
+    return other
+
+
 def _address(lake: "Lake", dataset: str, stated: str | None, option: str) -> str:
     from registry.lake.transfer import origin_of
 
-    found = origin_of(lake, dataset)  # first, for it says what to do about one that is not here
+    try:
+        found = origin_of(lake, dataset)  # first, for it says what to do about one that is not here
+    except NotFoundError as error:
+        if stated is None:
+            raise
+        hint = (
+            f"bring it here first: {shlex.join(['eolab', 'clone', stated, dataset])}"
+            if option == "--from"
+            else "see what there is: eolab list"
+        )
+        raise NotFoundError(error.problem, hint=hint) from error
     if stated is not None:
         return stated
     if found is None:
         raise InvalidInputError(
-            f"nothing says where '{dataset}' comes from", hint=f"name the lake: {option} ADDRESS"
+            f"nothing says where '{dataset}' comes from",
+            hint=f"name the lake: {option}, and its address",
         )
     return found.address
 

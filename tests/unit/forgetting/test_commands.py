@@ -1,6 +1,7 @@
 """The commands purge, compact, show and pull, as somebody types them."""
 
 import json
+import shutil
 
 import pytest
 
@@ -92,3 +93,50 @@ def test_the_branch_of_records_is_nobodys(eolab, canary):
     assert "purges" not in json.loads(out)
     status, _, _ = eolab("branch", "ships", "--delete", "purges")
     assert status == 6
+
+
+# ------------------------------------------------------------------------ between lakes
+@pytest.fixture
+def copied(world):
+    """A lake that was copied before anything was purged; its folder."""
+    shutil.copytree(world.folder / "lake", world.folder / "other")
+    return world.folder / "other"
+
+
+@pytest.mark.parametrize("verb", ["push from it", "push to it", "pull from it", "pull aside"])
+def test_a_lake_that_still_has_the_rows_is_told_to_pull(eolab, world, copied, canary, verb):
+    eolab("purge", "ships", "--sample", canary, "--reason", "asked", "--yes")
+    here, there = f"file://{world.folder / 'lake'}", f"file://{copied}"
+    status, _, err = {
+        "push from it": lambda: eolab("--lake", there, "push", "ships", "--to", here),
+        "push to it": lambda: eolab("push", "ships", "--to", there),
+        "pull from it": lambda: eolab("pull", "ships", "--from", there),
+        "pull aside": lambda: eolab("pull", "ships", "--from", there, "--aside"),
+    }[verb]()
+    assert status == 4
+    assert f"{here} has forgotten rows" in err
+    assert f"eolab --lake {there} pull ships --from {here}" in err.replace("\n", " ")
+    assert "--aside" not in err
+    status, _, err = eolab("--lake", there, "pull", "ships", "--from", here)
+    assert status == 0
+    assert "purged there, so here too" in err
+    assert eolab("--lake", there, "push", "ships", "--to", here)[0] == 0
+
+
+def test_hints_name_the_lake_that_was_named(eolab, world, monkeypatch):
+    empty, nowhere = world.folder / "empty", world.folder / "nowhere"
+    eolab("init", str(empty))
+    here = world.folder / "lake"
+    _, _, err = eolab("--lake", str(empty), "pull", "ships", "--from", str(here))
+    assert f"eolab clone {here} ships" in err
+    _, _, err = eolab("--lake", str(empty), "push", "ships", "--to", str(here))
+    assert "eolab list" in err
+    monkeypatch.delenv("EOLAB_LAKE")
+    monkeypatch.chdir(world.folder)
+    status, _, err = eolab("clone", str(empty), "ships")
+    assert status == 3
+    assert f"eolab --lake file://{empty} list" in err
+    status, _, err = eolab("clone", str(nowhere), "ships")
+    assert status == 3
+    assert "init" not in err
+    assert not (world.folder / ".eolab").exists()
