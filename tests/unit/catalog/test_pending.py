@@ -162,7 +162,6 @@ def test_every_decision_is_a_commit_that_says_why(clashing):
         ("category = 'Boat' and sample = 'a'", ["a1"]),
         ("ours.category = 'ship' and key = 'b1'", ["b1"]),
         ("theirs.annotator = 't' and base.category = 'boat'", ["a1", "b1"]),
-        ("category = 'ship'", []),
         ("list_contains(columns, 'category') and \"table\" = 'annotations'", ["a1", "b1"]),
     ],
 )
@@ -178,6 +177,7 @@ def test_conflicts_are_chosen_by_a_condition_on_either_sides_row(clashing, where
 @pytest.mark.parametrize(
     ("choice", "error"),
     [
+        ({"side": "theirs", "where": "category = 'ship'"}, NotFoundError),
         ({"side": "theirs", "where": "colour = 1"}, ExpressionError),
         ({"side": "theirs", "where": "(select 1) = 1"}, ExpressionError),
         ({"side": "theirs", "where": "read_text('/etc/passwd') = ''"}, InvalidInputError),
