@@ -208,7 +208,7 @@ def test_two_people_edit_buildings_and_a_commit_in_the_middle_is_taken_back(lab,
         ("card", "thumbnail"),
     }
     outline = next(row for row in found if row["key"] == names[0])
-    assert shapely.from_wkt(json.loads(outline["theirs"])["geometry"]).equals_exact(
+    assert shapely.from_wkt(outline["theirs"]["geometry"]).equals_exact(
         shapely.from_wkb(moved(names[0], -1e-6)), 1e-9
     )
     lab("resolve", "kampala", "--theirs", names[0])
