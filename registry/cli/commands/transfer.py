@@ -239,8 +239,7 @@ def _address(lake: "Lake", dataset: str, stated: str | None, option: str) -> str
         return stated
     if found is None:
         raise InvalidInputError(
-            f"nothing says where '{dataset}' comes from",
-            hint=f"name the lake: {option}, and its address",
+            f"nothing says where '{dataset}' comes from", hint=f"name the lake: {option} ADDRESS"
         )
     return found.address
 
