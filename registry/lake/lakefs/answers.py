@@ -75,11 +75,10 @@ def refusal(status: int, body: object, doing: str) -> RegistryError:
     return kind(problem, hint=hint)
 
 
-def unsure(error: Exception, doing: str, endpoint: str) -> UnsureError:
+def unsure(doing: str, endpoint: str) -> UnsureError:
     """Return the error that a lost or refused connection stands for."""
-    why = type(error).__name__
     return UnsureError(
-        f"cannot {doing}: the lakeFS server at {endpoint} does not answer ({why})",
+        f"cannot {doing}: the lakeFS server at {endpoint} does not answer",
         hint="see that it runs and can be reached, then do it again",
     )
 

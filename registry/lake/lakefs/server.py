@@ -149,7 +149,7 @@ class Server:
         except exceptions.ApiException as error:
             raise refusal(int(error.status or 0), error.body, doing) from None
         except (HTTPError, OSError) as error:
-            raise unsure(error, doing, self.place.endpoint) from error
+            raise unsure(doing, self.place.endpoint) from error
         except (pydantic.v1.ValidationError, ValueError, TypeError, KeyError) as error:
             raise _no_answer(doing, self.place.endpoint) from error
 
@@ -214,7 +214,7 @@ class Server:
         except RegistryError:
             raise
         except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
-            raise unsure(error, doing, self.place.endpoint) from error
+            raise unsure(doing, self.place.endpoint) from error
         finally:
             if answer is not None:
                 answer.drain_conn() if answer.length_remaining in {0, None} else answer.close()
