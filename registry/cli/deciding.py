@@ -1,17 +1,14 @@
 """Conflicts as text: lines of a table, and a file that is decided in with an editor."""
 
 import json
-import os
 import re
-import shlex
-import subprocess
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.catalog.merging.conflicts import SET, SIDES, Clash, ClashKind, Decision
-from registry.errors import InvalidInputError, UnavailableError
+from registry.cli.editor import edited
+from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -313,34 +310,8 @@ def decided_in_editor(waiting: "Pending") -> dict[str, Decision]:
         InvalidInputError: A line decides nothing; the file is kept, and the hint says where.
         UnavailableError: There is no editor, or it failed.
     """
-    handle, name = tempfile.mkstemp(prefix="eolab-conflicts-", suffix=".txt")
-    file = Path(name)
-    with os.fdopen(handle, "w", encoding="utf-8") as written:
-        written.write(conflicts_text(waiting))
-    _edit(file)
-    try:
-        decisions = decided_in_file(waiting, file)
-    except InvalidInputError as error:
-        raise InvalidInputError(
-            error.problem,
-            hint=f"{error.hint}; what you wrote is in {file}: mend it, then --from {file}",
-        ) from error
-    file.unlink()
-    return decisions
-
-
-def _edit(file: Path) -> None:
-    said = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    command: Sequence[str] = [*shlex.split(said), str(file)]
-    try:
-        status = subprocess.run(command, check=False).returncode
-    except OSError as error:
-        raise UnavailableError(
-            f"the editor {said!r} does not start: {error.strerror}",
-            hint="set EDITOR, or decide with --ours, --theirs or --set",
-        ) from error
-    if status:
-        file.unlink()
-        raise UnavailableError(
-            f"the editor {said!r} ended with {status}; nothing was decided", hint="try again"
-        )
+    return edited(
+        conflicts_text(waiting),
+        name="conflicts.txt",
+        take=lambda file: decided_in_file(waiting, file),
+    )

@@ -18,13 +18,13 @@ _LARGEST = 4 << 20
 """Bytes."""
 
 
-def edited(text: str, *, name: str, take: Callable[[str], Outcome]) -> Outcome:
+def edited(text: str, *, name: str, take: Callable[[Path], Outcome]) -> Outcome:
     """Return what is made of a text as the user's editor left it.
 
     Args:
         text: What is edited.
         name: What the file's name ends with, such as ``README.md``.
-        take: Makes something of it; if it refuses, the file is kept and the hint says where.
+        take: Makes something of the file; if it refuses, the file is kept and the hint says where.
 
     Raises:
         RegistryError: What was written is refused.
@@ -40,7 +40,7 @@ def edited(text: str, *, name: str, take: Callable[[str], Outcome]) -> Outcome:
         file.unlink()
         raise
     try:
-        outcome = take(read_text(file))
+        outcome = take(file)
     except RegistryError as error:
         kept = f"{error.hint}; what you wrote is in {file}: --from {file}"
         raise type(error)(error.problem, hint=kept) from error

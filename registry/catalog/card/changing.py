@@ -263,17 +263,9 @@ def _validated(
 
 
 def _differing(before: str, after: str) -> tuple[CardChange, ...]:
-    was, now = _stated(before), _stated(after)
+    was, now = front.stated(before), front.stated(after)
     return tuple(
         CardChange(key=key, before=was.get(key), after=now.get(key))
         for key in dict.fromkeys([*was, *now])
         if repr(was.get(key)) != repr(now.get(key))
     )
-
-
-def _stated(text: str) -> dict[str, object]:
-    try:
-        known, body = front.split(text)
-    except InvalidInputError:
-        return {"body": text}
-    return known | {"body": body}

@@ -9,7 +9,7 @@ import yaml
 
 from registry.errors import InvalidInputError
 
-__all__ = ["changed", "join", "merge", "placed", "split", "value"]
+__all__ = ["changed", "join", "merge", "placed", "split", "stated", "value"]
 
 LARGEST_CARD = 1 << 20
 """Characters a README may have: 1 Mi, a hundred times the longest one seen."""
@@ -62,6 +62,15 @@ def split(text: str) -> tuple[dict[str, Any], str]:
     if found is None:
         return {}, text
     return _load(found["front"]), text[found.end() :]
+
+
+def stated(text: str) -> dict[str, Any]:
+    """Return a README by key, its prose as ``body``; one that cannot be read is prose alone."""
+    try:
+        known, body = split(text)
+    except InvalidInputError:
+        return {"body": text}
+    return known | {"body": body}
 
 
 def _load(front: str) -> dict[str, Any]:

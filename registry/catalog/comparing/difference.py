@@ -222,8 +222,4 @@ def _stated(version: "Version") -> dict[str, object]:
         text = version.repository.read(CARD, at=version.commit.id).decode("utf-8", "replace")
     except NotFoundError:
         return {}
-    try:
-        known, body = front.split(text)
-    except InvalidInputError:
-        return {"body": text}
-    return known | {"body": body}
+    return front.stated(text)

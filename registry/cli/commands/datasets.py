@@ -209,7 +209,8 @@ def card(
     elif in_editor:
         base = read_card(*_writable(registry, ref))
 
-        def take(text: str) -> CardChanged:
+        def take(written: Path) -> CardChanged:
+            text = read_text(written)
             return change_card(
                 registry, ref, text=text, base=base, message=message, look_up=checks_of
             )

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.curate.exchange.values import plain_type
 from registry.errors import InvalidInputError
 from registry.tables.rows import cells_of, one_chunk
 from registry.tables.schemas import TableSchema
@@ -83,20 +84,9 @@ def json_text(column: pa.Array) -> pa.Array:
     write = _writer(column.type)
     texts = [
         None if v is None else json.dumps(write(v), ensure_ascii=False, separators=(",", ":"))
-        for v in column.cast(_plain(column.type)).to_pylist()
+        for v in column.cast(plain_type(column.type)).to_pylist()
     ]
     return pa.array(texts, pa.string())
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Return a type whose times are numbers, since Python's own know no year 10,000."""
-    if pa.types.is_timestamp(kind):
-        return pa.int64()
-    if pa.types.is_list(kind):
-        return pa.list_(_plain(kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(f.name, _plain(f.type)) for f in kind])
-    return kind
 
 
 def _writer(kind: pa.DataType) -> Callable[[Any], Any]:  # noqa: PLR0911 — one line a type

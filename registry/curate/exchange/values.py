@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from registry.errors import RejectedError
 
-__all__ = ["Column", "decoded"]
+__all__ = ["Column", "decoded", "plain_type"]
 
 _WHOLE: Final = re.compile(r"[+-]?\d{1,40}(?:\.0*)?")
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -91,16 +91,17 @@ def decoded(column: Column, kind: pa.DataType) -> pa.Array:
 
 
 def _array(found: list[object], storage: pa.DataType, kind: pa.DataType) -> pa.Array:
-    return pa.array(found, _plain(storage)).cast(kind)
+    return pa.array(found, plain_type(storage)).cast(kind)
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return a type whose times are numbers, since Python's own know no year 10,000."""
     if pa.types.is_timestamp(kind):
         return pa.int64()
     if pa.types.is_list(kind):
-        return pa.list_(_plain(kind.value_type))
+        return pa.list_(plain_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([pa.field(f.name, _plain(f.type)) for f in kind])
+        return pa.struct([pa.field(f.name, plain_type(f.type)) for f in kind])
     return kind
 
 
