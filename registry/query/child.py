@@ -48,9 +48,6 @@ NARROW_ROWS: Final = 16_384
 """Rows sent at once otherwise."""
 
 
-_ASKED_AGAIN = 12
-
-
 def main() -> None:
     """Run the job that standard input holds."""
     job = json.load(sys.stdin.buffer)
@@ -92,21 +89,27 @@ def _limit(job: Mapping[str, Any]) -> None:
 
 
 def _run(job: Mapping[str, Any], sink: BinaryIO) -> None:
-    connection = engine.open_engine(memory_mb=job["memory_mb"], threads=job["threads"])
-    if job["decodes"]:
-        functions.register(connection)
-    views = [View.from_json(view) for view in job["views"]]
-    _show(connection, views)
-    engine.lock(connection, folders_of(views))
+    connection = _opened(job, threads=job["threads"])
     try:
         reader = _asked(connection, job["text"])
         with pa.ipc.new_stream(sink, reader.schema) as stream:
             for batch in _counted(reader, job["rows"]):
                 stream.write_batch(batch)
     except (duckdb.Error, pa.ArrowException) as error:
-        raise _cause(connection, job["text"], error) from error
+        connection.close()
+        raise _cause(job, error) from error
     sink.close()
     os._exit(0)  # nothing to tidy up; a slow teardown would only keep the reader waiting
+
+
+def _opened(job: Mapping[str, Any], *, threads: int) -> duckdb.DuckDBPyConnection:
+    connection = engine.open_engine(memory_mb=job["memory_mb"], threads=threads)
+    if job["decodes"]:
+        functions.register(connection)
+    views = [View.from_json(view) for view in job["views"]]
+    _show(connection, views)
+    engine.lock(connection, folders_of(views))
+    return connection
 
 
 def _asked(connection: duckdb.DuckDBPyConnection, text: str) -> pa.RecordBatchReader:
@@ -115,17 +118,18 @@ def _asked(connection: duckdb.DuckDBPyConnection, text: str) -> pa.RecordBatchRe
 
 
 def _cause(
-    connection: duckdb.DuckDBPyConnection, text: str, error: duckdb.Error | pa.ArrowException
+    job: Mapping[str, Any], error: duckdb.Error | pa.ArrowException
 ) -> duckdb.Error | pa.ArrowException:
-    """Return why a query failed: a stopped thread may be heard before the one that erred."""
-    for _ in range(_ASKED_AGAIN):
-        if "INTERRUPT" not in str(error):
-            break
+    """Return why a query failed: a stopped thread may be heard before the one that erred.
+
+    One thread has no other to stop, so asking it again says the cause.
+    """
+    if "INTERRUPT" in str(error):
         try:
-            for _ in _asked(connection, text):
+            for _ in _asked(_opened(job, threads=1), job["text"]):
                 pass
         except (duckdb.Error, pa.ArrowException) as again:
-            error = again
+            return again
     return error
 
 

@@ -15,10 +15,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from registry.curate.formats import tiff
+from registry.curate.formats.unplaced import unplaced_allowed
 from registry.errors import InvalidInputError
 from registry.geo import normalise_crs
 from registry.tables.pixels import DTYPES, MAX_ARRAY_BYTES
@@ -205,13 +206,12 @@ class Decoder:
 
     def _gdal(self, driver: str, data: bytes) -> Decoded:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                with (
-                    MemoryFile(data, **_MEMORY) as file,
-                    file.open(driver=driver, sharing=False) as raster,
-                ):
-                    return self._read(raster, len(data))
+            with (
+                unplaced_allowed(),
+                MemoryFile(data, **_MEMORY) as file,
+                file.open(driver=driver, sharing=False) as raster,
+            ):
+                return self._read(raster, len(data))
         except (RasterioError, ValueError, OSError, UnicodeDecodeError) as error:
             raise UnreadableError(
                 "unreadable", f"cannot be read: {_one_line(error)}", "fetch the file again"

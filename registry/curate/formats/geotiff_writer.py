@@ -6,7 +6,6 @@ References:
 
 import json
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.curate.formats.unplaced import unplaced_allowed
 from registry.errors import CorruptError, RejectedError
 
 __all__ = ["Raster", "said_of", "write_geotiff"]
@@ -58,15 +58,14 @@ def write_geotiff(raster: Raster, path: Path) -> list[str]:
         RejectedError: No GeoTIFF can hold the array.
     """
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import RasterioError
 
     array = raster.array
     lost = [f"{domain}: too long, not kept at ingest" for domain in raster.said.get("lost", ())]
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
         lost.append("dtype: bool is written as uint8")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with unplaced_allowed():
         try:
             nodata = _nodata(raster.nodata, array.dtype, lost)
             with rasterio.open(path, "w", **_profile(raster, array, nodata)) as file:
