@@ -1,0 +1,1 @@
+"""Jobs: work that another program does, such as Spark, started and watched from here."""

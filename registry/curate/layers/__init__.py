@@ -1,0 +1,1 @@
+"""Layers: what is known of places on Earth, out of packages or datasets of type ``reference``."""
