@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("card")(card)
     app.command("cite")(cite)
     app.command("stac")(stac)
+    app.command("croissant")(croissant)
     app.command("page")(page)
     app.command("withdraw")(withdraw)
 
@@ -298,6 +299,28 @@ def stac(
     emit(
         {"folder": folder, "items": written}, f"{written:,} items and their collection in {folder}"
     )
+
+
+def croissant(
+    ref: RefArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; by default it is printed."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Describe a version in GeoCroissant, its known biases among the rest."""
+    import json
+
+    from registry.curate.formats.croissant import croissant as described
+
+    document = described(connected().resolve(ref))
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    if out is None:
+        emit(document, text)
+        return
+    out.write_text(text + "\n", encoding="utf-8")
+    emit({"croissant": out}, str(out))
 
 
 def page(
