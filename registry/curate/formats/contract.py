@@ -26,6 +26,7 @@ __all__ = [
     "PLAN_ANNOTATIONS",
     "PLAN_ASSETS",
     "PLAN_SAMPLES",
+    "PLAN_SPLIT",
     "AssetKind",
     "Listing",
     "Plan",
@@ -126,6 +127,13 @@ PLAN_ANNOTATIONS = pa.schema([
 The engine brings geometries to the sample's CRS, or leaves them in pixels where it has none, and
 fills ``frame``. Columns that ``annotations/`` does not have are dropped.
 """
+
+PLAN_SPLIT = pa.schema([
+    pa.field("sample", pa.string(), nullable=False),
+    ("subset", pa.string()),  # train, validate, test or test:<name>
+    ("fold", pa.int32()),  # of a cross-validation, from 0
+])
+"""Columns of each table of ``Plan.splits``; any but ``sample`` may be left out, meaning null."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +311,10 @@ class Plan:
 
     annotations: pa.Table = field(default_factory=PLAN_ANNOTATIONS.empty_table)
     """One row an annotation, unique ``id``: columns of ``PLAN_ANNOTATIONS``."""
+
+    splits: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
+    """The source's own splits by name, as in ``splits/<name>``: one row a sample that is in it,
+    columns of ``PLAN_SPLIT``. Folders called ``train``, ``val``, ``test`` need not be said."""
 
     specs: Mapping[str, "AssetSpec"] = field(default_factory=lambda: MappingProxyType({}))
     """What the source says of its assets (bands, unit, scale, …); rasters fill what is missing."""

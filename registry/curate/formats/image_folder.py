@@ -19,6 +19,7 @@ from registry.curate.formats.planning import (
 )
 from registry.curate.formats.records import Record, has_table, sample_tables
 from registry.curate.formats.roles import is_role
+from registry.curate.formats.splits import is_subset_word
 from registry.errors import RejectedError
 
 __all__ = ["ImageFolder"]
@@ -26,9 +27,6 @@ __all__ = ["ImageFolder"]
 _SURE: Final = 0.8
 _TABLED: Final = 0.5
 _MIN_CLASSES: Final = 2
-_SPLITS: Final = frozenset({
-    "train", "training", "val", "valid", "validate", "validation", "test", "testing", "dev",
-})  # fmt: skip
 _NUMBERED: Final = re.compile(
     r"(?:(?:chip|frame|image|img|patch|photo|sample|tile)[ _-]?)?\d+", re.IGNORECASE
 )
@@ -115,7 +113,7 @@ class ImageFolder:
 
 
 def _is_no_class(folder: str) -> bool:
-    return is_role(folder) or folder.lower() in _SPLITS
+    return is_role(folder) or is_subset_word(folder)
 
 
 def _is_counted(path: str) -> bool:
@@ -128,9 +126,10 @@ def _labels(folder: str, record: Record) -> list[str]:
 
     Where there is no folder, the table alone says them.
     """
-    if record.label and (folder == "+".join(record.label) or folder.lower() in {"", *_SPLITS}):
+    says_nothing = not folder or is_subset_word(folder)
+    if record.label and (says_nothing or folder == "+".join(record.label)):
         return list(record.label)
-    return [folder] if folder and folder.lower() not in _SPLITS else []
+    return [] if says_nothing else [folder]
 
 
 def _by_folder(images: list[str]) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """What a source says now replaces what it said before, and only where the two differ."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,14 @@ import pyarrow.compute as pc
 
 from registry.curate.ingest.rows import Rows
 from registry.tables import edit, store
-from registry.tables.schemas import ANNOTATIONS, ASSETS, PIXELS, TableSchema, reports_schema
+from registry.tables.schemas import (
+    ANNOTATIONS,
+    ASSETS,
+    PIXELS,
+    TableSchema,
+    reports_schema,
+    splits_schema,
+)
 
 __all__ = ["Written", "write_source"]
 
@@ -70,6 +77,7 @@ def write_source(
             (rows.samples_schema, rows.samples, "id"),
             (ASSETS, rows.assets, "sample"),
             (ANNOTATIONS, rows.annotations, "sample"),
+            *((schema, table, "sample") for schema, table in _splits(root, rows)),
         )
     ]
     _write_report(root, findings)
@@ -78,6 +86,17 @@ def write_source(
 
 def _has(root: Path, name: str) -> bool:
     return store.exists(root, name)
+
+
+def _splits(root: Path, rows: Rows) -> Iterator[tuple[TableSchema, pa.Table]]:
+    """Yield the source's splits, and those without rows that it had before and has no longer."""
+    before = {name.partition("/")[2] for name in store.names(root) if name.startswith("splits/")}
+    for name in sorted(before | rows.splits.keys()):
+        schema = splits_schema(name, [("method", "as the source says")])
+        yield (
+            schema,
+            rows.splits[name].cast(schema.arrow) if name in rows.splits else schema.empty(),
+        )
 
 
 def _known_pixels(root: Path) -> pa.Array:

@@ -23,7 +23,7 @@ from registry.curate.ingest.findings import failures_of, findings_table, raster_
 from registry.curate.ingest.journal import Journal, open_journal
 from registry.curate.ingest.landing import Destination, Landing, land
 from registry.curate.ingest.pixels import stream_pixels
-from registry.curate.ingest.planned import check_plan, without_samples
+from registry.curate.ingest.planned import check_plan, with_folder_split, without_samples
 from registry.curate.ingest.readme import read_card
 from registry.curate.ingest.rows import build_rows
 from registry.errors import InvalidInputError, RejectedError
@@ -166,6 +166,7 @@ def ingest(  # noqa: PLR0913 — what a user may say
         card, unread = read_card(listing, into)
         detection = detect(listing, options)
         plan = with_card(detection.format.plan(listing, heeding(options, card)), card)
+        plan = with_folder_split(plan)
         check_plan(plan)
         known = _known_rasters(journal, _stored_pixels(registry, into, own), listing, plan)
         rasters = _read(pool, plan, known, listing, into=journal.parts, progress=progress)

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.curate.formats.contract import AssetKind, Plan
+from registry.curate.formats.splits import OFFICIAL, folder_split
 from registry.errors import RejectedError
+from registry.tables.schemas import splits_schema
 
-__all__ = ["check_plan", "without_samples"]
+__all__ = ["check_plan", "with_folder_split", "without_samples"]
 
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$"
 
@@ -30,7 +32,10 @@ def check_plan(plan: Plan) -> None:
     keys = pc.binary_join_element_wise(plan.assets["sample"], plan.assets["asset"], "/")
     _refuse_any(_repeated(keys), "names two assets", "tell them apart by --name-pattern")
     _refuse_any(_repeated(plan.annotations["id"]), "names two annotations", "mend the sidecars")
-    for table in (plan.assets, plan.annotations):
+    for name, split in plan.splits.items():
+        splits_schema(name)  # which refuses a name that no table can have
+        _refuse_any(_repeated(split["sample"]), f"comes twice in the split {name!r}", "mend it")
+    for table in (plan.assets, plan.annotations, *plan.splits.values()):
         owners = table["sample"]
         lost = owners.filter(pc.invert(pc.is_in(owners, value_set=ids.combine_chunks())))
         _refuse_any(lost, "is spoken of, but is no sample", "mend the sidecars")
@@ -67,4 +72,11 @@ def without_samples(plan: Plan, left_out: AbstractSet[str]) -> Plan:
         samples=kept(plan.samples, "id"),
         assets=kept(plan.assets, "sample"),
         annotations=kept(plan.annotations, "sample"),
+        splits={name: kept(split, "sample") for name, split in plan.splits.items()},
     )
+
+
+def with_folder_split(plan: Plan) -> Plan:
+    """Return the plan with the split that its files' folders stand for, unless it has its own."""
+    split = None if plan.splits else folder_split(plan.assets)
+    return plan if split is None else replace(plan, splits={OFFICIAL: split})

@@ -12,6 +12,7 @@ from registry.curate.formats.contract import (
     PLAN_ANNOTATIONS,
     PLAN_ASSETS,
     PLAN_SAMPLES,
+    PLAN_SPLIT,
     AssetKind,
     Plan,
     SourceOptions,
@@ -44,6 +45,9 @@ class Rows:
 
     annotations: pa.Table
     """In the order of their samples."""
+
+    splits: Mapping[str, pa.Table]
+    """The source's own splits by name, each in the order of its samples."""
 
     pixels: pa.Table
     """What to store: distinct ``sha256``, with ``codec part offset length``, in that order too."""
@@ -79,6 +83,10 @@ def build_rows(plan: Plan, rasters: pa.Table, options: SourceOptions) -> Rows:
         samples=samples.select(schema.arrow.names).cast(schema.arrow),
         assets=assets.select(ASSETS.arrow.names).cast(ASSETS.arrow),
         annotations=_in_order_of(samples["id"], annotations, ("id",)),
+        splits={
+            name: _in_order_of(samples["id"], completed(split, PLAN_SPLIT), ()).cast(PLAN_SPLIT)
+            for name, split in plan.splits.items()
+        },
         pixels=_distinct_pixels(assets),
     )
 
