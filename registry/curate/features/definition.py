@@ -8,7 +8,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +20,7 @@ from registry.errors import InvalidInputError
 if TYPE_CHECKING:
     from registry.curate.features.scene import Scene
 
-__all__ = ["ByRow", "ByScene", "Feature", "FeatureSet", "Needs"]
+__all__ = ["ByRow", "ByScene", "Feature", "FeatureSet", "Gathering", "Needs"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 _COLUMN: Final = re.compile(r"[a-z][a-z0-9_]{0,119}")
@@ -98,6 +98,17 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gathering:
+    """How values of samples become rows of something else, such as of a band."""
+
+    partial: pa.ListType
+    """What a batch of samples comes to, in a list: any batching must lead to the same rows."""
+
+    gather: Callable[[Sequence[int], Sequence[Mapping[str, object]]], list[dict[str, Any]]]
+    """A batch's partial values: each sample's cell, and what ``by_scene`` gave for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSet:
     """Features that are computed together and kept in one table ``features/<name>``."""
 
@@ -124,6 +135,15 @@ class FeatureSet:
 
     parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """What else decides the values, as JSON can say it."""
+
+    key: tuple[str, ...] = ("sample",)
+    """Columns that name a row of its table."""
+
+    gathering: Gathering | None = None
+    """How its rows come from samples, where they are no samples themselves."""
+
+    variant: Callable[..., "FeatureSet"] | None = None
+    """Makes the set with other parameters, given by name; None if it takes none."""
 
     made_of: tuple[str, ...] = ()
     """Modules and ``package==version`` that decide the values beside the function's own module."""
