@@ -87,11 +87,13 @@ PLAN_ASSETS = pa.schema([
     pa.field("sample", pa.string(), nullable=False),
     pa.field("asset", pa.string(), nullable=False),
     pa.field("kind", pa.string(), nullable=False),  # an AssetKind
-    ("file", pa.string()),  # path in the listing; null by reference
+    ("file", pa.string()),  # path in the listing, perhaps with a layer; null by reference
+    ("stack", pa.list_(pa.string())),  # further files, whose bands follow on the same grid
     ("href", pa.string()),  # address; null for files of the listing
     ("checksum", pa.string()),
     ("size", pa.int64()),
-    # What a source states of an asset by reference; ignored for rasters, which say it.
+    # What a source states of an asset by reference. Rasters say it themselves: where the source
+    # states another shape, CRS or transform, that is a finding.
     ("shape", pa.list_(pa.int32())),
     ("dtype", pa.string()),
     ("crs", pa.string()),
@@ -100,6 +102,9 @@ PLAN_ASSETS = pa.schema([
     ("nodata", pa.float64()),
 ])
 """Columns of ``Plan.assets``; any but the first three may be left out, which means null.
+
+A layer is one array of a file that holds several: ``s2.h5/data``; see
+:mod:`registry.curate.formats.layers`. A plan's ``times`` count more than a raster's own.
 
 The first asset of a sample (in the table's order) that has a CRS gives the sample's CRS and,
 where the plan gives no geometry, its footprint.

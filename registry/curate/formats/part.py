@@ -17,6 +17,7 @@ import pyarrow as pa
 from registry.curate.formats.decode import Decoded, Decoder, UnreadableError
 from registry.curate.formats.raster import PROGRESS, RASTERS, span_of
 from registry.curate.formats.spans import read_span
+from registry.curate.formats.stacking import stacked
 from registry.errors import InvalidInputError, RejectedError
 from registry.geo import Grid, footprints
 from registry.tables.pixels import encode, encode_jpeg
@@ -74,25 +75,24 @@ class PartWriter:
         part = Path(message["part"])
         rows = []
         with part.with_suffix(".bin").open("wb", buffering=1 << 20) as pixels:
-            for index, (file, *span) in enumerate(message["jobs"]):
+            for index, (file, stamp, files) in enumerate(message["jobs"]):
                 struct.pack_into(PROGRESS, self._shared, 0, message["number"], index, 0)
                 allow_seconds(self._seconds)
-                rows.append(self._read(file, span, part.name, pixels))
+                row = {"file": file, "stamp": stamp}
+                rows.append(self._read(row, files, part.name, pixels))
                 self._turn.give_back()
             pixels.flush()
             os.fdatasync(pixels.fileno())
         _write_rows(rows, part)
 
-    def _read(self, file: str, span: list[Any], part: str, pixels: BinaryIO) -> dict[str, Any]:
-        row: dict[str, Any] = {"file": file, "stamp": span[-1]}
+    def _read(
+        self, row: dict[str, Any], files: list[Any], part: str, pixels: BinaryIO
+    ) -> dict[str, Any]:
         try:
-            where = span_of(span)
-            if where.size > _LARGE:
-                self._turn.take()
-            data = read_span(where, limit=_LARGEST_FILE)
-            decoded = self._decoder.decode(file, data)
-            if decoded.array is not None:
-                data = b""  # the file's bytes and the packed ones need not be held at once
+            (path, span), *further = files
+            decoded, data = self._decoded(path, span)
+            if further:
+                decoded = stacked([(path, decoded), *(self._beside(*each) for each in further)])
             return {**row, **_described(decoded), **_stored(decoded, data, part, pixels)}
         except UnreadableError as error:
             return {**row, "check": error.check, "message": error.message, "fix": error.fix}
@@ -106,6 +106,28 @@ class PartWriter:
                 "fix": "cut it into chips",
             }
 
+    def _decoded(self, path: str, span: list[Any]) -> tuple[Decoded, bytes]:
+        """Return what a file holds, and its bytes if they are to be kept."""
+        where = span_of(span)
+        if where.size > _LARGE:
+            self._turn.take()
+        data = read_span(where, limit=_LARGEST_FILE)
+        decoded = self._decoder.decode(path, data)
+        # the file's bytes and the packed ones need not be held at once
+        return decoded, data if decoded.array is None else b""
+
+    def _beside(self, path: str, span: list[Any]) -> tuple[str, Decoded]:
+        """Return a further file of a stack.
+
+        Raises:
+            UnreadableError: It cannot be read; says which it is.
+        """
+        try:
+            return path, self._decoded(path, span)[0]
+        except UnreadableError as error:
+            message = f"cannot be stacked with {path!r}, which {error.message}"
+            raise UnreadableError(error.check, message, error.fix) from error
+
 
 def _described(decoded: Decoded) -> dict[str, Any]:
     header = decoded.header
@@ -115,6 +137,7 @@ def _described(decoded: Decoded) -> dict[str, Any]:
         "crs": header.crs,
         "transform": decoded.transform,
         "nodata": header.nodata,
+        "times": header.times,
         "said": header.said,
         "warnings": header.warnings,
     }
@@ -150,7 +173,7 @@ def _with_footprints(table: pa.Table) -> pa.Table:
         grid = None
         if crs is not None and transform is not None:
             with suppress(InvalidInputError):
-                grid = Grid(crs=crs, transform=tuple(transform), height=shape[1], width=shape[2])
+                grid = Grid(crs=crs, transform=tuple(transform), height=shape[-2], width=shape[-1])
         grids.append(grid)
     index = table.schema.get_field_index("footprint")
     return table.set_column(index, "footprint", pa.array(footprints(grids), pa.binary()))

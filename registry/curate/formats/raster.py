@@ -31,7 +31,7 @@ from registry.curate.formats.spans import Packing, Span
 from registry.errors import CorruptError, UnavailableError
 from registry.lake.system import translated
 
-__all__ = ["RASTERS", "RasterJob", "RasterPool", "read_part"]
+__all__ = ["RASTERS", "RasterJob", "RasterPool", "bands_of", "read_part"]
 
 RASTERS: Final = pa.schema([
     pa.field("file", pa.string(), nullable=False),  # path in the listing
@@ -46,6 +46,7 @@ RASTERS: Final = pa.schema([
     ("crs", pa.string()),
     ("transform", pa.list_(pa.float64())),
     ("nodata", pa.float64()),
+    ("times", pa.list_(pa.timestamp("us", "UTC"))),  # one a time step, or empty
     ("footprint", pa.binary()),  # WKB in OGC:CRS84
     ("said", pa.string()),  # JSON: driver, bands, scales, offsets, units, colours, tags, …
     ("warnings", pa.list_(pa.string())),  # "check: message"
@@ -55,12 +56,29 @@ RASTERS: Final = pa.schema([
 ])
 """What is learnt of each file; a row has either pixels or a failure."""
 
+
+def bands_of(shapes: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return how many bands each array has.
+
+    Args:
+        shapes: As in ``RASTERS``: ``(band, y, x)`` or ``(time, band, y, x)``, or null.
+
+    Examples:
+        >>> shapes = pa.chunked_array([[[4, 8, 8], [12, 10, 8, 8], None]], pa.list_(pa.int32()))
+        >>> bands_of(shapes).to_pylist()
+        [4, 10, None]
+    """
+    is_series = pc.equal(pc.list_value_length(shapes), _SERIES)
+    return pc.if_else(is_series, pc.list_element(shapes, 1), pc.list_element(shapes, 0))
+
+
 PROGRESS: Final = "<qqq"
 """In memory shared with a child: batch, index of the file it is at, whether it waits its turn."""
 
 _CHILD: Final = Path(__file__).with_name("child.py")
 """Run by path: the package around it loads what must come after the limits."""
 
+_SERIES: Final = 4  # sides of an array with a time axis
 _BATCH_FILES: Final = 128
 _BATCH_BYTES: Final = 16 << 20
 _TICK_SECONDS: Final = 0.2
@@ -72,10 +90,22 @@ class RasterJob:
     """A file to read."""
 
     file: str
-    """Its path in the listing."""
+    """Its path in the listing, with the layer of it that is wanted, if it has several."""
 
     span: Span
     """Where its bytes lie."""
+
+    stack: tuple[tuple[str, Span], ...] = ()
+    """Further files by path, whose bands follow on the same grid."""
+
+    @property
+    def stamp(self) -> str:
+        """Changes when one of the files does."""
+        return "+".join(span.stamp for _, span in self.files())
+
+    def files(self) -> tuple[tuple[str, Span], ...]:
+        """Return every file by its path, in the order of their bands."""
+        return ((self.file, self.span), *self.stack)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -297,7 +327,7 @@ def _batches(jobs: Iterable[RasterJob], into: Path) -> Iterator[_Batch]:
     size = 0
     for job in jobs:
         taken.append(job)
-        size += job.span.size
+        size += sum(span.size for _, span in job.files())
         if len(taken) >= _BATCH_FILES or size >= _BATCH_BYTES:
             yield _batch(taken, into)
             taken, size = [], 0
@@ -315,10 +345,8 @@ def _hand_over(child: _Child, batch: _Batch) -> None:
         "number": batch.number,
         "part": str(batch.part),
         "jobs": [
-            (job.file, span.file, span.packing, span.offset, span.packed, span.size, span.crc,
-             span.stamp)
+            (job.file, job.stamp, [(path, _fields(span)) for path, span in job.files()])
             for job in batch.jobs
-            for span in (job.span,)
         ],
     }  # fmt: skip
     child.batch = batch
@@ -326,6 +354,12 @@ def _hand_over(child: _Child, batch: _Batch) -> None:
     if (stdin := child.process.stdin) is not None:
         with suppress(BrokenPipeError):  # its death shows when it is next listened to
             stdin.write(json.dumps(message).encode() + b"\n")
+
+
+def _fields(span: Span) -> tuple[object, ...]:
+    return (
+        span.file, span.packing, span.offset, span.packed, span.size, span.crc, span.stamp,
+    )  # fmt: skip
 
 
 def span_of(fields: list[object]) -> Span:
@@ -380,7 +414,7 @@ def _failure(job: RasterJob, child: _Child, seconds: float) -> pa.Table:
         check, what = "unreadable", f"stops the process that reads it (status {code})"
     row = {
         "file": job.file,
-        "stamp": job.span.stamp,
+        "stamp": job.stamp,
         "check": check,
         "message": what,
         "fix": "do not trust the file; convert it to a plain GeoTIFF if you know it",

@@ -168,8 +168,9 @@ def ingest(  # noqa: PLR0913 — what a user may say
         plan = with_card(detection.format.plan(listing, heeding(options, card)), card)
         plan = with_folder_split(plan)
         check_plan(plan)
-        known = _known_rasters(journal, _stored_pixels(registry, into, own), listing, plan)
-        rasters = _read(pool, plan, known, listing, into=journal.parts, progress=progress)
+        jobs = _jobs(plan, listing)
+        known = _known_rasters(journal, _stored_pixels(registry, into, own), jobs)
+        rasters = _read(pool, jobs, known, into=journal.parts, progress=progress)
         failures = [*_errors(plan.findings), *failures_of(rasters, plan.assets)]
         if on_error == "stop":
             _refuse(failures)
@@ -200,18 +201,32 @@ def _stored_pixels(registry: "Registry", dataset: str, own: str) -> pa.Array:
     return pa.array([], pa.binary())
 
 
-def _known_rasters(
-    journal: Journal, stored: pa.Array, listing: FileListing, plan: Plan
-) -> pa.Table:
+def _jobs(plan: Plan, listing: FileListing) -> list[RasterJob]:
+    """Return what to read for a plan, each file or stack of files once."""
+    by_file = plan.assets.filter(pc.equal(plan.assets["kind"], AssetKind.RASTER.value))
+    files = by_file["file"].to_pylist()
+    stacks = (
+        by_file["stack"].to_pylist() if "stack" in by_file.column_names else [None] * len(files)
+    )
+    return [
+        RasterJob(
+            file=file,
+            span=listing.span(file),
+            stack=tuple((path, listing.span(path)) for path in stack or ()),
+        )
+        for file, stack in dict(zip(files, stacks, strict=True)).items()
+    ]
+
+
+def _known_rasters(journal: Journal, stored: pa.Array, jobs: list[RasterJob]) -> pa.Table:
     """Return rows of ``RASTERS`` for the files that were read and are as they were, each once."""
     recorded = journal.recorded()
     held = pc.is_in(recorded["sha256"].cast(pa.binary()), value_set=stored)
     rows = pa.concat_tables([journal.read_before(), recorded.filter(held)])
-    wanted = _raster_files(plan)
     stamps = pa.table({
-        "file": wanted,
-        "stamp": pa.array([listing.span(file).stamp for file in wanted.to_pylist()], pa.string()),
-    })  # fmt: skip
+        "file": pa.array([job.file for job in jobs], pa.string()),
+        "stamp": pa.array([job.stamp for job in jobs], pa.string()),
+    })
     keys = [
         pc.binary_join_element_wise(each["file"], each["stamp"], "\0") for each in (rows, stamps)
     ]
@@ -219,29 +234,18 @@ def _known_rasters(
     return rows.take(places.drop_null())
 
 
-def _raster_files(plan: Plan) -> pa.Array:
-    by_file = plan.assets.filter(pc.equal(plan.assets["kind"], AssetKind.RASTER.value))
-    return by_file["file"].unique()
-
-
 def _read(
-    pool: RasterPool,
-    plan: Plan,
-    known: pa.Table,
-    listing: FileListing,
-    *,
-    into: Path,
-    progress: Progress,
+    pool: RasterPool, jobs: list[RasterJob], known: pa.Table, *, into: Path, progress: Progress
 ) -> pa.Table:
-    """Return rows of ``RASTERS`` for all files of a plan, reading what is not known."""
-    wanted, done = _raster_files(plan).to_pylist(), set(known["file"].to_pylist())
-    jobs = [RasterJob(file=file, span=listing.span(file)) for file in wanted if file not in done]
-    progress.stage("reading", total=len(wanted), unit="files")
+    """Return rows of ``RASTERS`` for all that is to be read, reading what is not known."""
+    done = set(known["file"].to_pylist())
+    left = [job for job in jobs if job.file not in done]
+    progress.stage("reading", total=len(jobs), unit="files")
     progress.advance(len(done))
-    if not jobs:
+    if not left:
         return known
     tables = [known]
-    for rows in pool.read(jobs, into=into):
+    for rows in pool.read(left, into=into):
         tables.append(rows)
         progress.advance(len(rows))
     return pa.concat_tables(tables)

@@ -44,6 +44,14 @@ def check_plan(plan: Plan) -> None:
         rasters.filter(pc.is_null(rasters["file"]))["sample"], "has an asset without a file",
         "check the --format",
     )  # fmt: skip
+    if "stack" in rasters.column_names:
+        stacked = rasters.filter(pc.is_valid(rasters["stack"]))["file"]
+        shared = _repeated(rasters["file"])
+        _refuse_any(
+            shared.filter(pc.is_in(shared, value_set=stacked.combine_chunks())),
+            "is stacked with others, but is another asset as well",
+            "check the --format",
+        )
 
 
 def _repeated(keys: pa.ChunkedArray) -> pa.ChunkedArray:
