@@ -1,60 +1,39 @@
-"""One Spark session that reads and writes Delta tables, local unless a master is named.
-
-The two Delta jars are fetched once, by the Ivy that PySpark brings, into the user's cache; those
-for object stores, 687 MB of them, when a session is to read one. In a closed network, name a folder
-that has them in ``EOLAB_SPARK_JARS``.
-"""
+"""One Spark session that reads and writes Delta tables, here unless a master is named."""
 
 import os
-import shutil
-import subprocess
+import socket
 import sys
-import tempfile
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from registry.errors import UnavailableError
+from registry.errors import InvalidInputError, UnavailableError
 from registry.lake import Location
 from registry.lake.engines import is_remote, spark_settings
+from spark_jobs import jars
 from spark_jobs.java import complaint, found
+from spark_jobs.settings import Master, lab_settings, merged, of_user
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["COORDINATES", "S3_COORDINATES", "delta_jars", "s3_jars", "session"]
+__all__ = ["opened", "session"]
 
-COORDINATES = ("io.delta:delta-spark_4.2_2.13:4.4.0", "io.delta:delta-storage:4.4.0")
-"""All that Delta needs beside PySpark's own jars; its full tree would bring older Hadoop's."""
-
-S3_COORDINATES = (
-    "org.apache.hadoop:hadoop-aws:3.5.0",
-    "software.amazon.awssdk:bundle:2.35.4",
-    "software.amazon.s3.analyticsaccelerator:analyticsaccelerator-s3:1.3.1",
-)
-"""All that ``s3a://`` needs beside them; of the version of the Hadoop that PySpark brings."""
-
-_SETTINGS = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.default.parallelism": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-}
+_KNOCK_SECONDS: Final = 5.0
+_STOP_SECONDS: Final = 15.0
+_HADOOP: Final = "spark.hadoop."
 
 
 def session(
     name: str,
     *,
-    master: str = "local[2]",
-    settings: dict[str, str] | None = None,
+    master: str | None = None,
+    settings: Mapping[str, str] | None = None,
     locations: Iterable[Location] = (),
+    size: int = 0,
 ) -> "SparkSession":
     """Open a Spark session, or return the one that is open.
 
@@ -63,124 +42,179 @@ def session(
 
     Args:
         name: What the session is called in Spark's own listings.
-        master: Spark's address: ``local[n]``, ``spark://…``, ``k8s://…``.
+        master: Spark's address: ``local[n]``, ``spark://…``, ``k8s://…``, ``yarn``; that of
+            ``SPARK_MASTER``, or this machine with all its cores, if None.
         settings: Further Spark settings, which win over the lab's.
         locations: What it is to open; needed for those that are not folders.
+        size: Bytes that it will shuffle, as far as is known.
 
     Returns:
         The session; its caller stops it.
 
     Raises:
-        UnavailableError: Java 17 or 21, PySpark or jars are missing, or the session that is open
-            knows nothing of a location.
+        InvalidInputError: The master's address or a setting is none.
+        UnavailableError: Java 17 or 21, PySpark or jars are missing, the master does not answer or
+            gives no worker, or the session that is open knows nothing of a location.
     """
-    wrong = complaint(found())
-    if wrong:
+    where = Master.named(master)
+    user = of_user(settings)
+    _need_java()
+    remote = [location for location in locations if is_remote(location)]
+    paths = jars.ready(jars.DELTA) + (jars.ready(jars.S3) if remote else [])
+    own = lab_settings(where, size=size) | {"spark.jars": ",".join(map(str, paths))}
+    _knock(where)
+    spark = _started(name, where, merged(own, user), remote)
+    _wait_for_workers(spark, where)
+    return spark
+
+
+@contextmanager
+def opened(
+    name: str,
+    *,
+    settings: Mapping[str, str] | None = None,
+    locations: Iterable[Location] = (),
+    size: int = 0,
+) -> Iterator["SparkSession"]:
+    """Open a session for a while; however that ends, Spark's work and its Java end with it.
+
+    Args:
+        name: As for :func:`session`, like the others.
+        settings: Further Spark settings.
+        locations: What it is to open.
+        size: Bytes that it will shuffle.
+
+    Yields:
+        The session.
+    """
+    spark = session(name, settings=settings, locations=locations, size=size)
+    try:
+        yield spark
+    finally:
+        _stop(spark)
+
+
+def _need_java() -> None:
+    if wrong := complaint(found()):
         problem, _, remedy = wrong.partition(": ")
         raise UnavailableError(problem, hint=remedy or "install a Java 17 runtime")
+
+
+def _knock(master: Master) -> None:
+    # At a master that does not answer, Spark itself would try for a minute.
+    said = ""
+    for host, port in master.endpoints:
+        try:
+            with socket.create_connection((host.strip("[]"), port), timeout=_KNOCK_SECONDS):
+                return
+        except OSError as error:
+            said = error.strerror or str(error) or "no answer"
+    if said:
+        raise UnavailableError(
+            f"Spark's master {master.address} does not answer: {said}",
+            hint="start it, or name another in SPARK_MASTER; without one, Spark runs here",
+        )
+
+
+def _started(
+    name: str, master: Master, settings: Mapping[str, str], remote: Iterable[Location]
+) -> "SparkSession":
     try:
+        import pyspark
+        from py4j.protocol import Py4JError
+        from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise UnavailableError(
             "PySpark is not installed", hint="pip install 'eo-training-data-lab[spark]'"
         ) from error
-    remote = [location for location in locations if is_remote(location)]
-    jars = ",".join(str(jar) for jar in delta_jars() + (s3_jars() if remote else []))
-    scratch = tempfile.gettempdir()
-    builder = SparkSession.builder.appName(name).master(master)
-    own = {"spark.jars": jars, "spark.sql.warehouse.dir": f"{scratch}/eolab-spark-warehouse"}
-    for location in remote:
-        own |= spark_settings(location)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    for key, value in (_SETTINGS | own | (settings or {})).items():
+    was_open = SparkSession.getActiveSession() is not None
+    _set_environment(master, Path(pyspark.__file__).parent)
+    builder = SparkSession.builder.appName(name).master(master.address)
+    for key, value in settings.items():
         builder = builder.config(key, value)
-    opened = builder.getOrCreate()
-    opened.sparkContext.setLogLevel("ERROR")
-    _refuse_ignorant(opened, remote)
-    return opened
+    try:
+        spark = builder.getOrCreate()
+        spark.sparkContext.setLogLevel("ERROR")
+        _tell_of(spark, remote, was_open=was_open)
+    except (Py4JError, PySparkException) as error:
+        raise UnavailableError(
+            f"Spark does not start at {master.address}: {_first_line(error)}",
+            hint="check SPARK_MASTER and the settings; its log says more",
+        ) from error
+    return spark
 
 
-def _refuse_ignorant(opened: "SparkSession", remote: Iterable[Location]) -> None:
-    # A session that was open before takes neither jars nor what its file systems are told.
-    known = opened.sparkContext.getConf()
+def _set_environment(master: Master, home: Path) -> None:
+    # Another Spark on this machine has other jars; only what its owner configured is taken.
+    other = os.environ.get("SPARK_HOME")
+    if other and Path(other) != home and Path(other, "conf").is_dir():
+        os.environ.setdefault("SPARK_CONF_DIR", str(Path(other, "conf")))
+    os.environ["SPARK_HOME"] = str(home)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    if master.is_local or master.is_loopback:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith(("Caused by:", ": "))]
+    return (causes[-1].removeprefix("Caused by:").strip(": ") if causes else lines[0])[:300]
+
+
+def _tell_of(spark: "SparkSession", remote: Iterable[Location], *, was_open: bool) -> None:
+    # Of object stores an open session is told: a command line would show keys to everybody.
+    known = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001 — PySpark's only way
     for location in remote:
-        if any(known.get(key) != value for key, value in spark_settings(location).items()):
+        said = {key.removeprefix(_HADOOP): value for key, value in spark_settings(location).items()}
+        if was_open and any(known.get(key) != value for key, value in said.items()):
+            # It may have no jars for them either.
             raise UnavailableError(
                 f"the Spark session that is open cannot read {location.uri}",
                 hint="stop it first, or open it with all the locations it is to read",
             )
+        for key, value in said.items():
+            known.set(key, value)
 
 
-def delta_jars() -> list[Path]:
-    """Return where Delta's jars lie, fetching them the first time.
-
-    Raises:
-        UnavailableError: They are not there and cannot be fetched.
-    """
-    return _jars(COORDINATES)
-
-
-def s3_jars() -> list[Path]:
-    """Return where the jars for ``s3a://`` lie, fetching them the first time: 687 MB.
-
-    Raises:
-        UnavailableError: They are not there and cannot be fetched.
-    """
-    return _jars(S3_COORDINATES)
-
-
-def _jars(coordinates: tuple[str, ...]) -> list[Path]:
-    given = os.environ.get("EOLAB_SPARK_JARS")
-    folder = Path(given) if given else _cache()
-    jars = [folder / _file_name(coordinate) for coordinate in coordinates]
-    missing = [jar for jar in jars if not jar.is_file()]
-    if missing and given:
-        raise UnavailableError(
-            f"EOLAB_SPARK_JARS is {given}, which has no {missing[0].name}",
-            hint=f"put {' and '.join(coordinates)} there",
-        )
-    for coordinate, jar in zip(coordinates, jars, strict=True):
-        if not jar.is_file():
-            _fetch(coordinate, jar)
-    return jars
-
-
-def _file_name(coordinate: str) -> str:
-    _, artifact, version = coordinate.split(":")
-    return f"{artifact}-{version}.jar"
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "eolab" / "spark-jars"
-
-
-def _fetch(coordinate: str, jar: Path) -> None:
-    # One jar, without what it depends on: PySpark brings all of that.
-    import pyspark
-
-    [ivy] = (Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar")
-    jar.parent.mkdir(parents=True, exist_ok=True)
-    # Into a folder of its own first: a jar that is there is whole.
-    with tempfile.TemporaryDirectory(dir=jar.parent) as scratch:
-        command = [_java(), f"-DIvy.default.ivy.user.dir={scratch}", "-jar", str(ivy)]
-        command += ["-cache", f"{scratch}/cache", "-notransitive", "-confs", "default"]
-        command += ["-dependency", *coordinate.split(":")]
-        command += ["-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
-        ran = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-        fetched = Path(scratch) / jar.name
-        if ran.returncode or not fetched.is_file():
-            lines = (ran.stdout + ran.stderr).splitlines()
-            said = next((line.strip() for line in lines if "not found" in line), "no answer")
+def _wait_for_workers(spark: "SparkSession", master: Master) -> None:
+    # On a cluster that gives no worker, a job would wait for one without end.
+    if master.is_local:
+        return
+    seconds = _patience(master)
+    until = time.monotonic() + seconds
+    context = spark.sparkContext._jsc.sc()  # noqa: SLF001 — PySpark's only way
+    while context.getExecutorMemoryStatus().size() < 2:  # noqa: PLR2004 — the driver is one
+        if context.isStopped() or time.monotonic() > until:
+            _stop(spark)
             raise UnavailableError(
-                f"{jar.name} cannot be fetched: {said[:200]}",
-                hint=f"put {coordinate}, and what else Spark needs, into a folder and name it in "
-                "EOLAB_SPARK_JARS",
+                f"{master.address} gave no worker within {seconds:g} seconds",
+                hint="start workers, ask for less (EOLAB_SPARK_SETTINGS="
+                "'spark.executor.memory=1g'), or let them reach this machine "
+                "(spark.driver.host); EOLAB_SPARK_WAIT waits longer",
             )
-        fetched.replace(jar)
+        time.sleep(0.1)
 
 
-def _java() -> str:
-    home = os.environ.get("JAVA_HOME")
-    return str(Path(home) / "bin" / "java") if home else shutil.which("java") or "java"
+def _patience(master: Master) -> float:
+    usual = "60" if master.address.startswith("spark://") else "300"
+    said = os.environ.get("EOLAB_SPARK_WAIT") or usual
+    try:
+        return float(said)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"EOLAB_SPARK_WAIT is {said!r}", hint="say seconds, such as 300"
+        ) from error
+
+
+def _stop(spark: "SparkSession") -> None:
+    """Stop Spark, and end its Java where it does not stop by itself."""
+    gateway = spark.sparkContext._gateway  # noqa: SLF001 — PySpark's only way
+    java = gateway.proc if gateway is not None else None
+    # From a thread of its own: an interrupt may have left this one's connection in mid-answer.
+    stopping = threading.Thread(target=spark.stop, daemon=True)
+    stopping.start()
+    stopping.join(_STOP_SECONDS)
+    if stopping.is_alive() and java is not None:
+        java.kill()

@@ -11,17 +11,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Final
 
-from registry.errors import RegistryError, UnavailableError
+from registry.errors import InvalidInputError, RegistryError, UnavailableError
 from registry.progress import SILENT, Progress
 
-__all__ = ["KEPT_LOGS", "JobFailedError", "launch", "logs_folder"]
+__all__ = ["KEPT_LOGS", "JobFailedError", "launch", "logs_folder", "revived", "settings_of"]
 
 KEPT_LOGS: Final = 20
 """How many logs are kept of each job; older ones are dropped when the next begins."""
@@ -70,7 +70,7 @@ def launch(
             if "result" in answer:
                 return _checked(answer["result"], job, log)
             if "error" in answer:
-                error = _revived(answer["error"], job, log)
+                error = revived(answer["error"], hint=_see(log))
                 raise error
             _pass_on(answer, progress)
     finally:
@@ -84,6 +84,27 @@ def logs_folder() -> Path:
     stated = os.environ.get("EOLAB_CACHE")
     general = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eolab"
     return (Path(stated) if stated else general) / "logs"
+
+
+def settings_of(words: Iterable[str]) -> dict[str, str]:
+    """Return settings of Spark that were typed as ``key=value``.
+
+    Raises:
+        InvalidInputError: One is written in another way.
+
+    Examples:
+        >>> settings_of(["spark.executor.memory=8g"])
+        {'spark.executor.memory': '8g'}
+    """
+    found = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign or not key.strip().startswith("spark."):
+            raise InvalidInputError(
+                f"{word!r} is no setting of Spark", hint="write spark.executor.memory=8g"
+            )
+        found[key.strip()] = value.strip()
+    return found
 
 
 def _new_log(job: str) -> Path:
@@ -160,8 +181,13 @@ def _checked(result: object, job: str, log: Path) -> Mapping[str, Any]:
     return result
 
 
-def _revived(said: Mapping[str, Any], job: str, log: Path) -> RegistryError:
-    problem, hint = str(said.get("problem")), str(said.get("hint"))
+def revived(said: Mapping[str, Any], *, hint: str) -> RegistryError:
+    """Return an error that another process told of: of its own class where that is known here.
+
+    Args:
+        said: As ``spark_jobs.channel.told`` tells it.
+        hint: What to do about an error that is none of the registry's.
+    """
     module = str(said.get("module"))
     if module.startswith("registry."):
         with suppress(ImportError):
@@ -170,9 +196,9 @@ def _revived(said: Mapping[str, Any], job: str, log: Path) -> RegistryError:
     for code in said.get("codes", ()):
         if kind := known.get(code):
             error = kind.__new__(kind)
-            RegistryError.__init__(error, problem, hint=hint)
+            RegistryError.__init__(error, str(said.get("problem")), hint=str(said.get("hint")))
             return error
-    return JobFailedError(problem or f"{job} failed", hint=_see(log))
+    return JobFailedError(str(said.get("problem")), hint=hint)
 
 
 def _kinds(kind: type[RegistryError]) -> Iterator[type[RegistryError]]:

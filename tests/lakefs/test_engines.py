@@ -274,9 +274,9 @@ def test_the_jars_for_s3a_are_those_of_sparks_own_hadoop():
     pyspark = pytest.importorskip("pyspark")
     from pathlib import Path
 
-    from spark_jobs.session import S3_COORDINATES
+    from spark_jobs.jars import S3
 
-    version = S3_COORDINATES[0].rpartition(":")[2]
+    version = S3[0].coordinate.rpartition(":")[2]
     jars = Path(pyspark.__file__).parent / "jars"
     assert [jar.name for jar in jars.glob("hadoop-client-api-*.jar")] == [
         f"hadoop-client-api-{version}.jar"
