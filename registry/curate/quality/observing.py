@@ -32,6 +32,7 @@ OBSERVED = pa.schema([
     ("nodata", pa.int64()),  # elements that are the nodata value
     ("least", pa.float64()),  # of the elements that are neither, or their parts; null if none are
     ("greatest", pa.float64()),
+    ("top", pa.int64()),  # elements in the top twelfth of an unsigned type of 16 or 32 bits
     ("values", pa.list_(pa.int64())),  # which integers occur, for labels of 8 bits
 ])
 """One row a stored array that an asset points to, and one without a digest for what cannot be
@@ -154,7 +155,19 @@ def _content(array: np.ndarray, wanted: _Expected) -> dict[str, Any]:
         kept = kept[~empty] if row["nodata"] else kept
     if kept.size and wanted.labels and array.dtype.itemsize == 1:
         row["values"] = np.unique(kept).astype(np.int64).tolist()
-    return row | _range(kept)
+    return row | _range(kept) | _top(kept)
+
+
+def _top(kept: np.ndarray) -> dict[str, int]:
+    """Count what would be small negative numbers if an unsigned type were signed.
+
+    Returns:
+        The column ``top``; nothing for other types.
+    """
+    if kept.dtype.kind != "u" or kept.dtype.itemsize not in {2, 4}:
+        return {}
+    most = int(np.iinfo(kept.dtype).max)
+    return {"top": int(np.count_nonzero(kept > most - most // 12))}
 
 
 def _range(kept: np.ndarray) -> dict[str, float]:

@@ -194,6 +194,23 @@ def test_an_empty_mask_is_only_worth_a_word(fields):
     assert found(fields.check(), "constant") == [("info", "a", "mask")]
 
 
+def test_negative_numbers_that_wrapped_around_are_found(fields):
+    decibels = -12.5 - fields.image(0).astype("float32") / 2
+    fields.replace("a", "s2", decibels.astype("int16").astype("uint16"))
+    report = fields.check()
+    assert found(report, "wrapped") == [("warning", "a", "s2")]
+    assert evidence(report, "wrapped")[0]["top"] == fields.image(0).size
+
+
+def test_bright_and_saturated_pixels_are_not_taken_for_wrapped_numbers(fields):
+    image = fields.image(0)
+    image.flat[: image.size // 2] = 65_535
+    fields.replace("a", "s2", image)
+    fields.replace("b", "s2", np.full_like(image, 65_535), nodata=65_535)
+    fields.replace("c", "s2", np.full(image.shape, 255, np.uint8))
+    assert found(fields.check(), "wrapped") == []
+
+
 def test_equal_images_under_two_names_are_found_once(fields):
     fields.replace("c", "s2", fields.image(0))
     fields.samples[2]["label"] = ["forest"]

@@ -17,6 +17,7 @@ from registry.curate.quality.checks.shape_mismatch import SHAPE_MISMATCH
 from registry.curate.quality.checks.times import MISSING_TIME, TIME
 from registry.curate.quality.checks.unknown_classes import UNKNOWN_CLASSES
 from registry.curate.quality.checks.unreadable import UNREADABLE
+from registry.curate.quality.checks.wrapped import WRAPPED
 
 __all__ = ["CHECKS"]
 
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     SHAPE_MISMATCH,
     NAN,
     CONSTANT,
+    WRAPPED,
     DUPLICATES,
     CRS,
     MISSING_FOOTPRINT,
