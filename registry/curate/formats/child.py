@@ -21,7 +21,7 @@ _CLONE_NEWUSER: Final = 0x10000000
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _LARGEST_PART: Final = 4 << 30
-_GDAL: Final = {
+_SETTINGS: Final = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_NUM_THREADS": "1",
     "GDAL_CACHEMAX": "16",
@@ -32,6 +32,7 @@ _GDAL: Final = {
     "GTIFF_VIRTUAL_MEM_IO": "NO",
     "PROJ_NETWORK": "OFF",
     "VRT_SHARED_SOURCE": "0",
+    "HDF5_PLUGIN_PRELOAD": "::",  # no filter is ever loaded from disk
 }
 
 
@@ -43,7 +44,7 @@ def main() -> None:
     answers = os.dup(1)
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)  # whatever a library prints must not pass for an answer
-    os.environ.update(_GDAL)
+    os.environ.update(_SETTINGS)
     sys.meta_path.insert(0, WithoutPandas())
 
     from rasterio import Env  # here, because limits come before libraries

@@ -8,30 +8,35 @@ import json
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from registry.curate.formats import tiff
+from registry.curate.formats.decoded import (
+    LARGE,
+    Decoded,
+    Header,
+    UnreadableError,
+    check_declared,
+    one_line,
+)
+from registry.curate.formats.layers import Layer, split_layer
 from registry.curate.formats.unplaced import unplaced_allowed
 from registry.errors import InvalidInputError
 from registry.geo import normalise_crs
-from registry.tables.pixels import DTYPES, MAX_ARRAY_BYTES
+from registry.tables.pixels import DTYPES
 
-__all__ = ["Decoded", "Decoder", "Header", "UnreadableError", "sniff"]
+__all__ = ["Decoder", "sniff"]
 
 _MEMORY: Final = {"dirname": "eolab", "filename": "source"}
-_MEMORY_PATH: Final = "/vsimem/eolab/source"
 _LONGEST_DOMAINS: Final = 2048
 _LONGEST_SAID: Final = 128 << 10  # of JSON; 400 bands with their wavelengths take half of it
-_LARGE: Final = 16 << 20
-_BOMBS: Final = ((16 << 20, 2000), (64 << 20, 200))  # a mask of zeros deflates 1,000:1
 _MOST_LAYOUTS: Final = 512
 _SUFFIXES: Final = {
     "GTiff": (".tif", ".tiff", ".gtiff", ".geotiff"),
@@ -50,6 +55,7 @@ _MAGIC: Final = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"),
     (b"\xff\x4f\xff\x51", "JP2OpenJPEG"),
 )
+_LAYERED: Final = (b"\x89HDF\r\n\x1a\n", b"CDF", b"\x93NUMPY")
 _MOST_BANDS: Final = 4096
 _REFUSED: Final = (
     (b"\x89HDF\r\n", "is HDF5 or netCDF 4"),
@@ -63,61 +69,6 @@ _REFUSED: Final = (
     (b"PK\x03\x04", "is a zip archive"),
     (b"ENVI", "is an ENVI header"),
 )
-
-
-class UnreadableError(Exception):
-    """A file that will not be read, and why; stays inside the child.
-
-    Args:
-        check: Which rule it breaks, as in ``reports/``.
-        message: What is wrong.
-        fix: What would mend it.
-    """
-
-    def __init__(self, check: str, message: str, fix: str) -> None:
-        super().__init__(message)
-        self.check = check
-        self.message = message
-        self.fix = fix
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """What a raster says of itself, but for its place."""
-
-    shape: tuple[int, int, int]
-    """Bands, rows, columns."""
-
-    dtype: str
-    """NumPy's name."""
-
-    crs: str | None = None
-    """``EPSG:n`` or WKT2; None if the file has none."""
-
-    nodata: float | None = None
-    """Value that stands for no data; None if there is none."""
-
-    said: str = "{}"
-    """Everything else, as JSON: ``driver`` and, where they are not as usual, ``bands``,
-    ``scales``, ``offsets``, ``units``, ``colours``, ``tags``, ``band_tags``, ``domains``;
-    ``lost`` names which of these, and which domains, are too long to keep."""
-
-    warnings: tuple[str, ...] = ()
-    """What is odd about it but harmless, ``check: message``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
-    """One raster."""
-
-    header: Header
-    """What it says of itself."""
-
-    transform: tuple[float, ...] | None
-    """Affine from pixel to CRS, rasterio's order; None if it has none."""
-
-    array: npt.NDArray[Any] | None
-    """Pixels, shape ``(band, y, x)``; None for a JPEG, which stays as it came."""
 
 
 def sniff(data: bytes) -> str:
@@ -175,12 +126,15 @@ class Decoder:
         """Return what a file holds.
 
         Args:
-            name: Path in the source, for its suffix.
+            name: Path in the source, for its suffix and for the layer that it names.
             data: The whole file.
 
         Raises:
             UnreadableError: It is damaged, too large, or of a kind that is not read.
         """
+        _, layer = split_layer(name)
+        if layer is not None and data.startswith(_LAYERED):
+            return self._layer(layer, data)
         driver = sniff(data)
         decoded = self._jpeg(data) if driver == "JPEG" else self._raster(driver, data)
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 — a name, ten thousand times
@@ -189,6 +143,24 @@ class Decoder:
         note = f"wrong-suffix: ends in {suffix} but is {driver}"
         header = replace(decoded.header, warnings=(*decoded.header.warnings, note))
         return replace(decoded, header=header)
+
+    def _layer(self, text: str, data: bytes) -> Decoded:
+        from registry.curate.formats.opening import open_container  # late: few files have layers
+        from registry.curate.formats.stacks import read_stack
+
+        try:
+            return read_stack(
+                open_container(data),
+                Layer.parse(text),
+                size=len(data),
+                wait_for_turn=self._wait_for_turn,
+            )
+        except InvalidInputError as error:
+            raise UnreadableError("unreadable", error.problem, "check the --format") from error
+        except MemoryError as error:
+            raise UnreadableError(
+                "too-large", "needs more memory than a chip may take", "cut it into chips"
+            ) from error
 
     def _raster(self, driver: str, data: bytes) -> Decoded:
         layout = tiff.parse(data) if driver == "GTiff" else None
@@ -214,7 +186,7 @@ class Decoder:
                 return self._read(raster, len(data))
         except (RasterioError, ValueError, OSError, UnicodeDecodeError) as error:
             raise UnreadableError(
-                "unreadable", f"cannot be read: {_one_line(error)}", "fetch the file again"
+                "unreadable", f"cannot be read: {one_line(error)}", "fetch the file again"
             ) from error
         except MemoryError as error:
             raise UnreadableError(
@@ -224,8 +196,8 @@ class Decoder:
     def _read(self, raster: DatasetReader, size: int) -> Decoded:
         header = self._header(raster)
         declared = int(np.prod(header.shape, dtype=object)) * np.dtype(header.dtype).itemsize
-        _check_declared(declared, size)
-        if declared > _LARGE:
+        check_declared(declared, size)
+        if declared > LARGE:
             self._wait_for_turn()
         transform = tuple(raster.transform)[:6]
         placed = header.crs is not None or not raster.transform.is_identity
@@ -277,16 +249,16 @@ class Decoder:
                 with Image.open(BytesIO(data), formats=("JPEG",)) as image:
                     bands = len(image.getbands())
                     width, height = image.size
-                    _check_declared(bands * width * height, len(data))
+                    check_declared(bands * width * height, len(data))
                     mode = image.mode
                     image.load()
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise UnreadableError(
-                "unreadable", f"cannot be read: {_one_line(error)}", "fetch the file again"
+                "unreadable", f"cannot be read: {one_line(error)}", "fetch the file again"
             ) from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
             raise UnreadableError(
-                "too-large", f"is too large: {_one_line(error)}", "cut it into chips"
+                "too-large", f"is too large: {one_line(error)}", "cut it into chips"
             ) from error
         if mode not in {"L", "RGB"}:
             raise UnreadableError(
@@ -302,25 +274,10 @@ def _agrees(data: bytes, layout: tiff.Layout, decoded: Decoded) -> bool:
     shape = (layout.count, layout.height, layout.width)
     if array is None or header.shape != shape or layout.transform != decoded.transform:
         return False
-    if layout.dtype.newbyteorder("=") != array.dtype or array.nbytes > _LARGE:
+    if layout.dtype.newbyteorder("=") != array.dtype or array.nbytes > LARGE:
         return False
     pixels = tiff.read_pixels(data, layout)
     return pixels is not None and pixels.tobytes() == array.tobytes()
-
-
-def _check_declared(declared: int, size: int) -> None:
-    if declared > MAX_ARRAY_BYTES:
-        raise UnreadableError(
-            "too-large",
-            f"declares {declared:,} bytes of pixels, more than {MAX_ARRAY_BYTES:,}",
-            "cut it into chips",
-        )
-    if any(declared > least and declared > ratio * size for least, ratio in _BOMBS):
-        raise UnreadableError(
-            "too-large",
-            f"declares {declared:,} bytes of pixels in a file of {size:,}",
-            "do not trust the file; cut it into chips if you know it",
-        )
 
 
 def _said(raster: DatasetReader) -> str:
@@ -371,8 +328,3 @@ def _oddities(raster: DatasetReader) -> list[str]:
     if raster.colorinterp[0].name == "palette":
         odd.append("colour-table: has a colour table, which is not kept")
     return odd
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).replace(_MEMORY_PATH, "the file").split())
-    return "".join(letter for letter in text if letter.isprintable())[:200] or type(error).__name__

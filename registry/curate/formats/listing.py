@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, cast
 
 from registry.curate.formats.archives import tar_spans, zip_spans
 from registry.curate.formats.contract import SourceFile
+from registry.curate.formats.layers import split_layer
 from registry.curate.formats.spans import (
     Packing,
     Span,
@@ -64,11 +65,14 @@ class FileListing:
         })
 
     def span(self, path: str) -> Span:
-        """Return where a file's bytes lie.
+        """Return where the bytes of a file lie, or of the file that a layer is of.
 
         Raises:
             NotFoundError: There is no such file.
         """
+        file, _ = split_layer(path)
+        if path not in self._spans and file in self._spans:
+            return self._spans[file]
         if path not in self._spans:
             raise NotFoundError(
                 f"the source {self.name!r} has no file {path!r}", hint="check the sidecars' names"

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
 
-from registry.curate.formats.decode import Decoded, Decoder, UnreadableError
+from registry.curate.formats.decode import Decoder
+from registry.curate.formats.decoded import Decoded, UnreadableError
 from registry.curate.formats.raster import PROGRESS, RASTERS, span_of
 from registry.curate.formats.spans import read_span
 from registry.curate.formats.stacking import stacked

@@ -31,7 +31,7 @@ from registry.curate.formats.spans import Packing, Span
 from registry.errors import CorruptError, UnavailableError
 from registry.lake.system import translated
 
-__all__ = ["RASTERS", "RasterJob", "RasterPool", "bands_of", "read_part"]
+__all__ = ["RASTERS", "RasterJob", "RasterPool", "read_part"]
 
 RASTERS: Final = pa.schema([
     pa.field("file", pa.string(), nullable=False),  # path in the listing
@@ -56,29 +56,12 @@ RASTERS: Final = pa.schema([
 ])
 """What is learnt of each file; a row has either pixels or a failure."""
 
-
-def bands_of(shapes: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return how many bands each array has.
-
-    Args:
-        shapes: As in ``RASTERS``: ``(band, y, x)`` or ``(time, band, y, x)``, or null.
-
-    Examples:
-        >>> shapes = pa.chunked_array([[[4, 8, 8], [12, 10, 8, 8], None]], pa.list_(pa.int32()))
-        >>> bands_of(shapes).to_pylist()
-        [4, 10, None]
-    """
-    is_series = pc.equal(pc.list_value_length(shapes), _SERIES)
-    return pc.if_else(is_series, pc.list_element(shapes, 1), pc.list_element(shapes, 0))
-
-
 PROGRESS: Final = "<qqq"
 """In memory shared with a child: batch, index of the file it is at, whether it waits its turn."""
 
 _CHILD: Final = Path(__file__).with_name("child.py")
 """Run by path: the package around it loads what must come after the limits."""
 
-_SERIES: Final = 4  # sides of an array with a time axis
 _BATCH_FILES: Final = 128
 _BATCH_BYTES: Final = 16 << 20
 _TICK_SECONDS: Final = 0.2

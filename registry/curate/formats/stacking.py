@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from registry.curate.formats.decode import Decoded, Header, UnreadableError
+from registry.curate.formats.decoded import Decoded, Header, UnreadableError
 from registry.tables.pixels import MAX_ARRAY_BYTES
 
 __all__ = ["stacked"]

@@ -13,6 +13,7 @@ from registry.catalog.card.columns import column_type_text
 from registry.catalog.card.spec import Task
 from registry.curate.formats.contract import Plan, SourceOptions
 from registry.curate.formats.roles import is_mask_word
+from registry.curate.ingest.matching import bands_of
 from registry.errors import InvalidInputError
 
 __all__ = ["heeding", "joined", "spec_of", "with_card"]
@@ -194,7 +195,7 @@ def _assets(plan: Plan, options: SourceOptions, rasters: pa.Table) -> Mapping[st
     said = pa.table({
         "asset": plan.assets["asset"],
         "said": rasters["said"].take(places),
-        "bands": pc.list_element(rasters["shape"], 0).take(places),
+        "bands": bands_of(rasters["shape"]).take(places),
     })  # fmt: skip
     kinds = said.group_by(["asset", "said", "bands"]).aggregate([]).to_pylist()
     found: dict[str, AssetSpec] = {}

@@ -1,10 +1,14 @@
 """Rows of one Arrow table found by the keys of another, without a loop."""
 
+from typing import Final
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["completed", "first_places", "take_by_key"]
+__all__ = ["bands_of", "completed", "first_places", "take_by_key"]
+
+_SERIES: Final = 4  # sides of an array with a time axis
 
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -33,3 +37,18 @@ def first_places(keys: pa.ChunkedArray) -> pa.Array:
     indexed = pa.table({"key": keys, "place": pa.array(np.arange(len(keys)))})
     firsts = indexed.group_by("key", use_threads=False).aggregate([("place", "min")])
     return firsts["place_min"].combine_chunks()
+
+
+def bands_of(shapes: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return how many bands each array has.
+
+    Args:
+        shapes: As in ``RASTERS``: ``(band, y, x)`` or ``(time, band, y, x)``, or null.
+
+    Examples:
+        >>> shapes = pa.chunked_array([[[4, 8, 8], [12, 10, 8, 8], None]], pa.list_(pa.int32()))
+        >>> bands_of(shapes).to_pylist()
+        [4, 10, None]
+    """
+    is_series = pc.equal(pc.list_value_length(shapes), _SERIES)
+    return pc.if_else(is_series, pc.list_element(shapes, 1), pc.list_element(shapes, 0))

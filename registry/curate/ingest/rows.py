@@ -123,7 +123,7 @@ def _joined_assets(assets: pa.Table, rasters: pa.Table, options: SourceOptions) 
         "checksum": assets["checksum"],
         "size": assets["size"],
         **columns,
-        "times": assets["times"],
+        "times": _either(_has_any(assets["times"]), assets["times"], read["times"]),
         "tags": _tags(by_file, assets["file"], read["said"]),
         "footprint": footprint,
         "crs_declared": placeless if undeclared is not None else pa.nulls(len(assets), pa.bool_()),
@@ -146,6 +146,10 @@ def _either(
     both = pa.chunked_array([*left.chunks, *right.cast(left.type).chunks], left.type)
     picked = np.where(choose.to_numpy(), 0, len(left)) + np.arange(len(left))
     return both.take(pa.array(picked))
+
+
+def _has_any(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.greater(pc.fill_null(pc.list_value_length(lists), 0), 0)
 
 
 def _declared_crs(options: SourceOptions) -> str | None:

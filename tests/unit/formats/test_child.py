@@ -8,7 +8,8 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from registry.curate.formats import tiff
-from registry.curate.formats.decode import Decoder, UnreadableError, sniff
+from registry.curate.formats.decode import Decoder, sniff
+from registry.curate.formats.decoded import UnreadableError
 
 
 def encoded(array, **options):

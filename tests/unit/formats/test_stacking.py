@@ -101,7 +101,7 @@ def test_a_file_of_a_stack_that_cannot_be_read_is_named(read, tmp_path, content)
 
 def test_a_stack_that_is_too_large_together_is_refused(monkeypatch):
     from registry.curate.formats import stacking
-    from registry.curate.formats.decode import Decoded, Header, UnreadableError
+    from registry.curate.formats.decoded import Decoded, Header, UnreadableError
 
     monkeypatch.setattr(stacking, "MAX_ARRAY_BYTES", 5_000)
     array = np.zeros((1, 40, 50), np.uint8)

@@ -1,0 +1,73 @@
+"""NumPy's own files of one array, opened without unpickling anything.
+
+Runs in the limited child alone (:mod:`registry.curate.formats.child`).
+
+References:
+    NumPy Enhancement Proposal 1, "A Simple File Format for NumPy Arrays", versions 1.0 to 3.0.
+"""
+
+import math
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from registry.curate.formats.containers import Container, Variable
+from registry.curate.formats.decoded import UnreadableError, check_declared, one_line
+from registry.tables.pixels import DTYPES
+
+__all__ = ["open_npy"]
+
+
+def open_npy(data: bytes) -> Container:
+    """Return the one array of a file, called ``data``.
+
+    Args:
+        data: The whole file.
+
+    Raises:
+        UnreadableError: It is damaged, holds objects, or is shorter than it says.
+    """
+    file = BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)
+        header = (
+            np.lib.format.read_array_header_1_0(file)
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0(file)
+        )
+    except (ValueError, EOFError) as error:
+        raise UnreadableError(
+            "unreadable", f"cannot be read: {one_line(error)}", "fetch the file again"
+        ) from error
+    shape, by_column, dtype = header
+    return Container(
+        driver="NPY", variables={"data": _variable(data, file.tell(), shape, by_column, dtype)}
+    )
+
+
+def _variable(
+    data: bytes,
+    start: int,
+    shape: tuple[int, ...],
+    by_column: bool,  # noqa: FBT001 — in the order of NumPy's header
+    dtype: np.dtype[Any],
+) -> Variable:
+    is_plain = not dtype.hasobject and dtype.newbyteorder("=").name in DTYPES
+
+    def read() -> npt.NDArray[Any]:
+        count = math.prod(shape)
+        check_declared(count * dtype.itemsize, len(data))
+        if start + count * dtype.itemsize > len(data):
+            raise UnreadableError("unreadable", "is cut short", "fetch the file again")
+        flat = np.frombuffer(data, dtype, count, start)
+        return flat.reshape(shape, order="F" if by_column else "C")
+
+    return Variable(
+        name="data",
+        axes=("",) * len(shape),
+        shape=shape,
+        dtype=dtype if is_plain else None,
+        read=read,
+    )

@@ -1,0 +1,273 @@
+"""One layer of a file of arrays becomes one asset: ``(band, y, x)`` or ``(time, band, y, x)``.
+
+Runs in the limited child alone (:mod:`registry.curate.formats.child`).
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from registry.curate.formats import cf
+from registry.curate.formats.containers import Container, Variable
+from registry.curate.formats.decoded import LARGE, Decoded, Header, UnreadableError, check_declared
+from registry.curate.formats.layers import Layer
+from registry.tables.pixels import DTYPES
+
+__all__ = ["ABSENT", "read_stack"]
+
+ABSENT: Final = "absent-layer"
+"""Check of a file that is sound, but has no such layer."""
+
+_SHAPES: Final = {
+    (): None,
+    ("time",): "time",
+    ("y", "x"): "plane",
+    ("time", "y", "x"): "series",
+    ("band", "y", "x"): "bands",
+    ("time", "band", "y", "x"): "whole",
+}
+_UNNAMED: Final = {2: ("y", "x"), 3: ("band", "y", "x"), 4: ("time", "band", "y", "x")}
+_LONGEST_SAID: Final = 32 << 10
+_SHOWN: Final = 5
+_READ_HERE: Final = frozenset({
+    "_FillValue", "missing_value", "scale_factor", "add_offset", "units", "_Unsigned",
+    "grid_mapping", "coordinates", "crs_wkt", "spatial_ref",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """Variables of one kind, which become the bands of one array."""
+
+    variables: tuple[Variable, ...]
+    roles: tuple[str, ...]
+    axes: tuple[cf.Axis, ...]
+    packings: tuple[cf.Packing, ...]
+    others: tuple[str, ...]
+
+
+def read_stack(
+    container: Container, layer: Layer, *, size: int, wait_for_turn: Callable[[], None]
+) -> Decoded:
+    """Return one layer of a file.
+
+    Args:
+        container: The file.
+        layer: What of it.
+        size: Bytes the file has, which what it declares is held against.
+        wait_for_turn: Called before an array is made that is large.
+
+    Raises:
+        UnreadableError: The layer is absent, too large, or of no shape or type that is read.
+    """
+    chosen = _choose(container, layer)
+    first, packing = chosen.variables[0], chosen.packings[0]
+    declared = math.prod(first.shape) * packing.dtype.itemsize * len(chosen.variables)
+    check_declared(declared, size)
+    if declared > LARGE:
+        wait_for_turn()
+    array = _planes(_stacked(chosen), layer)
+    times, odd = _times(chosen)
+    transform, crooked = _transform(container, chosen)
+    crs = cf.crs_of(container, first)
+    nodata, mixed = _nodata(chosen)
+    left = [f"variables: leaves out {', '.join(chosen.others)}"] if chosen.others else []
+    header = Header(
+        shape=array.shape,
+        dtype=packing.dtype.name,
+        crs=crs,
+        nodata=nodata,
+        said=_said(container, chosen),
+        times=times,
+        warnings=(*odd, *crooked, *mixed, *left),
+    )
+    return Decoded(header=header, transform=transform, array=array)
+
+
+# -------------------------------------------------------------------- choosing
+def _choose(container: Container, layer: Layer) -> _Chosen:
+    meant = [each for each in _candidates(container) if layer.has(each.name)]
+    for each in meant:
+        if each.dtype is None and layer.names(each.name):
+            raise UnreadableError(
+                "dtype", f"has {each.name!r}, which holds no plain numbers", "convert it to numbers"
+            )
+    described = [
+        (each, roles, axes)
+        for each in meant
+        if each.dtype is not None
+        for roles, axes in (_roles(container, each),)
+        if _SHAPES.get(roles)
+    ]
+    if not described:
+        raise _absent(container, layer, meant)
+    kinds = Counter((each.shape, roles, each.dtype) for each, roles, _ in described)
+    usual = kinds.most_common(1)[0][0]
+    taken = [
+        (each, roles, axes)
+        for each, roles, axes in described
+        if (each.shape, roles, each.dtype) == usual
+    ]
+    variables = tuple(each for each, _, _ in taken)
+    names = {each.name for each in variables}
+    return _Chosen(
+        variables=variables,
+        roles=taken[0][1],
+        axes=taken[0][2],
+        packings=_packings(variables),
+        others=tuple(each.name for each in meant if each.name not in names)[:_SHOWN],
+    )
+
+
+def _candidates(container: Container) -> list[Variable]:
+    """Return the variables that are no coordinates and no CRS."""
+    coordinates = {axis for each in container.variables.values() for axis in each.axes if axis}
+    return [
+        each
+        for name, each in container.variables.items()
+        if name not in coordinates and each.shape and min(each.shape) > 0
+    ]
+
+
+def _absent(container: Container, layer: Layer, meant: Sequence[Variable]) -> UnreadableError:
+    wanted = ",".join(layer.wanted)
+    if meant:
+        shown = ", ".join(f"{each.name} {each.shape}" for each in meant[:_SHOWN])
+        return UnreadableError(
+            "axes",
+            f"has no array {wanted} over rows and columns: {shown}",
+            "write arrays as (time, band, y, x)",
+        )
+    shown = ", ".join(list(container.variables)[:_SHOWN]) or "no arrays"
+    return UnreadableError(ABSENT, f"has no array {wanted}; it has {shown}", "check the source")
+
+
+def _roles(container: Container, variable: Variable) -> tuple[tuple[str, ...], tuple[cf.Axis, ...]]:
+    if not any(variable.axes):
+        roles = _UNNAMED.get(len(variable.shape), ("?",))
+        return roles, ()
+    axes = tuple(cf.axis_of(container, name) for name in variable.axes)
+    roles = tuple(axis.role or "band" for axis in axes)
+    return roles, axes
+
+
+def _packings(variables: Sequence[Variable]) -> tuple[cf.Packing, ...]:
+    packings = []
+    for each in variables:
+        if each.dtype is None or each.dtype.newbyteorder("=").name not in DTYPES:
+            raise UnreadableError(
+                "dtype", f"has {each.name!r} of a type that is not read", "convert it"
+            )
+        packings.append(cf.packing_of(each, each.dtype.newbyteorder("=")))
+    return tuple(packings)
+
+
+# --------------------------------------------------------------------- reading
+def _stacked(chosen: _Chosen) -> npt.NDArray[Any]:
+    first, kind = chosen.variables[0], _SHAPES[chosen.roles]
+    count, shape, dtype = len(chosen.variables), first.shape, chosen.packings[0].dtype
+    if kind in {"bands", "whole"}:
+        if count > 1:
+            raise UnreadableError(
+                "axes",
+                f"has {count} arrays that have bands of their own, such as {first.name!r}",
+                "split the file into one array each",
+            )
+        return _taken_for(first, dtype)
+    if kind == "plane":
+        array = np.empty((count, *shape), dtype)
+        for number, each in enumerate(chosen.variables):
+            array[number] = _taken_for(each, dtype)
+        return array
+    steps, *sides = shape
+    array = np.empty((steps, count, *(sides or (1, 1))), dtype)
+    for number, each in enumerate(chosen.variables):
+        array[:, number] = _taken_for(each, dtype).reshape(steps, *(sides or (1, 1)))
+    return array
+
+
+def _taken_for(variable: Variable, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    values = variable.read()
+    native = values.astype(values.dtype.newbyteorder("="), copy=False)
+    return native if native.dtype == dtype else native.view(dtype)
+
+
+def _planes(array: npt.NDArray[Any], layer: Layer) -> npt.NDArray[Any]:
+    if layer.planes is None:
+        return array
+    picked = array[..., layer.planes, :, :]
+    if not picked.shape[-3]:
+        raise UnreadableError(ABSENT, f"has {array.shape[-3]} planes, not so many", "check it")
+    return np.ascontiguousarray(picked)
+
+
+# ------------------------------------------------------------------ describing
+def _times(chosen: _Chosen) -> tuple[tuple[datetime, ...], list[str]]:
+    axis = chosen.axes[0] if chosen.axes and chosen.roles[0] == "time" else None
+    if axis is None or axis.variable is None:
+        return (), []
+    try:
+        moments = cf.moments_of(axis.variable)
+    except UnreadableError as error:
+        return (), [f"{error.check}: {error.message}"]
+    if len(moments) != chosen.variables[0].shape[0]:
+        return (), [f"times: has {len(moments)} times for {chosen.variables[0].shape[0]} steps"]
+    return moments, []
+
+
+def _transform(container: Container, chosen: _Chosen) -> tuple[tuple[float, ...] | None, list[str]]:
+    if len(chosen.axes) < 2 or chosen.roles[-2:] != ("y", "x"):  # noqa: PLR2004 — rows and columns
+        return None, []
+    y, x = chosen.axes[-2].variable, chosen.axes[-1].variable
+    said = chosen.variables[0].attributes.get("resolution", container.attributes.get("resolution"))
+    transform = cf.transform_of(y, x, resolution=said)
+    if transform is None and y is not None and x is not None:
+        return None, ["grid: has coordinates that are no even grid, so it has no place"]
+    return transform, []
+
+
+def _nodata(chosen: _Chosen) -> tuple[float | None, list[str]]:
+    values = {repr(packing.nodata): packing.nodata for packing in chosen.packings}
+    if len(values) == 1:
+        return next(iter(values.values())), []
+    return None, [f"nodata: has different fill values, {', '.join(sorted(values))}: none is kept"]
+
+
+def _said(container: Container, chosen: _Chosen) -> str:
+    said: dict[str, Any] = {"driver": container.driver}
+    if chosen.axes:
+        said["bands"] = _bands(chosen)
+    packings = chosen.packings
+    if any(each.scale != 1 for each in packings):
+        said["scales"] = [each.scale for each in packings]
+    if any(each.offset for each in packings):
+        said["offsets"] = [each.offset for each in packings]
+    if any(each.unit for each in packings):
+        said["units"] = [each.unit for each in packings]
+    tags = {
+        name: _shown(value)
+        for name, value in container.attributes.items()
+        if name not in _READ_HERE
+    }
+    if tags and len(json.dumps(tags)) <= _LONGEST_SAID:
+        said["tags"] = tags
+    elif tags:
+        said["lost"] = ["tags"]
+    return json.dumps(said, sort_keys=True, ensure_ascii=False)
+
+
+def _bands(chosen: _Chosen) -> list[str]:
+    if _SHAPES[chosen.roles] in {"bands", "whole"}:
+        return []
+    return [each.name for each in chosen.variables]
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
