@@ -19,7 +19,7 @@ from registry.tables.log import Root, snapshot
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["answers", "engine", "pointers", "source", "with_pixels"]
+__all__ = ["answers", "cut", "engine", "pointers", "source", "with_pixels"]
 
 _MEMORY_MB: Final = 1024
 _BATCH_ROWS: Final = 4096
@@ -99,7 +99,7 @@ def pointers(
         ``data``.
     """
     for batch in answers(connection, _query(connection, work), rows):
-        yield from _cut(batch) if work.arrays and batch.num_rows else [batch]
+        yield from cut(batch) if work.arrays and batch.num_rows else [batch]
 
 
 def with_pixels(batch: pa.RecordBatch, index: ChipIndex | None) -> pa.RecordBatch:
@@ -151,8 +151,15 @@ def _query(connection: "duckdb.DuckDBPyConnection", work: Work) -> str:
     return f"SELECT {chosen} FROM {source(connection, root, 'samples')} s{joins}"  # noqa: S608 — as above
 
 
-def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Yield a batch in parts of about as many bytes of arrays, at least one row each."""
+def cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield rows of :func:`pointers` in parts of about as many bytes of arrays.
+
+    Args:
+        batch: The rows.
+
+    Yields:
+        Parts in the same order, of at least one row each.
+    """
     if "arrays" not in batch.schema.names:
         yield batch
         return
