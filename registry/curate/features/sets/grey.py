@@ -10,12 +10,13 @@ from registry.curate.features.scene import Floats, Layer, MissingInputError, Sce
 __all__ = ["grey"]
 
 _VISIBLE: Final = ("B", "G", "R")
+_PANCHROMATIC: Final = frozenset({"pan", "panchromatic"})
 
 
 def grey(scene: Scene) -> tuple[str, Floats]:
     """Return the band of a scene in which structure shows best, and what it is called.
 
-    Near infrared (``N``, else ``N2``); else panchromatic (``PAN``); else the mean of those of
+    Near infrared (``N``, else ``N2``); else one named panchromatic (``pan``); else the mean of those of
     blue, green and red that there are; else the first band of the first data array.
 
     Args:
@@ -34,10 +35,14 @@ def grey(scene: Scene) -> tuple[str, Floats]:
             "it has no array of role 'data' with a band",
             hint="texture is looked for in pixels; say in the card which assets are data",
         )
-    for letter in ("N", "N2", "PAN"):
+    for letter in ("N", "N2"):
         for layer in data:
             if layer.has(letter):
                 return letter, layer.band(letter)
+    for layer in data:
+        for number, name in enumerate(layer.bands):
+            if name.casefold() in _PANCHROMATIC:  # it has no letter of its own
+                return name, layer.physical(number)
     for layer in data:
         if there := [letter for letter in _VISIBLE if layer.has(letter)]:
             return f"mean of {' '.join(there)}", _mean(layer, there)

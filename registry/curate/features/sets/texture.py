@@ -312,7 +312,7 @@ def _features(levels: int, distances: Sequence[int]) -> tuple[Feature, ...]:
         Feature(
             name="grey",
             meaning="band that was looked at",
-            formula="N, else N2, PAN, mean of B G R, the first band",
+            formula="N, else N2, pan, mean of B G R, the first band",
             source="this lab",
             type=pa.string(),
         ),
@@ -400,6 +400,7 @@ def parameterised(
         features=_features(levels, distances),
         needs=Needs(arrays=True),
         by_scene=_values(levels, distances, pair),
+        variant=parameterised,
         parameters={"levels": levels, "distances": list(distances), "limits": pair},
         made_of=(
             "registry.curate.features.sets.grey",
