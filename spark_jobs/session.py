@@ -20,7 +20,9 @@ from spark_jobs.settings import Master, lab_settings, merged, of_user
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["opened", "session"]
+    from registry.catalog.version import Version
+
+__all__ = ["direct_root", "opened", "session"]
 
 _KNOCK_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 15.0
@@ -92,6 +94,23 @@ def opened(
         yield spark
     finally:
         _stop(spark)
+
+
+def direct_root(version: "Version") -> Location | None:
+    """Return where the workers of a cluster read a version that no folder of theirs holds.
+
+    Args:
+        version: The version.
+
+    Returns:
+        Its address in the object store; None where its folder does: for a lake in a folder, and
+        where Spark runs on this machine, which fetches what is read.
+    """
+    master = Master.named()
+    if master.is_local or master.is_loopback:
+        return None
+    direct = version.repository.direct(version.commit.id)
+    return direct if is_remote(direct) else None
 
 
 def _need_java() -> None:

@@ -149,7 +149,7 @@ def _started(job: str, log: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
 
 def _program(job: str) -> list[str]:
     # -P: no module of the current folder takes the place of one of the lab's.
-    return [sys.executable, "-P", "-m", f"spark_jobs.{job}"]
+    return [sys.executable, "-P", "-m", "spark_jobs", job]
 
 
 def _ask(process: subprocess.Popen[bytes], asked: Mapping[str, Any]) -> None:
