@@ -18,7 +18,7 @@ from registry.curate.layers.polygons import Polygons
 from registry.curate.layers.reference import Reference
 from registry.errors import UnavailableError
 
-__all__ = ["NEAR_KM", "Country", "countries", "country_codes", "reference"]
+__all__ = ["NEAR_KM", "Country", "countries", "country_codes", "reference", "shapes"]
 
 NEAR_KM: Final = 25.0
 """How far off the coarse coast a point still belongs to the nearest country."""
@@ -133,10 +133,15 @@ def country_codes(lon: npt.ArrayLike, lat: npt.ArrayLike) -> npt.NDArray[np.int1
 
 @cache
 def _polygons() -> Polygons:
-    return Polygons(name="countries", reference=reference(), read=_shapes)
+    return Polygons(name="countries", reference=reference(), read=shapes)
 
 
-def _shapes() -> Sequence[BaseGeometry]:
+def shapes() -> Sequence[BaseGeometry]:
+    """Return the countries' outlines in degrees, in the order of :func:`countries`.
+
+    Raises:
+        UnavailableError: The file is not there, or is another one.
+    """
     return [*_read()[0]]
 
 
