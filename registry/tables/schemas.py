@@ -18,9 +18,11 @@ __all__ = [
     "ASSETS",
     "FEATURES",
     "FINDINGS",
+    "MEASURES",
     "PIXELS",
     "SAMPLES",
     "SPLITS",
+    "STATISTICS",
     "TableSchema",
     "declared",
     "features_schema",
@@ -265,12 +267,71 @@ FINDINGS = TableSchema(
 )
 """One row a finding."""
 
+MEASURES = TableSchema(
+    name="reports/bias",
+    arrow=pa.schema([
+        _f(
+            "id", pa.string(), "names the figure: measure, dimensions, strata, class", required=True
+        ),
+        _f("measure", pa.string(), "what was measured, as in docs/concepts/bias.md", required=True),
+        _f("dimension", pa.string(), "what samples are sorted by; two joined by ' × '"),
+        _f("stratum", pa.string(), "one value of the dimension; null for all of it"),
+        _f("class", pa.string(), "class concerned; null for all samples"),
+        _f("value", pa.float64(), "the figure itself; null where it cannot be had"),
+        _f("low", pa.float64(), "lower end of its 95 % interval"),
+        _f("high", pa.float64(), "upper end of its 95 % interval"),
+        _f("count", pa.int64(), "how many samples it rests on"),
+        _f("expected", pa.float64(), "how many there would be without bias", unit="samples"),
+        _f("share", pa.float64(), "share of the samples, in [0, 1]"),
+        _f("reference_share", pa.float64(), "share of the reference, in [0, 1]"),
+        _f("p", pa.float64(), "how probable chance alone makes what was seen, in [0, 1]"),
+        _f("q", pa.float64(), "p, corrected for how many were tested"),
+        _f("flagged", pa.bool_(), "whether it is beyond chance and large enough to matter"),
+        _f("reference", pa.string(), "what it was compared with, and which version of that"),
+        _f("unit", pa.string(), "unit of value, low and high: ratio, share, bit, km, day, …"),
+        _f("note", pa.string(), "the same in words"),
+    ]),
+    key=("id",),
+)
+"""One row a measure of bias."""
+
 FEATURES = TableSchema(
     name="features/default",
     arrow=pa.schema([_f("sample", pa.string(), "which sample", required=True)]),
     key=("sample",),
 )
 """One row a sample; its further columns are the recipe's."""
+
+
+def _of_values(prefix: str, unit: str) -> list[pa.Field]:
+    parts = {
+        "mean": "mean", "std": "standard deviation over all pixels", "min": "least value",
+        "p1": "1st percentile", "p2": "2nd percentile", "median": "50th percentile",
+        "p98": "98th percentile", "p99": "99th percentile", "max": "greatest value",
+        "mad": "median absolute deviation from the median",
+    }  # fmt: skip
+    return [_f(f"{prefix}{name}", pa.float64(), said, unit=unit) for name, said in parts.items()]
+
+
+STATISTICS = TableSchema(
+    name="features/statistics",
+    arrow=pa.schema([
+        _f("asset", pa.string(), "which asset", required=True),
+        _f("band", pa.string(), "which band: its name, or its number from 1", required=True),
+        _f("split", pa.string(), "which split; * where all samples are meant", required=True),
+        _f("subset", pa.string(), "which subset of it; * where all are meant", required=True),
+        _f("samples", pa.int64(), "samples that have the band"),
+        _f("count", pa.int64(), "values that were observed", unit="pixel"),
+        _f("missing", pa.int64(), "values that were not: nodata or not finite", unit="pixel"),
+        *_of_values("", "unit"),
+        *_of_values("raw_", "stored value"),
+        _f("unit", pa.string(), "physical unit of the values that are not raw"),
+        _f("scale", pa.float64(), "factor from stored to physical values"),
+        _f("offset", pa.float64(), "added after scaling"),
+    ]),
+    key=("asset", "band", "split", "subset"),
+)
+"""One row a band of an asset in a subset of a split: what training normalises by."""
 
 
 def samples_schema(properties: pa.StructType | None = None) -> TableSchema:
@@ -300,8 +361,9 @@ def splits_schema(name: str, properties: Iterable[tuple[str, str]] = ()) -> Tabl
 
 
 def reports_schema(kind: str) -> TableSchema:
-    """Return the schema of the findings of one kind, as in ``reports/<kind>``."""
-    return replace(FINDINGS, name=f"reports/{kind}")
+    """Return the schema of the findings of one kind, as in ``reports/<kind>``; bias has its own."""
+    name = f"reports/{kind}"
+    return MEASURES if name == MEASURES.name else replace(FINDINGS, name=name)
 
 
 def features_schema(
@@ -327,7 +389,7 @@ def declared(name: str) -> TableSchema | None:
         >>> declared("notes") is None
         True
     """
-    whole = {one.name: one for one in (SAMPLES, ASSETS, PIXELS, ANNOTATIONS)}
+    whole = {one.name: one for one in (SAMPLES, ASSETS, PIXELS, ANNOTATIONS, MEASURES, STATISTICS)}
     if name in whole:
         return whole[name]
     families = {"splits": SPLITS, "reports": FINDINGS, "features": FEATURES}

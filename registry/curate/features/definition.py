@@ -104,8 +104,12 @@ class Gathering:
     partial: pa.ListType
     """What a batch of samples comes to, in a list: any batching must lead to the same rows."""
 
-    gather: Callable[[Sequence[int], Sequence[Mapping[str, object]]], list[dict[str, Any]]]
-    """A batch's partial values: each sample's cell, and what ``by_scene`` gave for it."""
+    gather: Callable[[Sequence[int], Sequence[Mapping[str, Any]]], list[dict[str, Any]]]
+    """A batch's partial values, of each sample's cell and what ``by_scene`` gave for it."""
+
+    finish: Callable[..., pa.Table]
+    """The rows: of an iterator over partial values in any order, the subsets (split and subset)
+    that each cell is in, and the facts of the assets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,7 +165,8 @@ def _scene_values(made: FeatureSet, row: Mapping[str, pa.Scalar], held: _Held) -
     if needs.bands:
         scene.layer(*needs.bands, role=needs.roles[0])
     values = made.by_scene(scene) if made.by_scene is not None else {}
-    if strange := sorted(set(values) - {one.name for one in made.features}):
+    strange = sorted(set(values) - {one.name for one in made.features})
+    if strange and made.gathering is None:
         raise TypeError(f"it gives {strange[0]!r}, which is none of its features")
     return values
 
