@@ -1,0 +1,287 @@
+"""The set ``spectral``: named indices of optical bands, and how their values are spread.
+
+An index is computed for every pixel of every time step and then summed up over those that were
+observed and, where the sample says where it is clear, clear. A pixel whose index is divided by
+zero counts as not observed. Indices that stay the same when all bands are multiplied by one number
+need no unit; all others need reflectance, and are null where the card does not declare it (see
+:func:`registry.curate.features.bands.reflectance_factor`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from registry.curate.features.bands import OPTICAL, reflectance_factor
+from registry.curate.features.definition import Feature, FeatureSet, Needs
+from registry.curate.features.scene import Layer, MissingInputError, Scene
+from registry.curate.features.sets.spectral_formulas import (
+    Index,
+    Program,
+    compiled,
+    indices,
+    package_version,
+)
+from registry.curate.features.sets.spread import spread
+
+__all__ = ["INDICES", "SPECTRAL", "index_values"]
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+_PROBABILITIES: Final = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
+_STATISTICS: Final = {
+    "mean": "Mean", "std": "Standard deviation", "p10": "10th percentile", "p50": "Median",
+    "p90": "90th percentile",
+}  # fmt: skip
+
+# By what they tell apart. Left out: those that repeat one of these under another name, need a
+# sensor's wavelengths or surface temperature, or powers that processors round differently.
+_VEGETATION: Final = (
+    "NDVI", "GNDVI", "BNDVI", "EVI", "EVI2", "SAVI", "MSAVI", "OSAVI", "ARVI", "GARI", "SARVI",
+    "VARI", "NIRv", "DVI", "SR", "MSR", "RDVI", "NLI", "GEMI", "WDRVI", "CIG", "CVI", "NDYI",
+    "ENDVI", "NDPI", "MTVI2", "AFRI1600", "AFRI2100", "SLAVI",
+)  # fmt: skip
+_COLOUR: Final = ("GLI", "NGRDI", "TGI", "ExG", "ExR", "RGBVI", "IKAW", "RCC", "GCC", "BCC")
+_RED_EDGE: Final = (
+    "CIRE", "NDREI", "RENDVI", "VI700", "MTCI", "MCARI", "TCARI", "IRECI", "S2REP", "PSRI", "SIPI",
+    "SeLI", "NDCI",
+)  # fmt: skip
+_WATER: Final = (
+    "NDWI", "MNDWI", "NDMI", "NMDI", "GVMI", "MSI", "AWEInsh", "AWEIsh", "MBWI", "WI2015", "WRI",
+    "ANDWI", "NWI", "MuWIR", "SWM", "NDTI",
+)  # fmt: skip
+_OTHER: Final = (
+    "NDSI", "NDSInw", "S3", "SWI", "NBR", "NBR2", "NBRSWIR", "NBRplus", "BAI", "BAIS2", "MIRBI",
+    "CSI", "NDBI", "IBI", "BLFEI", "VIBI", "NBAI", "BI", "DBSI", "MBI", "EMBI", "NDSoI", "BITM",
+    "CI2woSWIR",
+)  # fmt: skip
+
+# As the papers have them, where the catalogue's default serves another index.
+_CONSTANTS: Final[Mapping[str, Mapping[str, float]]] = {
+    "SAVI": {"L": 0.5}, "SARVI": {"L": 0.5}, "NDPI": {"alpha": 0.74}, "IBI": {"L": 0.5},
+}  # fmt: skip
+_UNITS: Final = {"S2REP": "nm"}
+
+INDICES: Final[tuple[Index, ...]] = indices({
+    name: _CONSTANTS.get(name, {})
+    for name in (*_VEGETATION, *_COLOUR, *_RED_EDGE, *_WATER, *_OTHER)
+})
+"""The indices of the set, with their formulas."""
+
+_COLUMNS: Final = tuple(
+    tuple(f"{index.name.lower()}_{statistic}" for statistic in _STATISTICS) for index in INDICES
+)
+_SHARED_UP_TO: Final = 2**20  # pixels; above, parts of formulas are not kept for the next one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """Bands on one grid, of one scale, that indices are computed from."""
+
+    bands: Mapping[str, Layer]
+    """By common letter."""
+
+    factor: float | None
+    """Makes reflectance of them; None if nobody says what does."""
+
+    @property
+    def computable(self) -> tuple[int, ...]:
+        return _computable(frozenset(self.bands), self.factor is not None)
+
+
+def index_values(name: str, bands: Mapping[str, Floats]) -> Floats:
+    """Return an index of the set for each pixel.
+
+    Args:
+        name: Such as ``NDVI``.
+        bands: By common letter, of one shape; reflectance, unless the index is scale-free.
+
+    Returns:
+        Of the bands' shape; not finite where it is divided by zero.
+
+    Raises:
+        MissingInputError: A band is not there.
+
+    Examples:
+        >>> index_values("NDVI", {"N": np.float32([0.4]), "R": np.float32([0.1])})
+        array([0.6], dtype=float32)
+    """
+    (index,) = (one for one in INDICES if one.name == name)
+    if lacking := [letter for letter in index.bands if letter not in bands]:
+        raise MissingInputError(
+            f"{name} needs bands {' '.join(index.bands)}, and {lacking[0]} is not there",
+            hint="name the bands in the card",
+        )
+    return next(iter(compiled((index.tree,)).run(bands)))[1]
+
+
+def spectral(scene: Scene) -> dict[str, object]:
+    """Return statistics of the indices of one sample.
+
+    Args:
+        scene: With one optical array at least. Arrays of one shape, time and scale are taken
+            together; of several such groups, the one that serves most indices counts.
+
+    Raises:
+        MissingInputError: No index can be computed from what is there.
+    """
+    view = _best_view(scene)
+    first = next(iter(view.bands.values()))
+    valid = _all_observed(view.bands.values())
+    chosen = valid if first.clear is None else valid & first.clear
+    total = int(valid.sum())
+    found: dict[str, object] = {
+        "bands": " ".join(letter for letter in OPTICAL if letter in view.bands),
+        "reflectance": view.factor is not None,
+        "valid_share": total / valid.size,
+    }
+    if first.clear is not None and total:
+        found["clear_share"] = int(chosen.sum()) / total
+    bands = _pixels(view, clear=first.clear, whole=bool(chosen.all()))
+    for places, values in _run(view.computable, bands):
+        figures = spread(values, tuple(_PROBABILITIES.values()))
+        if figures is not None:
+            for place in places:
+                found.update(zip(_COLUMNS[place], figures, strict=True))
+    return found
+
+
+def _best_view(scene: Scene) -> _View:
+    groups: dict[tuple[object, ...], dict[str, Layer]] = {}
+    for layer in scene.layers:
+        there = [letter for letter in layer.common if letter is not None and letter in OPTICAL]
+        if layer.role == "data" and there:
+            bands = groups.setdefault(_grid(layer), {})
+            bands |= {letter: layer for letter in there if letter not in bands}
+    views = [
+        _View(bands=bands, factor=reflectance_factor(next(iter(bands.values()))))
+        for bands in groups.values()
+    ]
+    best = max(views, key=lambda view: len(view.computable), default=None)  # the first of equals
+    if best is not None and best.computable:
+        return best
+    known = " ".join(sorted({letter for view in views for letter in view.bands}))
+    raise MissingInputError(
+        f"no index can be computed from {f'bands {known}' if known else 'bands without names'}",
+        hint="name bands and sensor in the card, as in bands: [B02, B03, B04, B08]; and say the"
+        " unit and scale where values are reflectance",
+    )
+
+
+def _grid(layer: Layer) -> tuple[object, ...]:
+    time, _, *size = layer.raw.shape
+    one_scale = (layer.unit, layer.scale[:1], layer.offset[:1])
+    return (time, *size, layer.times, layer.crs, layer.transform, one_scale)
+
+
+def _all_observed(layers: Iterable[Layer]) -> Mask:
+    different = list({id(layer): layer for layer in layers}.values())
+    valid = different[0].valid
+    for layer in different[1:]:
+        valid = valid & layer.valid
+    return valid
+
+
+def _pixels(view: _View, *, clear: Mask | None, whole: bool) -> dict[str, Floats]:
+    """Return the bands' values in a row, where it is clear; NaN where one was not observed."""
+    used = {letter for place in view.computable for letter in INDICES[place].bands}
+    keep = None if whole else clear
+    factor = np.float32(1 if view.factor is None else view.factor)
+    found = {}
+    for letter, layer in view.bands.items():
+        if letter in used:
+            band = layer.band(letter)
+            row = band.reshape(-1) if keep is None else band[keep]
+            found[letter] = row if factor == 1 else row * factor
+    if whole:
+        return found
+    seen = np.logical_or.reduce([~np.isnan(row) for row in found.values()])
+    return found if seen.all() else {letter: row[seen] for letter, row in found.items()}
+
+
+def _run(
+    places: tuple[int, ...], bands: Mapping[str, Floats]
+) -> Iterable[tuple[list[int], Floats]]:
+    """Yield indices' places among all and their values."""
+    if next(iter(bands.values())).size <= _SHARED_UP_TO:
+        parts: tuple[tuple[int, ...], ...] = (places,)
+    else:
+        parts = tuple((place,) for place in places)
+    for part in parts:
+        for ready, values in _program(part).run(bands):
+            yield [part[place] for place in ready], values
+
+
+@lru_cache(maxsize=512)
+def _program(places: tuple[int, ...]) -> Program:
+    return compiled(tuple(INDICES[place].tree for place in places))
+
+
+@lru_cache(maxsize=512)
+def _computable(letters: frozenset[str], reflectance: bool) -> tuple[int, ...]:  # noqa: FBT001 — a cache's key
+    return tuple(
+        place
+        for place, index in enumerate(INDICES)
+        if letters.issuperset(index.bands) and (reflectance or index.scale_free)
+    )
+
+
+def _features() -> list[Feature]:
+    source = f"spyndex {package_version()}"
+    return [
+        Feature(
+            name=column,
+            meaning=f"{meaning} of the {index.title} over observed, clear pixels of all times",
+            formula=f"{statistic}({index.formula}){_valued(index.constants)}",
+            source=f"{index.reference} ({source}, {index.name})",
+            unit=_UNITS.get(index.name, "1"),
+            bands=index.bands,
+        )
+        for index, columns in zip(INDICES, _COLUMNS, strict=True)
+        for column, (statistic, meaning) in zip(columns, _STATISTICS.items(), strict=True)
+    ]
+
+
+def _valued(constants: Mapping[str, float]) -> str:
+    said = ", ".join(f"{name} = {value:g}" for name, value in constants.items())
+    return f", {said}" if said else ""
+
+
+def _about() -> list[Feature]:
+    import pyarrow as pa
+
+    def one(name: str, kind: Any, meaning: str, formula: str) -> Feature:  # noqa: ANN401 — an Arrow type
+        return Feature(name=name, type=kind, meaning=meaning, formula=formula, source="the lab")
+
+    return [
+        one("bands", pa.string(), "Bands that were known, by their common letters", "card"),
+        one("reflectance", pa.bool_(), "Whether the card declares reflectance", "card"),
+        one("valid_share", pa.float64(), "Share of pixels of all times whose bands were all"
+            " observed", "observed / all"),
+        one("clear_share", pa.float64(), "Share of those that are clear; null where nobody says",
+            "clear / observed"),
+    ]  # fmt: skip
+
+
+SPECTRAL: Final = FeatureSet(
+    name="spectral",
+    version=1,
+    title=f"{len(INDICES)} spectral indices: mean, spread and percentiles over clear pixels",
+    features=(*_about(), *_features()),
+    needs=Needs(arrays=True),
+    by_scene=spectral,
+    parameters={
+        "percentiles": dict(_PROBABILITIES),
+        "constants": {index.name: dict(index.constants) for index in INDICES if index.constants},
+    },
+    made_of=(
+        "registry.curate.features.bands",
+        "registry.curate.features.sets.spectral_formulas",
+        "registry.curate.features.sets.spread",
+    ),
+)
+"""Statistics of spectral indices."""
