@@ -11,15 +11,20 @@ from registry.curate.formats.contract import Listing, Plan, SourceFormat, Source
 from registry.curate.formats.geotiff_sidecar import GeotiffSidecar
 from registry.curate.formats.image_folder import ImageFolder
 from registry.curate.formats.image_mask import ImageMask
+from registry.curate.formats.pastis import Pastis
 from registry.curate.formats.planning import rasters, suffix
 from registry.curate.formats.stac_items import StacItems
+from registry.curate.formats.worldcereal import WorldCereal
 from registry.errors import InvalidInputError
 
 __all__ = ["FORMATS", "Detection", "detect", "plan", "seen"]
 
 FORMATS: Final[Mapping[str, SourceFormat]] = MappingProxyType({
-    each.name: each for each in (Coco(), StacItems(), ImageMask(), GeotiffSidecar(), ImageFolder())
-})
+    each.name: each
+    for each in (
+        Coco(), StacItems(), Pastis(), WorldCereal(), ImageMask(), GeotiffSidecar(), ImageFolder(),
+    )
+})  # fmt: skip
 """Every format there is, by the name that a user says."""
 
 _UNSURE: Final = 0.15

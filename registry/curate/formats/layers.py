@@ -12,7 +12,10 @@ from typing import Final
 
 from registry.errors import InvalidInputError
 
-__all__ = ["LAYERED_SUFFIXES", "Layer", "split_layer"]
+__all__ = ["ABSENT", "LAYERED_SUFFIXES", "Layer", "split_layer"]
+
+ABSENT: Final = "absent-layer"
+"""Check of a file that is sound, but has no such array."""
 
 LAYERED_SUFFIXES: Final = (".h5", ".hdf5", ".he5", ".nc", ".nc4", ".npy")
 """How the names of such files end: HDF5, netCDF and NumPy's own."""

@@ -17,13 +17,10 @@ import numpy.typing as npt
 from registry.curate.formats import cf
 from registry.curate.formats.containers import Container, Variable
 from registry.curate.formats.decoded import LARGE, Decoded, Header, UnreadableError, check_declared
-from registry.curate.formats.layers import Layer
+from registry.curate.formats.layers import ABSENT, Layer
 from registry.tables.pixels import DTYPES
 
-__all__ = ["ABSENT", "read_stack"]
-
-ABSENT: Final = "absent-layer"
-"""Check of a file that is sound, but has no such layer."""
+__all__ = ["read_stack"]
 
 _SHAPES: Final = {
     (): None,
@@ -76,7 +73,7 @@ def read_stack(
     array = _planes(_stacked(chosen), layer)
     times, odd = _times(chosen)
     transform, crooked = _transform(container, chosen)
-    crs = cf.crs_of(container, first)
+    crs = cf.crs_of(container, first) if len(first.shape) > 1 else None
     nodata, mixed = _nodata(chosen)
     left = [f"variables: leaves out {', '.join(chosen.others)}"] if chosen.others else []
     header = Header(
@@ -128,7 +125,9 @@ def _choose(container: Container, layer: Layer) -> _Chosen:
 
 def _candidates(container: Container) -> list[Variable]:
     """Return the variables that are no coordinates and no CRS."""
-    coordinates = {axis for each in container.variables.values() for axis in each.axes if axis}
+    everything = container.variables.values()
+    coordinates = {axis for each in everything for axis in each.axes if axis}
+    coordinates |= {str(each.attributes.get("grid_mapping", "")) for each in everything}
     return [
         each
         for name, each in container.variables.items()

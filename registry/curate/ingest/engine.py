@@ -26,6 +26,7 @@ from registry.curate.ingest.pixels import stream_pixels
 from registry.curate.ingest.planned import check_plan, with_folder_split, without_samples
 from registry.curate.ingest.readme import read_card
 from registry.curate.ingest.rows import build_rows
+from registry.curate.ingest.series import series_findings, without_absent
 from registry.errors import InvalidInputError, RejectedError
 from registry.lake.names import check_repository
 from registry.progress import SILENT, Progress
@@ -171,14 +172,17 @@ def ingest(  # noqa: PLR0913 — what a user may say
         jobs = _jobs(plan, listing)
         known = _known_rasters(journal, _stored_pixels(registry, into, own), jobs)
         rasters = _read(pool, jobs, known, into=journal.parts, progress=progress)
-        failures = [*_errors(plan.findings), *failures_of(rasters, plan.assets)]
+        plan, rasters = without_absent(plan, rasters)
+        series = list(series_findings(rasters, plan.assets))
+        failures = [*_errors([*plan.findings, *series]), *failures_of(rasters, plan.assets)]
         if on_error == "stop":
             _refuse(failures)
         plan = without_samples(plan, {failure.sample for failure in failures if failure.sample})
         if not len(plan.samples):
             _refuse(failures, all_of_them=True)
         rasters = rasters.filter(pc.is_in(rasters["file"], plan.assets["file"].unique()))
-        warnings = [*unread, *_milder(plan.findings), *raster_findings(rasters, plan.assets)]
+        warnings = [*unread, *_milder([*plan.findings, *series])]
+        warnings += raster_findings(rasters, plan.assets)
         progress.stage("writing", total=None, unit="samples")
         landing = land(
             registry,
