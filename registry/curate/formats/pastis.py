@@ -28,7 +28,7 @@ from registry.curate.formats.contract import (
     SourceOptions,
 )
 from registry.curate.formats.filenames import sample_ids
-from registry.curate.formats.pastis_metadata import DATED, Patch, read_metadata
+from registry.curate.formats.pastis_metadata import Patch, read_metadata
 from registry.curate.formats.planning import PlanRows, ignored_files
 from registry.curate.formats.splits import OFFICIAL
 from registry.errors import RejectedError
@@ -227,14 +227,6 @@ def _check_metadata(
                 message=f"{points:,} patches lie at a point, because nothing states their extent",
                 fix="nothing, unless outlines can be had: metadata.geojson of PASTIS has them",
             )
-        )
-    undated = [asset for asset in DATED if any(asset in files for files in patches.values())]
-    undated = [asset for asset in undated if not any(asset in each.dates for each in said.values())]
-    if said and undated:
-        rows.warn(
-            "undated-orbits" if "s2" not in undated else "undated-series",
-            f"the metadata have no dates of {', '.join(undated)}",
-            fix="add dates-S1A and dates-S1D as PASTIS' own metadata.geojson has them",
         )
 
 

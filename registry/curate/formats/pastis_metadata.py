@@ -196,16 +196,18 @@ def _place(
         shape = _outline(geometry, crs)
         if shape is not None:
             return shapely.to_wkb(shape), False
-    elif _is_degrees(lon, 180) and _is_degrees(lat, 90):
-        return shapely.to_wkb(shapely.Point(lon, lat)), True
+    elif (degrees := _degrees(lon, lat)) is not None:
+        return shapely.to_wkb(shapely.Point(*degrees)), True
     else:
         problem = f"it lies at longitude {lon!r}, latitude {lat!r}"
     rows.warn("bad-sidecar", f"patch {name!r} has no place: {problem}", fix=_FIX, patch=name)
     return None, False
 
 
-def _is_degrees(value: object, most: int) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= most
+def _degrees(lon: object, lat: object) -> tuple[float, float] | None:
+    if not isinstance(lon, int | float) or not isinstance(lat, int | float):
+        return None
+    return (float(lon), float(lat)) if abs(lon) <= 180 and abs(lat) <= 90 else None  # noqa: PLR2004 — degrees
 
 
 def _outline(geometry: object, crs: str | None) -> shapely.Geometry | None:

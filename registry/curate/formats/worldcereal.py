@@ -18,7 +18,7 @@ from registry.catalog import AssetSpec
 from registry.curate.formats.acquired import Acquired, acquired_in
 from registry.curate.formats.contract import AssetKind, Listing, Plan, SourceOptions
 from registry.curate.formats.filenames import escape_id, sample_ids
-from registry.curate.formats.planning import PlanRows, ignored_files
+from registry.curate.formats.planning import PlanRows, ignored_files, keys_of
 from registry.curate.formats.worldcereal_legend import CROP_TYPE, IRRIGATION, LAND_COVER, SCENE
 from registry.errors import RejectedError
 
@@ -46,8 +46,10 @@ _LAYERS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType({
 _BANDS: Final = {
     "s2": "B*,S2-*",
     "s1": "V*,S1-*",
-    "meteo": "temperature*,precipitation*,AGERA5-*",
-    "terrain": "elevation,slope,DEM",
+    "temperature": "temperature_mean,AGERA5-TMEAN",
+    "precipitation": "precipitation_flux,AGERA5-PRECIP",
+    "elevation": "elevation,DEM",
+    "slope": "slope",
 }
 _OTHER: Final = ",".join([
     "*",
@@ -81,8 +83,10 @@ _SPECS: Final[Mapping[str, AssetSpec]] = MappingProxyType({
     "crop-calendar": AssetSpec(title="Days of the year of the seasons", role="metadata"),
     "s2": AssetSpec(title="Sentinel-2 L2A, monthly", role="data"),
     "s1": AssetSpec(title="Sentinel-1, monthly", role="data"),
-    "meteo": AssetSpec(title="AgERA5 weather, monthly", role="data"),
-    "terrain": AssetSpec(title="Elevation and slope", role="data"),
+    "temperature": AssetSpec(title="AgERA5 mean temperature, monthly", role="data"),
+    "precipitation": AssetSpec(title="AgERA5 precipitation, monthly", role="data"),
+    "elevation": AssetSpec(title="Elevation", role="data"),
+    "slope": AssetSpec(title="Slope of the ground", role="data"),
     "other": AssetSpec(title="Other arrays of the cube", role="data"),
 })  # fmt: skip
 
@@ -142,8 +146,11 @@ class WorldCereal:
             _add_season(rows, ids[key], files, several=_several(key, seasons))
         _check_complete(rows, ids, seasons)
         taken = {sample.casefold() for sample in ids.values()}
-        for path, sample in sample_ids(cubes).items():
-            _add_cube(rows, sample if sample.casefold() not in taken else f"cube-{sample}", path)
+        stems = keys_of(cubes)
+        names = sample_ids(stems.values())
+        for path in cubes:
+            name = names[stems[path]]
+            _add_cube(rows, name if name.casefold() not in taken else f"cube-{name}", path)
         used = {file.path for files in seasons.values() for file in files}
         rows.findings += ignored_files(listing, used | set(cubes))
         there = {str(row["asset"]) for row in rows.assets}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from registry.curate.formats.contract import (
 )
 from registry.curate.ingest.annotations import annotation_rows
 from registry.curate.ingest.matching import completed, first_places, take_by_key
+from registry.curate.ingest.series import spans
 from registry.errors import InvalidInputError
 from registry.geo import Grid, footprints, normalise_crs
 from registry.tables.derive import derive
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from registry.tables.schemas import TableSchema
 
 __all__ = ["Rows", "build_rows"]
+
+_TIMES: Final = ("datetime", "start_datetime", "end_datetime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +204,7 @@ def _samples(samples: pa.Table, assets: pa.Table, plan: Plan, options: SourceOpt
     placed = take_by_key(assets.filter(pc.is_valid(assets["crs"])), "sample", samples["id"])
     first = take_by_key(assets, "sample", samples["id"])
     geometry = pc.coalesce(samples["geometry"], placed["footprint"])
-    stated, times = _times(samples, options)
+    stated, times = _times(_with_steps(samples, assets), options)
     licence, licence_stated = _stated(samples["licence"], options.licence, plan, "licence")
     provider, provider_stated = _stated(samples["provider"], options.provider, plan, "provider")
     crs_stated = pc.and_(
@@ -235,11 +238,32 @@ def _samples(samples: pa.Table, assets: pa.Table, plan: Plan, options: SourceOpt
     return derive(pa.table(columns), SAMPLES)
 
 
+def _with_steps(samples: pa.Table, assets: pa.Table) -> pa.Table:
+    """Return samples without a time of their own with that of their first and last time step."""
+    found = spans(assets)
+    if not len(found):
+        return samples
+    steps = take_by_key(found, "sample", samples["id"])
+    alike = pc.fill_null(pc.equal(steps["first"], steps["last"]), fill_value=False)
+    own = [pc.is_valid(samples[name]) for name in _TIMES]
+    timed = pc.or_(pc.or_(own[0], own[1]), own[2])
+    none = pa.scalar(None, PLAN_SAMPLES.field("datetime").type)
+    taken = (
+        pc.if_else(alike, steps["first"], none),
+        pc.if_else(alike, none, steps["first"]),
+        pc.if_else(alike, none, steps["last"]),
+    )
+    for name, steps_say in zip(_TIMES, taken, strict=True):
+        place = samples.column_names.index(name)
+        samples = samples.set_column(place, name, pc.if_else(timed, samples[name], steps_say))
+    return samples
+
+
 def _times(
     samples: pa.Table, options: SourceOptions
 ) -> tuple[dict[str, pa.ChunkedArray], dict[str, pa.ChunkedArray]]:
     """Return where each of the user's times is taken, and the three columns of time."""
-    names = ("datetime", "start_datetime", "end_datetime")
+    names = _TIMES
     unknown = pc.and_(
         pc.and_(pc.is_null(samples[names[0]]), pc.is_null(samples[names[1]])),
         pc.is_null(samples[names[2]]),

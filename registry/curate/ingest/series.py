@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.curate.formats.contract import PLAN_ASSETS, Plan, Severity, SourceFinding
-from registry.curate.formats.layers import ABSENT
+from registry.curate.formats.layers import ABSENT, split_layer
 from registry.curate.ingest.matching import completed, take_by_key
 
-__all__ = ["series_findings", "without_absent"]
+__all__ = ["series_findings", "spans", "without_absent"]
 
 _SERIES: Final = 4  # sides of an array with a time axis
 _SHOWN: Final = 5
@@ -38,7 +38,7 @@ def without_absent(plan: Plan, rasters: pa.Table) -> tuple[Plan, pa.Table]:
             check=ABSENT,
             severity=Severity.INFO,
             asset=asset,
-            message=f"{len(own):,} files have no such array, such as {own[0].as_py()!r}",
+            message=f"nothing for {asset!r} in {len(own):,} files, such as {_file(own[0])!r}",
             fix="nothing, unless they should have it",
             evidence={"files": own[:_SHOWN].to_pylist()},
         )
@@ -51,6 +51,32 @@ def without_absent(plan: Plan, rasters: pa.Table) -> tuple[Plan, pa.Table]:
         findings=(*plan.findings, *notes),
     )
     return kept, rasters.filter(pc.invert(absent))
+
+
+def _file(path: pa.Scalar) -> str:
+    return split_layer(path.as_py())[0]
+
+
+def spans(assets: pa.Table) -> pa.Table:
+    """Return the first and the last time step of each sample that has dated ones.
+
+    Args:
+        assets: Rows with ``sample`` and ``times``.
+
+    Returns:
+        Rows ``sample``, ``first``, ``last``.
+    """
+    times = assets["times"].combine_chunks()
+    steps = pa.table({
+        "sample": assets["sample"].combine_chunks().take(pc.list_parent_indices(times)),
+        "time": pc.list_flatten(times),
+    })
+    found = steps.group_by("sample").aggregate([("time", "min"), ("time", "max")])
+    return found.select(["sample", "time_min", "time_max"]).rename_columns([
+        "sample",
+        "first",
+        "last",
+    ])
 
 
 def series_findings(rasters: pa.Table, assets: pa.Table) -> Iterator[SourceFinding]:
