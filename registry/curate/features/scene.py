@@ -119,11 +119,12 @@ class Layer:
             Shape ``(time, y, x)``.
         """
         if number not in self._physical:
-            band = self.raw[:, number].astype(np.float32)
-            if self.scale:
-                band *= np.float32(self.scale[number])
-            if self.offset:
-                band += np.float32(self.offset[number])
+            with np.errstate(over="ignore", invalid="ignore"):  # beyond single precision: infinite
+                band = self.raw[:, number].astype(np.float32)
+                if self.scale:
+                    band *= np.float32(self.scale[number])
+                if self.offset:
+                    band += np.float32(self.offset[number])
             band[~self.observed[:, number]] = np.nan
             self._physical[number] = band
         return self._physical[number]
