@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from registry.curate.formats.bigearthnet import BigEarthNet
 from registry.curate.formats.coco import Coco
 from registry.curate.formats.contract import Listing, Plan, SourceFormat, SourceOptions
 from registry.curate.formats.geotiff_sidecar import GeotiffSidecar
@@ -22,7 +23,8 @@ __all__ = ["FORMATS", "Detection", "detect", "plan", "seen"]
 FORMATS: Final[Mapping[str, SourceFormat]] = MappingProxyType({
     each.name: each
     for each in (
-        Coco(), StacItems(), Pastis(), WorldCereal(), ImageMask(), GeotiffSidecar(), ImageFolder(),
+        Coco(), StacItems(), Pastis(), WorldCereal(), BigEarthNet(), ImageMask(), GeotiffSidecar(),
+        ImageFolder(),
     )
 })  # fmt: skip
 """Every format there is, by the name that a user says."""

@@ -5,10 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.curate.formats.contract import Severity, SourceFinding
+from registry.curate.formats.contract import PLAN_ASSETS, Severity, SourceFinding
+from registry.curate.ingest.matching import bands_of, completed, take_by_key
 from registry.tables.schemas import FINDINGS
 
 __all__ = ["failures_of", "findings_table", "raster_findings"]
@@ -20,6 +23,7 @@ _FIXES: Final = {
     "rpcs": "warp the image to a grid",
     "colour-table": "put the classes' colours into the card",
 }
+_GRID: Final = ("shape", "crs", "transform")
 
 
 def findings_table(findings: Iterable[SourceFinding]) -> pa.Table:
@@ -82,33 +86,106 @@ def raster_findings(rasters: pa.Table, assets: pa.Table) -> Iterator[SourceFindi
                 fix=_FIXES.get(check, "look at the file"),
                 evidence={"file": row["file"]},
             )
-    yield from _mixed_bands(rasters, assets)
-
-
-def _mixed_bands(rasters: pa.Table, assets: pa.Table) -> Iterator[SourceFinding]:
     read = rasters.filter(pc.is_valid(rasters["sha256"]))
+    yield from _unlike_most(
+        _beside(assets, read, bands=bands_of(read["shape"])),
+        check="mixed-bands",
+        message="has {} bands where most have {}",
+        fix="give every file of the asset the same bands, or make it another asset",
+    )
+    yield from _unlike_most(
+        _beside(assets, read, dtype=read["dtype"]),
+        check="mixed-types",
+        message="holds {} where most hold {}",
+        fix="see that no value was lost or wrapped when the file was written",
+    )
+    yield from _contradictions(assets, read)
+
+
+def _beside(assets: pa.Table, read: pa.Table, **values: pa.ChunkedArray) -> pa.Table:
+    """Return the assets that were read, with what was learnt of each."""
     places = pc.index_in(assets["file"], value_set=read["file"].combine_chunks())
-    counts = pc.list_element(read["shape"], 0).take(places)
-    with_counts = assets.select(["sample", "asset", "file"]).append_column("bands", counts)
-    with_counts = with_counts.filter(pc.is_valid(with_counts["bands"]))
-    groups = with_counts.group_by(["asset", "bands"]).aggregate([("file", "count")])
-    usual: dict[str, int] = {}
-    for row in groups.sort_by([("file_count", "ascending")]).to_pylist():
-        usual[row["asset"]] = row["bands"]
-    for asset, bands in usual.items():
-        here = pc.and_(
-            pc.equal(with_counts["asset"], asset), pc.not_equal(with_counts["bands"], bands)
-        )
-        for row in with_counts.filter(here).to_pylist():
+    table = assets.select(["sample", "asset", "file"])
+    for name, column in values.items():
+        table = table.append_column(name, column.take(places))
+    return table.filter(pc.is_valid(places))
+
+
+def _unlike_most(said: pa.Table, *, check: str, message: str, fix: str) -> Iterator[SourceFinding]:
+    """Yield the files whose value in the last column is not what most files of the asset have."""
+    name = said.column_names[-1]
+    groups = said.group_by(["asset", name]).aggregate([("file", "count")])
+    usual: dict[str, object] = {}
+    for row in groups.sort_by([("file_count", "ascending"), (name, "ascending")]).to_pylist():
+        usual[row["asset"]] = row[name]
+    for asset, value in usual.items():
+        here = pc.and_(pc.equal(said["asset"], asset), pc.not_equal(said[name], value))
+        for row in said.filter(here).to_pylist():
             yield SourceFinding(
-                check="mixed-bands",
+                check=check,
                 severity=Severity.WARNING,
                 sample=row["sample"],
                 asset=asset,
-                message=f"{row['file']!r} has {row['bands']} bands where most have {bands}",
-                fix="give every file of the asset the same bands, or make it another asset",
-                evidence={"file": row["file"], "bands": row["bands"], "usual": bands},
+                message=f"{row['file']!r} {message.format(row[name], value)}",
+                fix=fix,
+                evidence={"file": row["file"], name: row[name], "usual": value},
             )
+
+
+def _contradictions(assets: pa.Table, read: pa.Table) -> Iterator[SourceFinding]:
+    """Yield the files whose grid is not what the source states of them elsewhere."""
+    found = _beside(assets, read, **{name: read[name] for name in _GRID})
+    stated = take_by_key(completed(assets, PLAN_ASSETS), "file", found["file"])
+    wrong = {
+        "shape": _unlike(_ends(found["shape"], 2), _ends(stated["shape"], 2)),
+        "crs": _other_codes(found["crs"], stated["crs"]),
+        "transform": _unlike(_ends(found["transform"], 6), _ends(stated["transform"], 6)),
+    }
+    places = np.flatnonzero(np.logical_or.reduce(list(wrong.values())))
+    rows = zip(
+        places.tolist(), found.take(places).to_pylist(), stated.take(places).to_pylist(),
+        strict=True,
+    )  # fmt: skip
+    for place, here, there in rows:
+        problems = [
+            f"the {name} {here[name]}, not {there[name]}" for name in _GRID if wrong[name][place]
+        ]
+        yield SourceFinding(
+            check="contradicted-grid",
+            severity=Severity.WARNING,
+            sample=here["sample"],
+            asset=here["asset"],
+            message=f"{here['file']!r} has {' and '.join(problems)}, as the source states of it",
+            fix="find out which is right; the file is taken as it is",
+            evidence={
+                "file": here["file"],
+                "found": {name: here[name] for name in _GRID},
+                "stated": {name: there[name] for name in _GRID},
+            },
+        )
+
+
+def _ends(lists: pa.ChunkedArray, count: int) -> npt.NDArray[np.float64]:
+    """Return the last numbers of each list, shape ``(list, count)``; NaN where there are fewer."""
+    array = lists.combine_chunks()
+    ends = array.offsets.to_numpy()[1:]
+    has = pc.fill_null(pc.list_value_length(array), 0).to_numpy() >= count
+    numbers = np.full((len(array), count), np.nan)
+    values = array.values.to_numpy(zero_copy_only=False)
+    numbers[has] = values[ends[has][:, None] - np.arange(count, 0, -1)]
+    return numbers
+
+
+def _unlike(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    known = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
+    alike = np.isclose(one, other, rtol=1e-9, atol=1e-9).all(axis=1)
+    return np.asarray(known & ~alike, dtype=bool)
+
+
+def _other_codes(one: pa.ChunkedArray, other: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    coded = pc.and_(pc.starts_with(one, "EPSG:"), pc.starts_with(other, "EPSG:"))
+    other_code = pc.and_(coded, pc.not_equal(one, other))
+    return np.asarray(pc.fill_null(other_code, fill_value=False).to_numpy(), dtype=bool)
 
 
 def _owners(assets: pa.Table, files: pa.ChunkedArray) -> dict[str, tuple[str, str]]:
