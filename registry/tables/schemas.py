@@ -274,7 +274,7 @@ MEASURES = TableSchema(
             "id", pa.string(), "names the figure: measure, dimensions, strata, class", required=True
         ),
         _f("measure", pa.string(), "what was measured, as in docs/concepts/bias.md", required=True),
-        _f("dimension", pa.string(), "what samples are sorted by; two joined by ' × '"),
+        _f("dimension", pa.string(), "what samples are sorted by; two joined by ' & '"),
         _f("stratum", pa.string(), "one value of the dimension; null for all of it"),
         _f("class", pa.string(), "class concerned; null for all samples"),
         _f("value", pa.float64(), "the figure itself; null where it cannot be had"),

@@ -1,0 +1,90 @@
+"""Figures in plain words; names from data made safe to print."""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from registry.curate.bias.report import BiasReport
+
+__all__ = ["percent", "plain", "report_text", "times"]
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LONGEST: Final = 80
+_SHOWN: Final = 12
+_CHAPTERS: Final = (
+    ("who is missing or over-represented", ("representation",)),
+    ("shortcuts a model could take", ("shortcut", "label-source", "split-shift")),
+    ("scores differ between groups", ("score",)),
+    ("target differs between groups", ("target",)),
+    ("two strata together", ("intersection",)),
+    ("in time", ("gap", "month", "season-balance")),
+    ("in space", ("clustering", "join-count")),
+)
+_EACH: Final = 4
+
+
+def plain(name: str) -> str:
+    r"""Return a name that came with data as one short line without control characters.
+
+    Examples:
+        >>> plain("for\nest")
+        'for est'
+    """
+    line = _CONTROL.sub(" ", name).strip()
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def percent(share: float) -> str:
+    """Return a share for people.
+
+    Examples:
+        >>> percent(0.9234), percent(0.0012), percent(0.0)
+        ('92 %', '0.12 %', '0 %')
+    """
+    number = 100 * share
+    if number >= 10 or number == 0:  # noqa: PLR2004 — two digits
+        return f"{number:.0f} %"
+    return f"{number:.2g} %"
+
+
+def times(ratio: float) -> str:
+    """Return a ratio for people.
+
+    Examples:
+        >>> times(0.25), times(12.3), times(0)
+        ('0.25 times', '12 times', 'none of')
+    """
+    if ratio == 0:
+        return "none of"
+    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.2g} times"  # noqa: PLR2004 — two digits
+
+
+def report_text(report: "BiasReport") -> str:
+    """Return a report for people: what was measured, then what matters, worst first."""
+    head = f"{report.ref}: {report.samples:,} samples against {report.against}, "
+    lines = [f"{head}{report.flagged:,} of {report.measures.num_rows:,} figures flagged"]
+    if report.withdrawn:
+        lines.append(f"  this version was withdrawn: {plain(report.withdrawn)}")
+    missing = (
+        (report.unplaced, "without a place"),
+        (report.undated, "without a time"),
+        (report.unlabelled, "without a class"),
+        (report.outside, "outside the reference"),
+    )
+    said = [f"{count:,} {what}" for count, what in missing if count]
+    if said:
+        lines.append(f"  {', '.join(said)}")
+    rows = report.measures.select(["measure", "flagged", "note"]).to_pylist()
+    for title, names in _CHAPTERS:
+        found = [row["note"] for row in rows if row["flagged"] and row["measure"] in names]
+        if found:
+            lines.append(f"{title}:")
+            lines += [f"  {note}" for note in found[:_EACH]]
+            if len(found) > _EACH:
+                lines.append(f"  and {len(found) - _EACH:,} more")
+    lines += [f"  {row['note']}" for row in rows if row["measure"] in {"effective-size", "range"}][
+        :2
+    ]
+    lines += [f"note: {remark}" for remark in report.remarks[:_SHOWN]]
+    lines.append(f"counted by {report.engine}; every figure: --json")
+    return "\n".join(lines)
