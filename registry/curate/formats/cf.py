@@ -20,7 +20,8 @@ from registry.curate.formats.acquired import acquired_in
 from registry.curate.formats.containers import Container, Variable
 from registry.curate.formats.decoded import UnreadableError
 from registry.errors import InvalidInputError
-from registry.geo import normalise_crs
+from registry.geo import normalise_crs, transform_points
+from registry.geo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,9 @@ _DATE: Final = re.compile(
     r"(?P<year>\d{4})-?(?P<month>\d{2})-?(?P<day>\d{2})"
     r"(?:[T ](?P<hour>\d{2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2}))?(?:\.\d+)?Z?)?"
 )
+_NO_SHIFT: Final = re.compile(r",\s*TOWGS84\[\s*0(?:\.0*)?(?:\s*,\s*0(?:\.0*)?){2,6}\s*\]")
+_AUTHORITY: Final = re.compile(r"AUTHORITY\[\s*\"EPSG\"\s*,\s*\"(?P<code>\d{4,5})\"\s*\]\s*\]\s*$")
+_SAME_SPOT: Final = 1e-3  # in units of the CRS: a millimetre
 _EVEN: Final = 1e-3  # of a step: what float32 coordinates in metres are off
 _INIT_EPSG: Final = re.compile(r"(?:\+init=)?(?:epsg:)?(?P<code>\d{4,5})", re.IGNORECASE)
 _NAMES: Final = {
@@ -189,9 +193,30 @@ def crs_of(container: Container, variable: Variable) -> str | None:
 
 def _normalised(text: str) -> str:
     try:
-        return normalise_crs(text)
+        plain = _NO_SHIFT.sub("", text)
+        crs = normalise_crs(plain)  # a shift by nothing would make it a bound one, without a code
+        return crs if crs.startswith("EPSG:") else _by_its_code(plain) or crs
     except InvalidInputError as error:
         raise UnreadableError("crs", error.problem, "mend the file's CRS") from error
+
+
+def _by_its_code(text: str) -> str | None:
+    """Return the code that a WKT gives itself, if both put the same places at the same spots."""
+    found = _AUTHORITY.search(text)
+    code = normalise_crs(f"EPSG:{found['code']}") if found else ""
+    area = system(code).area_of_use if code else None
+    if area is None:
+        return None
+    places = np.meshgrid(
+        np.linspace(area.west, area.east, 5), np.linspace(area.south, area.north, 5)
+    )
+    lon, lat = (each.reshape(-1) for each in places)
+    spots = [
+        np.stack(transform_points(lon, lat, source="OGC:CRS84", target=each))
+        for each in (text, code)
+    ]
+    alike = np.allclose(spots[0], spots[1], rtol=0, atol=_SAME_SPOT)
+    return code if alike else None
 
 
 def transform_of(

@@ -19,6 +19,9 @@ from registry.errors import CorruptError, RejectedError
 
 __all__ = ["Raster", "said_of", "write_geotiff"]
 
+_WIDENED: Final = {np.dtype(np.bool_): "uint8", np.dtype(np.float16): "float32"}
+"""What GDAL has no type for, and the next wider one, which holds every value exactly."""
+
 _COLOURS: Final = ("red", "green", "blue")
 
 
@@ -62,9 +65,10 @@ def write_geotiff(raster: Raster, path: Path) -> list[str]:
 
     array = raster.array
     lost = [f"{domain}: too long, not kept at ingest" for domain in raster.said.get("lost", ())]
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-        lost.append("dtype: bool is written as uint8")
+    if array.dtype in _WIDENED:
+        wider = _WIDENED[array.dtype]
+        lost.append(f"dtype: {array.dtype} is written as {wider}")
+        array = array.astype(wider)
     with unplaced_allowed():
         try:
             nodata = _nodata(raster.nodata, array.dtype, lost)
