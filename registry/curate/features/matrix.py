@@ -1,0 +1,124 @@
+"""Features as numbers in a matrix, as scikit-learn and its kind take them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from registry.errors import InvalidInputError
+
+__all__ = ["Matrix", "matrix", "numeric_columns"]
+
+_MOST_CATEGORIES: Final = 256
+_MOST_ELEMENTS: Final = 65_536
+_FIXED: Final = "sample"
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """A row a sample, a column a number."""
+
+    values: Numbers = field(repr=False)
+    """Shape ``(sample, column)``; NaN where nothing is known."""
+
+    names: tuple[str, ...]
+    """Of the columns: ``spectral.ndvi_mean``, ``embeddings.vector[3]``, ``climate.zone=Cfb``."""
+
+    samples: tuple[str, ...] = field(repr=False)
+    """Ids of the rows."""
+
+
+def matrix(table: pa.Table) -> Matrix:
+    """Return features as a matrix of numbers.
+
+    A truth value is 0 or 1, a time is seconds since 1970, a list is a column an element (NaN
+    beyond the end of a shorter one), and a text is a column a value that occurs: 1 where the
+    sample has it, else 0; all 0 where it has none. Null is NaN.
+
+    Args:
+        table: As :func:`registry.curate.features.getting.features` returns it, without columns
+            that are no features.
+
+    Raises:
+        InvalidInputError: A text has more than 256 values, or a column is of no such kind.
+    """
+    columns = [
+        pair
+        for name in table.column_names
+        if name != _FIXED
+        for pair in numeric_columns(name, table.column(name))
+    ]
+    values = (
+        np.column_stack([column for _, column in columns])
+        if columns
+        else np.empty((table.num_rows, 0))
+    )
+    return Matrix(
+        values=np.ascontiguousarray(values, np.float64),
+        names=tuple(name for name, _ in columns),
+        samples=tuple(table.column(_FIXED).to_pylist()),
+    )
+
+
+def numeric_columns(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, Numbers]]:
+    """Yield a column as one or more columns of numbers, each with its name.
+
+    Raises:
+        InvalidInputError: It cannot be.
+    """
+    kind = column.type
+    if pa.types.is_list(kind):
+        yield from _elements(name, column)
+    elif pa.types.is_string(kind):
+        yield from _categories(name, column)
+    elif pa.types.is_timestamp(kind):
+        micros = column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())
+        yield name, _floats(micros) / 1e6
+    elif _is_number(kind):
+        yield name, _floats(column)
+    else:
+        raise InvalidInputError(
+            f"column '{name}' holds {kind}, which is no number", hint="leave it out: --column"
+        )
+
+
+def _is_number(kind: Any) -> bool:  # noqa: ANN401 — any Arrow type
+    types = pa.types
+    return bool(types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind))
+
+
+def _floats(column: pa.ChunkedArray) -> Numbers:
+    number = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    plain = number.cast(pa.float64(), safe=False)
+    return np.asarray(pc.fill_null(plain, float("nan")), np.float64)
+
+
+def _elements(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, Numbers]]:
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0), np.int64)
+    width = int(lengths.max(initial=0))
+    if width * max(len(lengths), 1) > _MOST_ELEMENTS * max(len(lengths), 1):
+        raise InvalidInputError(
+            f"lists of '{name}' have up to {width:,} elements", hint="leave it out: --column"
+        )
+    flat = _floats(pc.list_flatten(column))
+    whole = np.full((len(lengths), width), np.nan)
+    whole[np.arange(width) < lengths[:, None]] = flat
+    for number in range(width):
+        yield f"{name}[{number}]", whole[:, number]
+
+
+def _categories(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, Numbers]]:
+    values = sorted(pc.unique(column.drop_null()).to_pylist())
+    if len(values) > _MOST_CATEGORIES:
+        raise InvalidInputError(
+            f"'{name}' has {len(values):,} different texts", hint="leave it out: --column"
+        )
+    for value in values:
+        same = pc.fill_null(pc.equal(column, value), fill_value=False)
+        yield f"{name}={value}", _floats(same)
