@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from registry.errors import RegistryError
 from registry.stac.selection import LABELS
 from registry.web.colours import class_colour
-from registry.web.pictures import Ends, ends_of, mask_picture, true_colour
+from registry.web.pictures import Ends, ends_of, has_true_colour, mask_picture, true_colour
 
 if TYPE_CHECKING:
     from registry.catalog.version import Version
@@ -241,9 +241,28 @@ def _split(
         is_mask = asset["asset"] in LABELS or (said is not None and said.role == "labels")
         (masks if is_mask else images).append(asset)
     stored = [image for image in images if image["pixels"] is not None]
-    stored.sort(key=lambda image: -min(3, (image["shape"] or [1])[-3:][0]))
+    stored.sort(key=lambda image: _worth_seeing(version, image))
+    masks.sort(key=lambda mask: not _has_classes(version, mask["asset"]))
     image = next(iter(stored or images), None)
     return image, next((mask for mask in masks if mask["pixels"] is not None), None)
+
+
+def _worth_seeing(version: "Version", image: dict[str, Any]) -> tuple[bool, int, bool, int]:
+    """Return what puts images that show most first: colours as the eye sees them, many pixels."""
+    said = version.spec.assets.get(image["asset"])
+    bands = tuple(said.bands) if said and said.bands else _tagged_bands(image)
+    count, height, width = ([1, 1, 1] + (image["shape"] or []))[-3:]
+    return (
+        said is not None and said.role == "metadata",
+        -min(3, count),
+        not has_true_colour(bands),
+        -height * width,
+    )
+
+
+def _has_classes(version: "Version", asset: str) -> bool:
+    said = version.spec.assets.get(asset)
+    return said is not None and bool(said.values)
 
 
 def _tagged_bands(asset: dict[str, Any]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ __all__ = [
     "chips_png",
     "data_uri",
     "ends_of",
+    "has_true_colour",
     "map_png",
     "mask_picture",
     "png",
@@ -109,6 +110,11 @@ def _bands(array: npt.NDArray[np.generic]) -> int:
 
 def _photograph(array: npt.NDArray[np.generic]) -> bool:
     return array.dtype == np.uint8 and _bands(array) >= 3  # noqa: PLR2004 — colours
+
+
+def has_true_colour(bands: Sequence[str]) -> bool:
+    """Return whether bands of these names can be shown as the eye would see the land."""
+    return _named(len(bands), bands) is not None
 
 
 def _named(count: int, bands: Sequence[str]) -> tuple[int, int, int] | None:
