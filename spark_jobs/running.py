@@ -149,10 +149,11 @@ def collected(values: "DataFrame", into: Path, schema: pa.Schema) -> int:
     """
     from pyspark import StorageLevel
 
-    packed = values.mapInArrow(_pack, "arrow binary").persist(StorageLevel.DISK_ONLY)
+    # Not the frame's own cache: that computes twice.
+    packed = values.mapInArrow(_pack, "arrow binary").rdd.persist(StorageLevel.DISK_ONLY)
     rows = 0
     try:
-        packed.count()  # all at once; what follows takes one part after the other
+        packed._jrdd.count()  # noqa: SLF001 — all at once; what follows takes part after part
         with pq.ParquetWriter(into / "part-0.parquet", schema, compression="zstd") as out:
             for row in packed.toLocalIterator(prefetchPartitions=True):
                 for batch in pa.ipc.open_stream(row["arrow"]):
