@@ -124,7 +124,7 @@ def layer_of(
         if bands is None and name == "elevation":
             bands = ELEVATIONS
         return RasterLayer(reference=reference, version=version, asset=asset, bands=bands)
-    return ShapeLayer(reference=reference, version=version, column=_class_column(version, column))
+    return ShapeLayer(reference=reference, version=version, column=column or _LABEL)
 
 
 def _has_asset(version: "Version", asset: str) -> bool:

@@ -61,7 +61,7 @@ class RasterLayer:
         x, y = degrees(lon, lat)
         result = np.full(x.shape, np.nan)
         known = np.flatnonzero(~np.isnan(x))
-        tree = shapely.STRtree(np.atleast_1d(shapely.points(x[known], y[known])))
+        tree = shapely.STRtree(np.asarray(shapely.points(x[known], y[known]), object))
         for tile, cover in self._tiles:
             near = known[np.sort(tree.query(cover))]
             near = near[np.isnan(result[near])]

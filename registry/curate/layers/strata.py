@@ -59,7 +59,7 @@ class Lookup(Protocol):
     """Where it comes from."""
 
     def classes(self, lon: Floats, lat: Floats) -> pa.DictionaryArray:
-        """Return the class of each point as text, null where it has none; one dictionary for all."""
+        """Return the class of each point as text, null where it has none; always one dictionary."""
         ...
 
 
