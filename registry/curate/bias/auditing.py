@@ -152,7 +152,7 @@ def measured(
         unlabelled=facts["unlabelled"],
         outside=outside(evidence, population),
         withdrawn=version.tombstone.reason if version.tombstone else None,
-        cell_km=recipe.cell_km,
+        recipe=recipe,
         measures=measures_table(figures),
         counts=counts,
         population=population.shares_table(),

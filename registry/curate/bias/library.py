@@ -166,7 +166,11 @@ def _rows(engine: "duckdb.DuckDBPyConnection", work: Work) -> Iterator[pa.Table]
 
 
 def _joins(engine: "duckdb.DuckDBPyConnection", work: Work) -> Sequence[str]:
-    """Make what is joined to samples, one row a sample, as tables of these names."""
+    """Make what is joined to samples, one row a sample.
+
+    Returns:
+        Names of the tables, each with a column ``id``.
+    """
     made: list[str] = []
     if work.annotated:
         engine.execute(f"create temp view annotations as {_files(work, 'annotations')}")

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.curate.bias.cells import cell_bounds
-from registry.curate.bias.counting import CELLS, DAYS, STRATA
+from registry.curate.bias.counting import CELLS, DAYS, STRATA, Recipe
 
 __all__ = ["BiasReport", "Reference"]
 
@@ -67,8 +67,8 @@ class BiasReport:
     withdrawn: str | None
     """Why the version was withdrawn; None if it stands."""
 
-    cell_km: float
-    """Edge of the equal-area cells in kilometres."""
+    recipe: Recipe
+    """How samples were counted."""
 
     measures: pa.Table = field(repr=False, compare=False)
     """One row a measure, most important first, with the columns of ``reports/bias``."""
@@ -86,6 +86,11 @@ class BiasReport:
 
     remarks: tuple[str, ...] = ()
     """What a reader has to know besides, in sentences."""
+
+    @property
+    def cell_km(self) -> float:
+        """Edge of the equal-area cells in kilometres."""
+        return self.recipe.cell_km
 
     @property
     def table(self) -> pa.Table:

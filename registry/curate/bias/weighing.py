@@ -191,8 +191,8 @@ def effective(weights: Weights, evidence: Evidence) -> Measure:
         reference=weights.reference,
         unit="samples",
         note=(
-            f"weighted to look like {weights.reference} in {', '.join(weights.dimensions)}, "
-            f"{size:,} samples tell as much as {value:,.0f}; greatest weight {greatest:.2g} "
-            f"(cut at {CAP:g})"
+            f"weighted to look like {weights.reference} in {', '.join(weights.dimensions)}, as far "
+            f"as there are samples, {size:,} tell as much as {value:,.0f}; greatest weight "
+            f"{greatest:.2g} (cut at {CAP:g})"
         ),
     )

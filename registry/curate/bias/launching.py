@@ -1,0 +1,80 @@
+"""An audit by the Spark job: its counts come back, and the figures are made of them here."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from registry.curate.bias.auditing import measured, reference_population
+from registry.curate.bias.counting import Recipe
+from registry.curate.bias.report import BiasReport
+from registry.curate.jobs import JobFailedError, launch
+from registry.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from registry.catalog.registry import Registry
+
+__all__ = ["audit_on_spark"]
+
+
+def audit_on_spark(
+    registry: "Registry",
+    ref: str,
+    *,
+    against: str,
+    predictions: str | None = None,
+    keep: bool = True,
+    settings: dict[str, str] | None = None,
+    progress: Progress = SILENT,
+) -> BiasReport:
+    """Measure as :func:`registry.curate.bias.audit` does, with Spark counting.
+
+    Args:
+        registry: Where the ref is.
+        ref: What is measured.
+        against: Name of the reference population.
+        predictions: A model's, by name.
+        keep: Whether the job keeps the figures beside a published version.
+        settings: Spark settings of the user's own.
+        progress: Told what is done.
+
+    Returns:
+        The report.
+
+    Raises:
+        JobFailedError: The job left no counts.
+    """
+    version = registry.resolve(ref)
+    with tempfile.TemporaryDirectory(prefix="eolab-bias-") as folder:
+        asked: dict[str, Any] = {
+            "lake": registry.lake.address,
+            "ref": f"{version.dataset}@{version.tag or version.commit.id}",
+            "against": _absolute(against),
+            "predictions": _absolute(predictions) if predictions else None,
+            "keep": keep,
+            "out": folder,
+        }
+        said = launch("bias", asked, progress=progress, settings=settings)
+        try:
+            counts = pq.read_table(Path(folder) / "counts.parquet")
+            recipe = _recipe(said["recipe"])
+        except (OSError, KeyError, TypeError, pa.ArrowException) as error:
+            raise JobFailedError(
+                "the job 'bias' left no counts", hint="run it again; its log says more"
+            ) from error
+    population = reference_population(registry, against)
+    return measured(version, counts, recipe=recipe, population=population, engine="spark")
+
+
+def _absolute(named: str) -> str:
+    """Return a file's name for a program that runs in another folder."""
+    return str(Path(named).absolute()) if named.lower().endswith((".csv", ".parquet")) else named
+
+
+def _recipe(said: dict[str, Any]) -> Recipe:
+    return Recipe(
+        cell_km=float(said["cell_km"]), joint=tuple(said["joint"]), low=said["low"],
+        high=said["high"],
+    )  # fmt: skip

@@ -1,0 +1,253 @@
+"""Bias on Spark: samples counted where they are, so that only small tables of counts travel.
+
+What counts a part is the library's own :func:`registry.curate.bias.counting.tally`; Spark joins,
+spreads the rows and adds the counts up.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from registry import connect
+from registry.curate.bias.auditing import audit
+from registry.curate.bias.counting import (
+    COUNTS,
+    KEYS,
+    OBJECTS,
+    Recipe,
+    combine,
+    in_chunks,
+    tally,
+)
+from registry.curate.bias.engine import Extent, Work
+from registry.curate.bias.weighing import Weights, weigh
+from registry.lake import Location, lazy
+from registry.lake.engines import is_remote, spark_uri
+from registry.progress import SILENT, Progress
+from registry.tables.log import snapshot
+from spark_jobs.channel import Job, serve
+from spark_jobs.running import collected, counting, crossing, translated
+from spark_jobs.session import direct_root, opened
+
+if TYPE_CHECKING:
+    from pyspark import Accumulator
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+__all__ = ["SparkEngine", "main", "transform"]
+
+_SUMS: Final = COUNTS.names[len(KEYS) :]
+_NOT_REJECTED: Final = "status is null or status <> 'rejected'"
+
+
+def main() -> None:
+    """Measure the bias of a version for whoever started this process."""
+    serve(_audited)
+
+
+def _audited(job: Job) -> Mapping[str, Any]:
+    asked = job.arguments
+    registry = connect(asked["lake"])
+    version = registry.resolve(asked["ref"])
+    root = direct_root(version)
+    locations = [] if root is None else [root]
+    with opened(f"bias of {version.ref}", settings=job.settings, locations=locations) as spark:
+        engine = SparkEngine(spark=spark, root=root)
+        report = audit(
+            registry,
+            asked["ref"],
+            against=asked.get("against", "land"),
+            engine=engine,
+            predictions=asked.get("predictions"),
+            keep=bool(asked.get("keep", True)),
+            progress=job.progress,
+        )
+    if asked.get("out"):
+        pq.write_table(report.counts, Path(asked["out"]) / "counts.parquet")
+    return {
+        "ref": report.ref,
+        "commit": report.commit,
+        "against": report.against,
+        "samples": report.samples,
+        "flagged": report.flagged,
+        "recipe": asdict(report.recipe),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparkEngine:
+    """Counts on Spark; an :class:`registry.curate.bias.engine.Engine`."""
+
+    spark: "SparkSession"
+    """The session; it has to know the location of the tables if that is an object store."""
+
+    root: Location | None = None
+    """Where Spark reads the version's tables, if not where the work says."""
+
+    name: str = "spark"
+    """As reports say it."""
+
+    def extent(self, work: Work) -> Extent:
+        """Return how far the samples reach."""
+        from pyspark.sql import functions as f
+
+        samples = _frame(self.spark, self.root or work.root, "samples")
+        corners = {"west": "xmin", "south": "ymin", "east": "xmax", "north": "ymax"}
+        asked: list[Column] = []
+        if "bbox" in work.columns:
+            for name, corner in corners.items():
+                least = f.min if name in {"west", "south"} else f.max
+                asked.append(least(_finite(f.col(f"bbox.{corner}"))).alias(name))
+        if "target" in work.columns:
+            asked.append(f.min(_finite(f.col("target"))).alias("low"))
+            asked.append(f.max(_finite(f.col("target"))).alias("high"))
+        if not asked:
+            return Extent()
+        with translated():
+            [found] = samples.agg(*asked).toArrow().to_pylist()
+        return Extent(**found)
+
+    def count(self, work: Work, recipe: Recipe, progress: Progress = SILENT) -> pa.Table:
+        """Return the counts of all samples."""
+        progress.stage("counting samples", total=work.samples, unit="samples")
+        counted = self.spark.sparkContext.accumulator(0)
+        with counting(counted, work.samples, progress), translated():
+            parts = [transform(self._rows(work), recipe, counted=counted).toArrow()]
+            if work.annotated:
+                parts.append(self._objects(work))
+        return combine(part.cast(COUNTS) for part in parts)
+
+    def weigh(self, work: Work, weights: Weights, out: Path, progress: Progress = SILENT) -> None:
+        """Write the weight of each sample as Parquet files."""
+        progress.stage("weighing samples", total=work.samples, unit="samples")
+        counted = self.spark.sparkContext.accumulator(0)
+        task = _Weigh(weights=weights, counted=counted)
+        with counting(counted, work.samples, progress), translated():
+            rows = self._rows(work).mapInArrow(task, "sample string, weight double")
+            collected(rows, out, weights.schema)
+
+    def _rows(self, work: Work) -> "DataFrame":
+        """Return samples with what is joined to them, a row each."""
+        from pyspark.sql import functions as f
+
+        rows = _frame(self.spark, self.root or work.root, "samples").select(*work.columns)
+        if work.annotated:
+            drawn = self._annotations(work).groupBy(f.col("sample").alias("id"))
+            rows = rows.join(
+                drawn.agg(
+                    f.sort_array(f.collect_set("category")).alias("classes"),
+                    f.sort_array(f.collect_set("annotator")).alias("annotators"),
+                    f.sort_array(f.collect_set("method")).alias("methods"),
+                ),
+                "id",
+                "left",
+            )
+        for name in work.splits:
+            column = f"split {name.partition('/')[2]}"
+            split = _frame(self.spark, self._home(work, name), name)
+            chosen = split.select(f.col("sample").alias("id"), f.col("subset").alias(column))
+            rows = rows.join(chosen, "id", "left")
+        if work.predictions is not None:
+            table = pq.read_table(work.predictions).rename_columns(["id", "prediction"])
+            rows = rows.join(self.spark.createDataFrame(table), "id", "left")
+        return rows
+
+    def _home(self, work: Work, table: str) -> Location:
+        # What was derived lies on another branch, which Spark reads from this machine's copy.
+        home = work.home(table)
+        return self.root if self.root is not None and home == work.root else home
+
+    def _annotations(self, work: Work) -> "DataFrame":
+        rows = _frame(self.spark, self.root or work.root, "annotations")
+        return rows.where(_NOT_REJECTED).where("sample is not null")
+
+    def _objects(self, work: Work) -> pa.Table:
+        from pyspark.sql import functions as f
+
+        rows = _frame(self.spark, self.root or work.root, "annotations").where(_NOT_REJECTED)
+        parts = []
+        for dimension, column in (("annotator", "annotator"), ("label method", "method")):
+            found = rows.groupBy(f.col(column).alias("stratum"), f.col("category").alias("class"))
+            one = found.agg(f.count("*").alias("count")).toArrow()
+            size = one.num_rows
+            columns = {field.name: pa.nulls(size, field.type) for field in COUNTS}
+            columns |= {name: one[name] for name in one.column_names}
+            columns |= {
+                "kind": pa.repeat(OBJECTS, size), "dimension": pa.repeat(dimension, size),
+                "total": pa.repeat(0, size), "squares": pa.repeat(0, size),
+            }  # fmt: skip
+            parts.append(pa.table(columns).cast(COUNTS))
+        return pa.concat_tables(parts)
+
+
+def transform(
+    rows: "DataFrame", recipe: Recipe, *, counted: "Accumulator[int] | None" = None
+) -> "DataFrame":
+    """Return the counts of samples.
+
+    Args:
+        rows: Of ``samples``, with what is joined to them.
+        recipe: How they are counted.
+        counted: Told of the rows that are done.
+
+    Returns:
+        Columns of :data:`registry.curate.bias.counting.COUNTS`, each key once, in any order.
+    """
+    from pyspark.sql import functions as f
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    plain = pa.schema([pa.field(one.name, one.type) for one in COUNTS])
+    parts = rows.mapInArrow(_Tally(recipe=recipe, counted=counted), from_arrow_schema(plain))
+    return parts.groupBy(*KEYS).agg(*(f.sum(name).alias(name) for name in _SUMS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tally:
+    """What a worker does with its share of the rows: one small table for all of them."""
+
+    recipe: Recipe
+    counted: "Accumulator[int] | None"
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with crossing():
+            parts = []
+            for chunk in in_chunks(batches):
+                parts.append(tally(chunk, self.recipe))
+                if self.counted is not None:
+                    self.counted.add(chunk.num_rows)
+            yield from combine(parts).to_batches()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weigh:
+    """What a worker does to weigh its share of the rows."""
+
+    weights: Weights
+    counted: "Accumulator[int]"
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with crossing():
+            for chunk in in_chunks(batches):
+                self.counted.add(chunk.num_rows)
+                yield from weigh(chunk, self.weights).to_batches()
+
+
+def _frame(spark: "SparkSession", root: Location, table: str) -> "DataFrame":
+    place = root.child(*table.split("/"))
+    if is_remote(place):
+        return spark.read.format("delta").load(spark_uri(place))
+    lazy.ensure(*snapshot(root, table).paths())
+    return spark.read.format("delta").load(f"file://{Path(place.uri).absolute()}")
+
+
+def _finite(column: "Column") -> "Column":
+    from pyspark.sql import functions as f
+
+    return f.when(f.abs(column) < float("inf"), column)
+
+
+if __name__ == "__main__":
+    main()
