@@ -20,7 +20,7 @@ from registry.curate.formats.splits import subset_of
 from registry.errors import InvalidInputError
 from registry.geo import normalise_crs, to_crs84
 
-__all__ = ["DATED", "Metadata", "Patch", "read_metadata"]
+__all__ = ["DATED", "SPOKEN", "Metadata", "Patch", "read_metadata"]
 
 DATED: Final = MappingProxyType({
     "s2": ("dates-S2", "dates"),
@@ -34,10 +34,11 @@ _IDS: Final = ("ID_PATCH", "id_patch", "patch_id", "id")
 _SUBSET, _FOLD = "data_split", "Fold"
 _FIX: Final = "mend the metadata and ingest again"
 _MOST_DATES: Final = 10_000
-_SPOKEN: Final = frozenset({
+SPOKEN: Final = frozenset({
     *_IDS, *(name for names in DATED.values() for name in names), "lon", "lat", _SUBSET, _FOLD,
     "files",
 })  # fmt: skip
+"""Names of what is said of a patch besides its properties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +150,7 @@ def _patch(
         properties={
             key: value
             for key, value in record.items()
-            if key not in _SPOKEN and isinstance(value, str | int | float | bool)
+            if key not in SPOKEN and isinstance(value, str | int | float | bool)
         },
     )
 

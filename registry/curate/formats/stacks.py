@@ -6,7 +6,7 @@ Runs in the limited child alone (:mod:`registry.curate.formats.child`).
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -250,22 +250,31 @@ def _said(container: Container, chosen: _Chosen) -> str:
         said["offsets"] = [each.offset for each in packings]
     if any(each.unit for each in packings):
         said["units"] = [each.unit for each in packings]
-    tags = {
-        name: _shown(value)
-        for name, value in container.attributes.items()
-        if name not in _READ_HERE
-    }
-    if tags and len(json.dumps(tags)) <= _LONGEST_SAID:
-        said["tags"] = tags
-    elif tags:
-        said["lost"] = ["tags"]
-    return json.dumps(said, sort_keys=True, ensure_ascii=False)
+    tags = _kept(container.attributes)
+    own = [_kept(each.attributes) for each in chosen.variables]
+    if not chosen.axes:
+        tags |= own[0]
+    elif said["bands"]:
+        own = [
+            {name: value for name, value in each.items() if tags.get(name) != value} for each in own
+        ]
+        said["band_tags"] = {str(number): each for number, each in enumerate(own, 1) if each}
+    said |= {"tags": tags} if tags else {}
+    lost = [
+        name for name in ("tags", "band_tags") if len(json.dumps(said.get(name))) > _LONGEST_SAID
+    ]
+    said = {name: value for name, value in said.items() if value and name not in lost}
+    return json.dumps(said | ({"lost": lost} if lost else {}), sort_keys=True, ensure_ascii=False)
 
 
 def _bands(chosen: _Chosen) -> list[str]:
     if _SHAPES[chosen.roles] in {"bands", "whole"}:
         return []
     return [each.name for each in chosen.variables]
+
+
+def _kept(attributes: Mapping[str, object]) -> dict[str, str]:
+    return {name: _shown(value) for name, value in attributes.items() if name not in _READ_HERE}
 
 
 def _shown(value: object) -> str:
