@@ -111,7 +111,9 @@ def _features() -> Iterator[Feature]:
         formula="asset:band", source="the card",
     )  # fmt: skip
     for name, meaning in (*_FIGURES, *_SHARES):
-        yield _one(f"band_{name}", f"{meaning}, by band", name, pa.list_(pa.float64()))
+        yield _one(
+            f"band_{name}", f"{meaning} of each band", f"{name}(band)", pa.list_(pa.float64())
+        )
     for letter in LETTERS:
         for name, meaning in (*_FIGURES, *_SHARES):
             column = f"{letter.lower()}_{name}"
