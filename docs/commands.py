@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from typer.main import get_command
 
@@ -23,10 +24,17 @@ def page() -> str:
     context = program.make_context("eolab", ["--help"], resilient_parsing=True)
     sections = [_HEAD]
     for name, command in program.commands.items():
-        inner = type(context)(command, info_name=name, parent=context)
-        inner.terminal_width = inner.max_content_width = 96
-        sections.append(f"## eolab {name}\n\n```text\n{command.get_help(inner).strip()}\n```\n")
+        sections += _sections(name, command, context, f"eolab {name}")
     return "\n".join(sections)
+
+
+def _sections(name: str, command: Any, parent: Any, path: str) -> list[str]:  # noqa: ANN401 — typer has no public names for them
+    context = type(parent)(command, info_name=name, parent=parent)
+    context.terminal_width = context.max_content_width = 96
+    said = [f"## {path}\n\n```text\n{command.get_help(context).strip()}\n```\n"]
+    for inner, one in getattr(command, "commands", {}).items():
+        said += _sections(inner, one, context, f"{path} {inner}")
+    return said
 
 
 if __name__ == "__main__":

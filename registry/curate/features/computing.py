@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 __all__ = ["Computed", "Outcome", "compute"]
 
 _TRIES: Final = 5
+_STATUS: Final = {
+    "computed": "computed",
+    "there": "is there already",
+    "equal": "computed again, the same to the last bit",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,28 @@ class Computed:
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Sets that ``all`` means and that the version cannot have, with the reason."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON's own types: what a job answers."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, said: Mapping[str, Any]) -> "Computed":
+        """Return what :meth:`to_document` gave."""
+        return cls(**{**said, "sets": tuple(map(_outcome_of, said["sets"]))})
+
+    def to_text(self) -> str:
+        """Return it for people."""
+        lines = [f"{self.dataset}@{self.version}, by the {self.engine}"]
+        for one in self.sets:
+            lines.append(f"  features/{one.set}: {_STATUS[one.status]}{_how_many(one)}")
+            lines += [
+                f"    {reason.samples:,} samples without values, such as {reason.such_as[0]}: "
+                f"{reason.problem}"
+                for reason in one.reasons
+            ]
+        lines += [f"  left out {name}: {why}" for name, why in self.left_out.items()]
+        return "\n".join(lines) + "\n"
 
 
 def compute(
@@ -255,7 +282,7 @@ class _Job:
             commit=version.commit.id, engine=self.engine, packages=packages(),
             evaluated=counts.evaluated, kept=counts.kept,
             kept_from=known.label if known and counts.kept else None, failed=failed,
-            reasons=reasons, call=_said(call),
+            reasons=reasons, call=call.to_document(),
         )  # fmt: skip
         return _Made(made=made, file=file, record=record)
 
@@ -356,5 +383,13 @@ def _outcome(record: Record, status: str) -> Outcome:
     )  # fmt: skip
 
 
-def _said(call: Call) -> dict[str, Any]:
-    return {"name": call.name, "parameters": dict(call.parameters), "definition": call.definition}
+def _outcome_of(said: Mapping[str, Any]) -> Outcome:
+    reasons = (Reason(**{**one, "such_as": tuple(one["such_as"])}) for one in said["reasons"])
+    return Outcome(**{**said, "reasons": tuple(reasons)})
+
+
+def _how_many(one: Outcome) -> str:
+    if one.status == "there":
+        return ""
+    kept = f", {one.kept:,} taken over from {one.kept_from}" if one.kept else ""
+    return f" for {one.evaluated:,} samples{kept}"

@@ -1,7 +1,9 @@
 """Features as numbers in a matrix, as scikit-learn and its kind take them."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -9,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.errors import InvalidInputError
+from registry.errors import InvalidInputError, UnavailableError
 
-__all__ = ["Matrix", "matrix", "numeric_columns"]
+__all__ = ["Matrix", "matrix", "numeric_columns", "write_npz"]
 
 _MOST_CATEGORIES: Final = 256
 _MOST_ELEMENTS: Final = 65_536
@@ -64,6 +66,52 @@ def matrix(table: pa.Table) -> Matrix:
         names=tuple(name for name, _ in columns),
         samples=tuple(table.column(_FIXED).to_pylist()),
     )
+
+
+def write_npz(rows: pa.Table, sets: Sequence[str], out: Path) -> None:
+    """Write features as NumPy's archive, to be read without pickle.
+
+    It holds ``X`` (float64, a row a sample), ``names`` of its columns, ``sample``, and each column
+    that is no feature under its own name: numbers as float64, others as text (several joined by
+    ``|``).
+
+    Args:
+        rows: As :func:`registry.curate.features.getting.features` returns them.
+        sets: The sets that the columns are of.
+        out: The file; replaced as a whole.
+
+    Raises:
+        UnavailableError: It cannot be written.
+    """
+    own = [name for name in rows.column_names if name.partition(".")[0] in {*sets}]
+    found = matrix(rows.select([_FIXED, *(name for name in own if name != _FIXED)]))
+    beside = {
+        name: _plain_array(rows.column(name))
+        for name in rows.column_names
+        if name not in {_FIXED, *own}
+    }
+    half = out.with_name(f".{out.name}.{os.getpid()}.half")
+    try:
+        with half.open("wb") as file:
+            np.savez_compressed(
+                file, X=found.values, names=np.array(found.names, np.str_),
+                sample=np.array(found.samples, np.str_), allow_pickle=False, **beside,
+            )  # fmt: skip
+        half.replace(out)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise UnavailableError(
+            f"{out} cannot be written: {error.strerror}", hint="choose another place"
+        ) from error
+
+
+def _plain_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    if _is_number(column.type):
+        return _floats(column)
+    values = column.to_pylist()
+    return np.array([
+        "|".join(map(str, v)) if isinstance(v, list) else str(v or "") for v in values
+    ])
 
 
 def numeric_columns(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, Numbers]]:

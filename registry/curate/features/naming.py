@@ -18,14 +18,14 @@ _ENDINGS: Final = (".yaml", ".yml")
 
 
 def calls_of(
-    registry: Registry,
+    registry: Registry | None,
     sets: Sequence[str | Call],
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Call]:
     """Return the sets that texts name.
 
     Args:
-        registry: Where ``ships@v2/mine`` is looked up.
+        registry: Where ``ships@v2/mine`` is looked up; None where no lake is at hand.
         sets: ``spectral``, ``all``, ``./mine.yaml``, ``ships@v2/mine``; or what they come to.
         parameters: By set, for those that take some.
 
@@ -44,10 +44,12 @@ def calls_of(
     return calls
 
 
-def _call(registry: Registry, text: str, parameters: Mapping[str, Mapping[str, Any]]) -> Call:
+def _call(
+    registry: Registry | None, text: str, parameters: Mapping[str, Mapping[str, Any]]
+) -> Call:
     if text.endswith(_ENDINGS):
         return _from_file(Path(text))
-    if "@" in text or "/" in text:
+    if registry is not None and ("@" in text or "/" in text):
         return _from_table(registry, text)
     if text == ALL:
         return Call(name=ALL)

@@ -26,6 +26,7 @@ __all__ = [
 ALL: Final = "all"
 """Every set of the catalogue whose needs the version can meet."""
 
+_OPTIONAL: Final = frozenset({"properties"})  # a dataset whose card declares none has none
 _LABELS: Final = frozenset({"label", "labels", "mask", "masks", "target"})  # roles nobody declared
 
 
@@ -158,7 +159,7 @@ def unmet(version: Version, made: FeatureSet, facts: Sequence[AssetFacts]) -> st
     needs = made.needs
     seen = [one for one in facts if one.role in needs.roles]
     columns = store.schema_of(version.root, "samples").arrow.names
-    if lacking := [name for name in needs.columns if name not in columns]:
+    if lacking := [name for name in needs.columns if name not in {*columns, *_OPTIONAL}]:
         return f"samples have no column {', '.join(lacking)}"
     if needs.arrays and not seen:
         return f"no asset of role {' or '.join(needs.roles)} has pixels in the lake"
@@ -179,13 +180,14 @@ def work_of(found: Plan, calls: Sequence[Call], *, samples: str | None, on_error
         on_error: What one sample's failure does.
     """
     needs = [call.resolve().needs for call in calls]
+    there = store.schema_of(found.version.root, "samples").arrow.names
     roles = {role for one in needs if one.arrays for role in one.roles}
     return Work(
         root=found.version.root,
         calls=tuple(calls),
         samples=samples,
         assets=tuple(one for one in found.assets if one.role in roles),
-        columns=tuple(sorted({name for one in needs for name in one.columns} - {"id"})),
+        columns=tuple(sorted({n for one in needs for n in one.columns if n in there} - {"id"})),
         arrays=bool(roles),
         annotations=any(one.annotations for one in needs),
         on_error=on_error,

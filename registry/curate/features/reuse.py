@@ -162,7 +162,9 @@ def _seen(made: FeatureSet, assets: Sequence[AssetFacts]) -> list[AssetFacts]:
 
 def _said(found: Plan, made: FeatureSet) -> str:
     """Return SQL of all of a sample that a set looks at, as text."""
-    parts = [_text(f"s.{quoted(name)}") for name in sorted({*made.needs.columns} - {"id"})]
+    known = store.schema_of(found.version.root, "samples").arrow.names
+    columns = sorted({name for name in made.needs.columns if name in known} - {"id"})
+    parts = [_text(f"s.{quoted(name)}") for name in columns]
     if made.needs.arrays:
         names = ", ".join(text_literal(one.name) for one in _seen(made, found.assets)) or "''"
         parts.append(_text(f"list_filter(a.arrays, lambda one: one.asset IN ({names}))"))

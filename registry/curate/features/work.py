@@ -116,6 +116,10 @@ class Call:
     definition: str | None = None
     """Text of a user's own definition; None for a set of the catalogue."""
 
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON's own types; ``Call(**document)`` is the call again."""
+        return _plain(self)
+
     def resolve(self) -> FeatureSet:
         """Return the set."""
         return _resolved(self.name, json.dumps(dict(self.parameters)), self.definition)
