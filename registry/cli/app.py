@@ -10,9 +10,11 @@ import typer
 from typer.exceptions import TyperException
 
 from registry.cli.commands import (
+    bias,
     comparing,
     datasets,
     exchange,
+    features,
     history,
     lake,
     merging,
@@ -58,6 +60,8 @@ for group in (
     history,
     comparing,
     queries,
+    features,
+    bias,
 ):
     group.register(app)
 

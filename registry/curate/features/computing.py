@@ -202,11 +202,13 @@ class _Job:
         calls = [one for one in self.found.calls if one.resolve().name not in up_to_date]
         with engine(self.folder) as connection:
             tables = self._tables(connection, calls) if calls else {}
+        empty = self._empty(tables)
+        tables = {name: one for name, one in tables.items() if name not in empty}
         commit, outcomes = self._committed(tables, up_to_date)
         version = self.found.version
         return Computed(
             dataset=version.dataset, version=version.label, content_id=version.content_id,
-            engine=self.engine, commit=commit, left_out=dict(self.found.left_out),
+            engine=self.engine, commit=commit, left_out={**self.found.left_out, **empty},
             sets=tuple(outcomes[name] for name in sorted(outcomes)),
         )  # fmt: skip
 
@@ -285,6 +287,16 @@ class _Job:
             reasons=reasons, call=call.to_document(),
         )  # fmt: skip
         return _Made(made=made, file=file, record=record)
+
+    def _empty(self, tables: Mapping[str, "_Made"]) -> dict[str, str]:
+        """Return the sets that nobody named and that have no value at all, with the reason."""
+        return {
+            name: one.record.reasons[0].problem
+            for name, one in tables.items()
+            if name in self.found.implied
+            and one.record.reasons
+            and one.record.failed == one.record.evaluated + one.record.kept
+        }
 
     # ------------------------------------------------------------------------------ committing
     def _committed(

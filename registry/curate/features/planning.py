@@ -58,6 +58,9 @@ class Plan:
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Sets that ``all`` means and that the version cannot have, with the reason."""
 
+    implied: frozenset[str] = frozenset()
+    """Sets that nobody named: ``all`` means them. Without any value they are left out."""
+
     @property
     def sets(self) -> tuple[FeatureSet, ...]:
         """The sets, in the order of the calls."""
@@ -86,6 +89,7 @@ def plan(registry: Registry, ref: Ref | str, calls: Sequence[Call]) -> Plan:
     facts = asset_facts(version)
     left_out: dict[str, str] = {}
     chosen: dict[str, Call] = {}
+    implied: set[str] = set()
     for call in calls:
         if call.name != ALL or call.definition is not None:
             made = call.resolve()
@@ -98,10 +102,12 @@ def plan(registry: Registry, ref: Ref | str, calls: Sequence[Call]) -> Plan:
                 raise InvalidInputError(
                     f"two sets are called '{made.name}'", hint="compute them one after the other"
                 )
+            implied.discard(made.name)
             continue
         for name in names():
             if name not in chosen:
                 _take(version, Call(name=name), facts, chosen, left_out)
+                implied.add(name)
     if not chosen:
         said = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UnmetNeedsError(
@@ -109,7 +115,13 @@ def plan(registry: Registry, ref: Ref | str, calls: Sequence[Call]) -> Plan:
             hint="say in the card what its assets and bands are",
         )
     ordered = tuple(chosen[name] for name in sorted(chosen))
-    return Plan(version=version, calls=ordered, assets=facts, left_out=left_out)
+    return Plan(
+        version=version,
+        calls=ordered,
+        assets=facts,
+        left_out=left_out,
+        implied=frozenset(implied & {*chosen}),
+    )
 
 
 def _take(
