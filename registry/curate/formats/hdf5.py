@@ -25,6 +25,7 @@ from registry.tables.pixels import DTYPES, MAX_ARRAY_BYTES
 __all__ = ["open_hdf5"]
 
 _MOST_CHUNKS: Final = 1 << 18
+_PACKING_COST: Final = 4096  # bytes that packing what cannot be packed may add
 _MOST_TEXTS: Final = 1 << 16
 _LONGEST_ATTRIBUTE: Final = 1 << 16  # bytes; a CRS as text takes 4 kB
 _FILTERS: Final = {
@@ -83,18 +84,19 @@ def _translated() -> Iterator[None]:
 
 def _names(root: h5g.GroupID) -> list[bytes]:
     names: list[bytes] = []
+    links: list[bytes] = []
 
     def take(name: bytes, info: Any) -> bool | None:  # noqa: ANN401 — h5py has no types
-        if info.type != h5l.TYPE_HARD:
-            raise UnreadableError(
-                "format-refused",
-                f"has a link {_text(name)!r} that may lead to another file",
-                "put the array itself in its place: h5repack, or copy it with h5py",
-            )
-        names.append(name)
-        return True if len(names) > MOST_VARIABLES else None
+        (names if info.type == h5l.TYPE_HARD else links).append(name)
+        return True if links or len(names) > MOST_VARIABLES else None
 
     root.links.iterate(take, info=True)
+    if links:
+        raise UnreadableError(
+            "format-refused",
+            f"has a link {_text(links[0])!r} that may lead to another file",
+            "put the array itself in its place: h5repack, or copy it with h5py",
+        )
     if len(names) > MOST_VARIABLES:
         raise UnreadableError(
             "too-large", f"holds more than {MOST_VARIABLES:,} arrays", "split it into several files"
@@ -136,6 +138,32 @@ def _check_storage(dataset: h5d.DatasetID, name: str) -> None:
         )
 
 
+def _check_chunks(dataset: h5d.DatasetID, name: str) -> None:
+    """Refuse chunks that are larger packed than unpacked: they unpack to something else.
+
+    Raises:
+        UnreadableError: There is one.
+    """
+    how = dataset.get_create_plist()
+    if how.get_layout() != h5d.CHUNKED:
+        return
+    whole = math.prod(how.get_chunk()) * dataset.get_type().get_size()
+    most = whole + whole // 8 + _PACKING_COST
+    sizes: list[int] = []
+
+    def take(stored: Any) -> bool | None:  # noqa: ANN401 — h5py has no types
+        sizes.append(stored.size)
+        return True if stored.size > most else None
+
+    dataset.chunk_iter(take)
+    if sizes and sizes[-1] > most:
+        raise UnreadableError(
+            "too-large",
+            f"has {name!r} with a chunk of {sizes[-1]:,} bytes packed for {whole:,} unpacked",
+            "do not trust the file; write it again if you know it",
+        )
+
+
 def _is_bare(dataset: h5d.DatasetID) -> bool:
     """Return whether it only stands for a dimension of netCDF, which has no values."""
     if not h5a.exists(dataset, b"NAME"):
@@ -156,6 +184,7 @@ def _variable(dataset: h5d.DatasetID, name: str, size: int) -> Variable:
         with _translated():
             if dtype is not None:
                 check_declared(math.prod(dataset.shape) * dtype.itemsize, size)
+                _check_chunks(dataset, name)
                 values = np.empty(dataset.shape, dtype)
             else:
                 _check_texts(kind, dataset.shape, name)

@@ -8,7 +8,8 @@ References:
 
 import math
 from io import BytesIO
-from typing import Any
+from tokenize import TokenError
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,13 @@ from registry.curate.formats.decoded import UnreadableError, check_declared, one
 from registry.tables.pixels import DTYPES
 
 __all__ = ["open_npy"]
+
+_HEADERS: Final = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+_WRONG: Final = (ValueError, TypeError, SyntaxError, EOFError, RecursionError, TokenError)
+"""What a header that is no literal of Python may end in; none of it is ever run."""
 
 
 def open_npy(data: bytes) -> Container:
@@ -32,12 +40,12 @@ def open_npy(data: bytes) -> Container:
     file = BytesIO(data)
     try:
         version = np.lib.format.read_magic(file)
-        header = (
-            np.lib.format.read_array_header_1_0(file)
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0(file)
-        )
-    except (ValueError, EOFError) as error:
+        header = _HEADERS[version](file)
+    except KeyError as error:
+        raise UnreadableError(
+            "format-refused", "is of a version of NumPy's format that is not read", "save it again"
+        ) from error
+    except _WRONG as error:
         raise UnreadableError(
             "unreadable", f"cannot be read: {one_line(error)}", "fetch the file again"
         ) from error

@@ -75,7 +75,8 @@ def read_stack(
     transform, crooked = _transform(container, chosen)
     crs = cf.crs_of(container, first) if len(first.shape) > 1 else None
     nodata, mixed = _nodata(chosen)
-    left = [f"variables: leaves out {', '.join(chosen.others)}"] if chosen.others else []
+    left = [*chosen.others, *container.left_out[:_SHOWN]]
+    odd += [f"variables: leaves out {', '.join(left)}"] if left else []
     header = Header(
         shape=array.shape,
         dtype=packing.dtype.name,
@@ -83,7 +84,7 @@ def read_stack(
         nodata=nodata,
         said=_said(container, chosen),
         times=times,
-        warnings=(*odd, *crooked, *mixed, *left),
+        warnings=(*odd, *crooked, *mixed),
     )
     return Decoded(header=header, transform=transform, array=array)
 
