@@ -1,5 +1,6 @@
 """The bias passport: one HTML file that says what a version shows too much and too little of."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -69,7 +70,18 @@ class _Grid:
 
     name: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, int, tuple[tuple[str, float], ...]], ...]
+    rows: tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chapter:
+    """Figures of one kind, in words."""
+
+    anchor: str
+    title: str
+    rows: tuple[Row, ...]
+    further: int
+    by_chance: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +89,7 @@ class _Year:
     """Samples by month of one year."""
 
     name: str
-    months: tuple[tuple[str, int, float], ...]
+    months: tuple[tuple[str, int, int], ...]
 
 
 def render(report: "BiasReport", version: "Version", out: Path) -> None:
@@ -207,13 +219,18 @@ def _grid(name: str, rows: list[Row]) -> _Grid | None:
                 one,
                 totals[one],
                 tuple(
-                    (f"{100 * share:.0f}", share)
+                    (f"{100 * share:.0f}" if share else "", _level(share))
                     for share in (counts.get((one, column), 0) / totals[one] for column in columns)
                 ),
             )
             for one in classes
         ),
     )
+
+
+def _level(share: float) -> int:
+    """Return how strong a colour stands for a share in [0, 1]: 0 for none, up to 4."""
+    return math.ceil(4 * share)
 
 
 def _years(report: "BiasReport") -> list[_Year]:
@@ -230,7 +247,11 @@ def _years(report: "BiasReport") -> list[_Year]:
         _Year(
             name=str(first + place),
             months=tuple(
-                (date(first + place, month + 1, 1).strftime("%B %Y"), int(count), count / most)
+                (
+                    date(first + place, month + 1, 1).strftime("%B %Y"),
+                    int(count),
+                    _level(count / most),
+                )
                 for month, count in enumerate(counts[place])
             ),
         )
@@ -240,8 +261,17 @@ def _years(report: "BiasReport") -> list[_Year]:
 
 def _chapter(
     report: "BiasReport", anchor: str, title: str, measures: tuple[str, ...]
-) -> tuple[str, str, list[Row], int] | None:
+) -> _Chapter | None:
     rows: list[Row] = [row for name in measures for row in report.of(name)]
     rows.sort(key=lambda row: not row["flagged"])
     most = max(_FEW, min(_MOST_SAID, sum(row["flagged"] for row in rows)))
-    return (anchor, title, rows[:most], max(0, len(rows) - most)) if rows else None
+    if not rows:
+        return None
+    tested = any(row["q"] is not None for row in rows)
+    return _Chapter(
+        anchor=anchor,
+        title=title,
+        rows=tuple(rows[:most]),
+        further=max(0, len(rows) - most),
+        by_chance=tested and not any(row["flagged"] for row in rows),
+    )
