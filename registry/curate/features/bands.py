@@ -15,7 +15,7 @@ import numpy as np
 
 from registry.curate.features.scene import Layer
 
-__all__ = ["LETTERS", "OPTICAL", "RADAR", "common_letters", "reflectance_factor"]
+__all__ = ["LETTERS", "OPTICAL", "RADAR", "common_letters", "is_narrow", "reflectance_factor"]
 
 OPTICAL: Final = (
     "A", "B", "G1", "G", "Y", "R", "RE1", "RE2", "RE3", "N", "N2", "WV", "S1", "S2",
@@ -171,6 +171,16 @@ def common_letters(  # each is one more witness
     if "N" not in found and "N2" in found:
         found[found.index("N2")] = "N"
     return tuple(found)
+
+
+def is_narrow(band: str) -> bool:
+    """Return whether a near infrared band is the narrow one, as its name has it.
+
+    Examples:
+        >>> is_narrow("B8A"), is_narrow("nir08"), is_narrow("B08")
+        (True, True, False)
+    """
+    return _number(band) == "8a" or _WORDS.get(_plain(band).replace(" ", "")) == "N2"
 
 
 def reflectance_factor(layer: Layer) -> float | None:

@@ -8,16 +8,15 @@ need no unit; all others need reflectance, and are null where the card does not 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from registry.curate.features.bands import OPTICAL, reflectance_factor
+from registry.curate.features.bands import OPTICAL
 from registry.curate.features.definition import Feature, FeatureSet, Needs
-from registry.curate.features.scene import Layer, MissingInputError, Scene
+from registry.curate.features.scene import MissingInputError, Scene
 from registry.curate.features.sets.spectral_formulas import (
     Index,
     Program,
@@ -25,12 +24,12 @@ from registry.curate.features.sets.spectral_formulas import (
     indices,
     package_version,
 )
+from registry.curate.features.sets.spectral_views import View, views
 from registry.curate.features.sets.spread import spread
 
 __all__ = ["INDICES", "SPECTRAL", "index_values"]
 
 Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 _PROBABILITIES: Final = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 _STATISTICS: Final = {
@@ -78,21 +77,6 @@ _COLUMNS: Final = tuple(
 _SHARED_UP_TO: Final = 2**20  # pixels; above, parts of formulas are not kept for the next one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """Bands on one grid, of one scale, that indices are computed from."""
-
-    bands: Mapping[str, Layer]
-    """By common letter."""
-
-    factor: float | None
-    """Makes reflectance of them; None if nobody says what does."""
-
-    @property
-    def computable(self) -> tuple[int, ...]:
-        return _computable(frozenset(self.bands), self.factor is not None)
-
-
 def index_values(name: str, bands: Mapping[str, Floats]) -> Floats:
     """Return an index of the set for each pixel.
 
@@ -123,48 +107,47 @@ def spectral(scene: Scene) -> dict[str, object]:
     """Return statistics of the indices of one sample.
 
     Args:
-        scene: With one optical array at least. Arrays of one shape, time and scale are taken
-            together; of several such groups, the one that serves most indices counts.
+        scene: With one optical array at least. Arrays of one sensor are taken together (see
+            :func:`registry.curate.features.sets.spectral_views.views`); of several sensors, the
+            one that serves most indices counts.
 
     Raises:
         MissingInputError: No index can be computed from what is there.
     """
-    view = _best_view(scene)
-    first = next(iter(view.bands.values()))
-    valid = _all_observed(view.bands.values())
-    chosen = valid if first.clear is None else valid & first.clear
+    view = _best(scene)
+    clear = view.base.clear
+    valid = view.valid
+    chosen = valid if clear is None else valid & clear
     total = int(valid.sum())
     found: dict[str, object] = {
         "bands": " ".join(letter for letter in OPTICAL if letter in view.bands),
         "reflectance": view.factor is not None,
         "valid_share": total / valid.size,
     }
-    if first.clear is not None and total:
+    if clear is not None and total:
         found["clear_share"] = int(chosen.sum()) / total
-    bands = _pixels(view, clear=first.clear, whole=bool(chosen.all()))
-    for places, values in _run(view.computable, bands):
+    places = _computable(frozenset(view.bands), view.factor is not None)
+    bands = _pixels(view, places, whole=bool(chosen.all()))
+    for ready, values in _run(places, bands):
         figures = spread(values, tuple(_PROBABILITIES.values()))
         if figures is not None:
-            for place in places:
+            for place in ready:
                 found.update(zip(_COLUMNS[place], figures, strict=True))
     return found
 
 
-def _best_view(scene: Scene) -> _View:
-    groups: dict[tuple[object, ...], dict[str, Layer]] = {}
-    for layer in scene.layers:
-        there = [letter for letter in layer.common if letter is not None and letter in OPTICAL]
-        if layer.role == "data" and there:
-            bands = groups.setdefault(_grid(layer), {})
-            bands |= {letter: layer for letter in there if letter not in bands}
-    views = [
-        _View(bands=bands, factor=reflectance_factor(next(iter(bands.values()))))
-        for bands in groups.values()
-    ]
-    best = max(views, key=lambda view: len(view.computable), default=None)  # the first of equals
-    if best is not None and best.computable:
-        return best
-    known = " ".join(sorted({letter for view in views for letter in view.bands}))
+def _best(scene: Scene) -> View:
+    """Return the view that serves most indices, the first of equals.
+
+    Raises:
+        MissingInputError: None serves any.
+    """
+    there = views(scene)
+    served = [_computable(frozenset(one.bands), one.factor is not None) for one in there]
+    most = max(map(len, served), default=0)
+    if most:
+        return there[[len(one) for one in served].index(most)]
+    known = " ".join(sorted({letter for one in there for letter in one.bands}))
     raise MissingInputError(
         f"no index can be computed from {f'bands {known}' if known else 'bands without names'}",
         hint="name bands and sensor in the card, as in bands: [B02, B03, B04, B08]; and say the"
@@ -172,31 +155,16 @@ def _best_view(scene: Scene) -> _View:
     )
 
 
-def _grid(layer: Layer) -> tuple[object, ...]:
-    time, _, *size = layer.raw.shape
-    one_scale = (layer.unit, layer.scale[:1], layer.offset[:1])
-    return (time, *size, layer.times, layer.crs, layer.transform, one_scale)
-
-
-def _all_observed(layers: Iterable[Layer]) -> Mask:
-    different = list({id(layer): layer for layer in layers}.values())
-    valid = different[0].valid
-    for layer in different[1:]:
-        valid = valid & layer.valid
-    return valid
-
-
-def _pixels(view: _View, *, clear: Mask | None, whole: bool) -> dict[str, Floats]:
+def _pixels(view: View, places: tuple[int, ...], *, whole: bool) -> dict[str, Floats]:
     """Return the bands' values in a row, where it is clear; NaN where one was not observed."""
-    used = {letter for place in view.computable for letter in INDICES[place].bands}
-    keep = None if whole else clear
+    used = {letter for place in places for letter in INDICES[place].bands}
+    keep = None if whole else view.base.clear
     factor = np.float32(1 if view.factor is None else view.factor)
     found = {}
-    for letter, layer in view.bands.items():
-        if letter in used:
-            band = layer.band(letter)
-            row = band.reshape(-1) if keep is None else band[keep]
-            found[letter] = row if factor == 1 else row * factor
+    for letter in sorted(used):
+        band = view.band(letter)
+        row = band.reshape(-1) if keep is None else band[keep]
+        found[letter] = row if factor == 1 else row * factor
     if whole:
         return found
     seen = np.logical_or.reduce([~np.isnan(row) for row in found.values()])
@@ -281,6 +249,7 @@ SPECTRAL: Final = FeatureSet(
     made_of=(
         "registry.curate.features.bands",
         "registry.curate.features.sets.spectral_formulas",
+        "registry.curate.features.sets.spectral_views",
         "registry.curate.features.sets.spread",
     ),
 )

@@ -55,13 +55,13 @@ def test_every_index_is_what_spyndex_computes(index):
     np.testing.assert_allclose(index_values(index.name, bands), expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("index", SCALE_FREE, ids=lambda index: index.name)
 @given(exponent=st.integers(-12, 14), seed=st.integers(0, 50))
-def test_a_scale_free_index_does_not_change_with_the_scale(index, exponent, seed):
+def test_a_scale_free_index_does_not_change_with_the_scale(exponent, seed):
     bands = random_bands(seed, size=20)
     scaled = {letter: values * 2.0**exponent for letter, values in bands.items()}
 
-    assert np.array_equal(index_values(index.name, bands), index_values(index.name, scaled))
+    for index in SCALE_FREE:
+        assert np.array_equal(index_values(index.name, bands), index_values(index.name, scaled))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,53 @@ def test_bands_in_several_assets_of_one_grid_count_together():
     found = spectral(scene(small, *apart))
 
     assert found == spectral(scene(together))
+
+
+def by_resolution(values, **said):
+    """Return bands at 10, 20 and 60 m, as BigEarthNet has them, and the same on one grid."""
+    groups = {
+        "s2_10m": (1, ("B02", "B03", "B04", "B08")),
+        "s2_20m": (2, ("B05", "B06", "B07", "B8A", "B11", "B12")),
+        "s2_60m": (6, ("B01", "B09")),
+    }
+    whole, apart = {}, []
+    for asset, (step, names) in groups.items():
+        raw = np.stack([values[SENTINEL_2.index(name)] for name in names])[:, ::step, ::step]
+        whole |= dict(zip(names, raw.repeat(step, 1).repeat(step, 2), strict=True))
+        placed = {"transform": (10.0 * step, 0.0, 5e5, 0.0, -10.0 * step, 5e6)}
+        common = dict(zip(SENTINEL_2, layer(values, SENTINEL_2).common, strict=True))
+        one = layer(raw, names, asset=asset, crs="EPSG:32633", **(placed | said))
+        apart.append(replace(one, common=tuple(common[name] for name in names)))
+    apart[1] = replace(apart[1], common=("RE1", "RE2", "RE3", "N", "S1", "S2"))  # B8A for B08
+    return apart, layer(np.stack([whole[name] for name in SENTINEL_2]), SENTINEL_2)
+
+
+def test_bands_of_several_resolutions_count_together_on_the_finest_grid():
+    apart, together = by_resolution(random_reflectance((12, 12, 12)))
+
+    assert spectral(scene(*apart)) == spectral(scene(together))
+    assert spectral(scene(*apart[::-1])) == spectral(scene(together))
+
+
+def test_arrays_of_other_places_times_or_scales_do_not_count_together():
+    apart, _ = by_resolution(random_reflectance((12, 12, 12)))
+    ten = apart[0]
+    for other in (
+        replace(apart[1], transform=(20.0, 0.0, 6e5, 0.0, -20.0, 5e6)),
+        replace(apart[1], transform=None),
+        replace(apart[1], crs="EPSG:32634"),
+        replace(apart[1], scale=(1e-4,)),
+        replace(apart[1], raw=apart[1].raw[:, :, :5]),
+        replace(apart[1], raw=apart[1].raw.repeat(2, axis=0)),
+    ):
+        assert spectral(scene(ten, other))["bands"] in {"B G R N", "RE1 RE2 RE3 N S1 S2"}
+
+
+def test_two_sensors_with_the_same_bands_do_not_mix():
+    first = layer(random_reflectance((4, 6, 6)), ["blue", "green", "red", "nir"])
+    second = layer(random_reflectance((2, 6, 6), seed=1), ["red", "swir16"], asset="other")
+
+    assert spectral(scene(first, second)) == spectral(scene(first))
 
 
 @pytest.mark.parametrize(
