@@ -22,7 +22,8 @@ def opened(shapes: Sequence[Shape]) -> Outlines:
 
     Returns:
         Polygons or multipolygons, shape ``(outline,)``; None where there is no outline, it is
-        broken, not finite or beyond 1e12, or has no area. Rings that cross themselves are taken apart.
+        broken, not finite or beyond 1e12, or has no area. Rings that cross themselves are taken
+        apart.
     """
     with np.errstate(all="ignore"):  # what is not finite is sorted out below
         return _sound(shapes)
