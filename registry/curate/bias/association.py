@@ -11,6 +11,7 @@ from registry.curate.bias.measure import Measure, corrected
 from registry.curate.bias.statistics import (
     cramers_v,
     expected_counts,
+    hypergeometric_p,
     independence_p,
     mutual_information,
     wilson,
@@ -222,7 +223,7 @@ def _shortcuts(dimension: str, table: Contingency) -> Iterator[Measure]:
 
 def _two_by_two(having: Floats, totals: Floats, size: float, whole: float) -> Floats:
     """Return the p-value of each stratum being as frequent in a class as outside it."""
-    from scipy import special, stats
+    from scipy import special
 
     expected = size * totals / whole
     least = np.minimum.reduce([
@@ -236,9 +237,6 @@ def _two_by_two(having: Floats, totals: Floats, size: float, whole: float) -> Fl
         # Yates's correction (1934): without it the tails of small tables come out too thin.
         off = np.maximum(0.0, np.abs(having - expected) - 0.5)
         p = np.where(spread > 0, special.chdtrc(1, off**2 / spread), 1.0)
-    for row in np.flatnonzero(least < _LEAST):
-        case = (int(whole), int(totals[row]), int(size))
-        lower = stats.hypergeom.cdf(int(having[row]), *case)
-        upper = stats.hypergeom.sf(int(having[row]) - 1, *case)
-        p[row] = min(1.0, 2 * min(lower, upper))
+    few = least < _LEAST
+    p[few] = hypergeometric_p(having[few], size, totals[few], whole)
     return np.asarray(p)

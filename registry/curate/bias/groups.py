@@ -31,6 +31,7 @@ Floats = npt.NDArray[np.float64]
 _KEPT: Final = 100
 _SAME: Final = 0.95  # Cramér's V beyond which one dimension says the other
 _LEAST: Final = 5.0
+_LEAST_MEAN: Final = 10  # samples whose mean and spread can be told from chance
 _PART_OF_A_DEVIATION: Final = 0.2  # Cohen's small effect
 _POINTS: Final = 0.05  # of score that matter
 
@@ -150,6 +151,7 @@ def targets(evidence: Evidence, recipe: Recipe, unit: str) -> list[Measure]:
                 continue
             one, other = (_moments(part, recipe.low, step) for part in (sums, rest))
             difference, low, high, p = welch(one, other)
+            enough = min(one[0], other[0]) >= _LEAST_MEAN
             figures.append(
                 Measure(
                     measure="target",
@@ -160,7 +162,7 @@ def targets(evidence: Evidence, recipe: Recipe, unit: str) -> list[Measure]:
                     high=high,
                     count=one[0],
                     share=one[0] / whole[0],
-                    p=p,
+                    p=p if enough else float("nan"),
                     matters=abs(difference) >= _PART_OF_A_DEVIATION * spread,
                     importance=min(1.0, abs(difference) / (spread or 1)) * one[0] / whole[0],
                     reference="all other samples",
@@ -254,5 +256,5 @@ def _difference_p(right: int, size: int, other: int, other_size: int) -> float:
         return 1.0
     expected = expected_counts(table)
     if expected.min() < _LEAST:
-        return hypergeometric_p(right, size, other, other_size)
+        return float(hypergeometric_p(right, size, right + other, size + other_size))
     return chi2_p(float(((table - expected) ** 2 / expected).sum()), 1)

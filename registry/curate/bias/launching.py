@@ -1,6 +1,7 @@
 """An audit by the Spark job: its counts come back, and the figures are made of them here."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
+    from registry.catalog.version import Version
 
-__all__ = ["audit_on_spark"]
+__all__ = ["audit_on_spark", "made_of"]
 
 
 def audit_on_spark(
@@ -57,13 +59,39 @@ def audit_on_spark(
             "out": folder,
         }
         said = launch("bias", asked, progress=progress, settings=settings)
-        try:
-            counts = pq.read_table(Path(folder) / "counts.parquet")
-            recipe = _recipe(said["recipe"])
-        except (OSError, KeyError, TypeError, pa.ArrowException) as error:
-            raise JobFailedError(
-                "the job 'bias' left no counts", hint="run it again; its log says more"
-            ) from error
+        return made_of(registry, version, Path(folder), said, against=against)
+
+
+def made_of(
+    registry: "Registry",
+    version: "Version",
+    folder: Path,
+    said: Mapping[str, Any],
+    *,
+    against: str,
+) -> BiasReport:
+    """Return the report of what a job has counted.
+
+    Args:
+        registry: Where the version is.
+        version: What was counted.
+        folder: Where the job left its counts, the ``out`` that it was asked for.
+        said: Its answer.
+        against: Name of the reference population.
+
+    Returns:
+        The report.
+
+    Raises:
+        JobFailedError: The job left no counts.
+    """
+    try:
+        counts = pq.read_table(folder / "counts.parquet")
+        recipe = _recipe(said["recipe"])
+    except (OSError, KeyError, TypeError, pa.ArrowException) as error:
+        raise JobFailedError(
+            "the job 'bias' left no counts", hint="run it again; its log says more"
+        ) from error
     population = reference_population(registry, against)
     return measured(version, counts, recipe=recipe, population=population, engine="spark")
 

@@ -109,11 +109,7 @@ def _compared(
         return low / shares, high / shares, binomial_p(counts, size, shares)
     others = np.rint(shares * population.size).astype(np.int64)
     low, high = katz(counts, size, others, population.size)
-    p = [
-        hypergeometric_p(int(count), size, int(other), population.size)
-        for count, other in zip(counts, others, strict=True)
-    ]
-    return low, high, np.array(p)
+    return low, high, hypergeometric_p(counts, size, counts + others, size + population.size)
 
 
 def _empty(ratios: list[Measure], population: Population) -> Iterator[Measure]:

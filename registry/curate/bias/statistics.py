@@ -123,18 +123,33 @@ def binomial_p(count: npt.ArrayLike, size: int, share: npt.ArrayLike) -> Floats:
     return np.asarray(np.minimum(1.0, 2 * np.minimum(lower, upper)))
 
 
-def hypergeometric_p(count: int, size: int, other: int, other_size: int) -> float:
-    """Return how probable two counts at least so different are, if both have one share: exact.
+def hypergeometric_p(
+    count: npt.ArrayLike, size: npt.ArrayLike, having: npt.ArrayLike, whole: npt.ArrayLike
+) -> Floats:
+    """Return how probable a count at least as far off is if a part is like the whole: exact.
+
+    Args:
+        count: How many of the part have something.
+        size: How many there are in the part.
+        having: How many of the whole have it.
+        whole: How many there are in the whole.
+
+    Returns:
+        Twice the smaller tail, at most 1.
 
     References:
-        Fisher (1935), J. R. Stat. Soc. 98, 39-82; twice the smaller tail.
+        Fisher (1935), J. R. Stat. Soc. 98, 39-82.
+
+    Examples:
+        >>> round(float(hypergeometric_p(3, 4, 4, 8)), 3)
+        0.486
     """
     from scipy import stats
 
-    total, having = size + other_size, count + other
-    lower = stats.hypergeom.cdf(count, total, having, size)
-    upper = stats.hypergeom.sf(count - 1, total, having, size)
-    return float(min(1.0, 2 * min(lower, upper)))
+    k, n, m, total = (np.asarray(one, np.int64) for one in (count, size, having, whole))
+    lower = stats.hypergeom.cdf(k, total, m, n)
+    upper = stats.hypergeom.sf(k - 1, total, m, n)
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(lower, upper)))
 
 
 def benjamini_hochberg(p: Sequence[float] | Floats) -> Floats:
