@@ -27,7 +27,7 @@ SimulatedTask = Literal[
     "regression",
     "time-series",
 ]
-Layout = Literal["files", "coco"]
+Layout = Literal["files", "coco", "bigearthnet", "pastis"]
 
 _SHOWN = 20
 
@@ -160,7 +160,11 @@ def checkout(
         Path, typer.Argument(help="New or empty folder to write to.", show_default=False)
     ],
     as_: Annotated[
-        Layout, typer.Option("--as", help="Images with sidecars, or images with one COCO file.")
+        Layout,
+        typer.Option(
+            "--as",
+            help="Images with sidecars, images with one COCO file, or a known dataset's layout.",
+        ),
     ] = "files",
     as_json: Json = False,
 ) -> None:

@@ -14,7 +14,7 @@ class CheckoutReport:
     """Where the files are, absolute."""
 
     layout: str
-    """``files`` or ``coco``."""
+    """``files``, ``coco``, or that of a well-known dataset, such as ``bigearthnet``."""
 
     files: int
     """Files written, sidecars and card among them."""

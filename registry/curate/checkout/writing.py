@@ -1,12 +1,10 @@
 """A version becomes a folder: all of it appears at once, or nothing does."""
 
 import csv
-import math
 import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
+from registry.curate.checkout.arrays import write_each
+from registry.curate.checkout.layouts import FURTHER, Written, layout_writer
 from registry.curate.checkout.places import Places, folders_of, primary_asset
 from registry.curate.checkout.report import CheckoutReport
 from registry.curate.checkout.sidecars import facts, in_pixels, labels
@@ -22,7 +22,7 @@ from registry.curate.formats.coco_writer import CocoImage, write_document
 from registry.curate.formats.geotiff_writer import Raster, said_of, write_geotiff
 from registry.errors import InvalidInputError, NotFoundError
 from registry.progress import SILENT, Progress
-from registry.tables import ChipIndex, decode
+from registry.tables import decode
 
 if TYPE_CHECKING:
     from registry.catalog import Version
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["checkout"]
 
-_LAYOUTS: Final = ("files", "coco")
-_BATCH_ROWS: Final = 64
-_BATCH_BYTES: Final = 64 << 20
+_LAYOUTS: Final = ("files", "coco", *FURTHER)
 _CARD: Final = "README.md"
 _INSTANCES: Final = "annotations/instances.json"
 _PLANES: Final = 3
@@ -55,14 +53,16 @@ def checkout(
         version: What to write.
         folder: Where; must not exist or be empty. It appears when it is whole.
         as_: ``files`` for a folder a class (classification) or ``images``, ``masks`` and
-            ``labels``; ``coco`` for ``images`` and ``annotations/instances.json``.
+            ``labels``; ``coco`` for ``images`` and ``annotations/instances.json``; or the layout
+            of a well-known dataset, as in ``layouts.FURTHER``.
         progress: Told of every raster.
 
     Returns:
         What was written, and what could not be kept.
 
     Raises:
-        InvalidInputError: The folder is not empty, or there is no such layout.
+        InvalidInputError: The folder is not empty, there is no such layout, or it cannot hold
+            what the version has.
         CorruptError: Pixels are not what the tables say.
     """
     if as_ not in _LAYOUTS:
@@ -72,17 +72,21 @@ def checkout(
     target = Path(folder).expanduser().absolute()
     with _appearing(target) as work:
         desk = _Desk.of(version, work, coco=as_ == "coco")
-        desk.write_rasters(progress)
-        desk.write_coco() if as_ == "coco" else desk.write_sidecars()
+        if as_ in FURTHER:
+            told = layout_writer(as_)(version, work, progress=progress)
+        else:
+            desk.write_rasters(progress)
+            desk.write_coco() if as_ == "coco" else desk.write_sidecars()
+            told = Written(rasters=len(desk.written), lost=tuple(desk.lost))
         desk.write_rest()
         files = sum(path.is_file() for path in work.rglob("*"))
     return CheckoutReport(
         folder=target,
         layout=as_,
         files=files,
-        rasters=len(desk.written),
+        rasters=told.rasters,
         by_reference=sum(row["pixels"] is None for row in desk.assets),
-        lost_tags=tuple(sorted(desk.lost)),
+        lost_tags=tuple(sorted(told.lost)),
     )
 
 
@@ -151,23 +155,21 @@ class _Desk:
         if self.coco:
             firsts = self._firsts(wanted)
             wanted = [row for row in wanted if firsts[row["sample"]] is row]
-        progress.stage("writing files", total=len(wanted), unit="files")
-        if not wanted:
-            return
-        index = ChipIndex.open(self.version.root)
-        with ThreadPoolExecutor() as threads:
-            for rows in _batched(wanted):
-                chips = index.read(row["pixels"] for row in rows)
-                names = [self._place(row) for row in rows]
-                for paths, lost in threads.map(self._write, rows, chips, names):
-                    self.lost += [f"{paths[0]}: {what}" for what in lost]
-                    progress.advance()
+        names = {(row["sample"], row["asset"]): self._place(row) for row in wanted}
+
+        def write(row: Mapping[str, Any], chip: "Chip") -> tuple[list[str], list[str]]:
+            return self._write(row, chip, names[row["sample"], row["asset"]])
+
+        for paths, lost in write_each(self.version, wanted, write, progress=progress):
+            self.lost += [f"{paths[0]}: {what}" for what in lost]
 
     def _place(self, row: Mapping[str, Any]) -> str:
         sample = self.samples.get(row["sample"], {})
         return self.places.of(row["sample"], row["asset"], sample.get("label"))
 
-    def _write(self, row: dict[str, Any], chip: "Chip", name: str) -> tuple[list[str], list[str]]:
+    def _write(
+        self, row: Mapping[str, Any], chip: "Chip", name: str
+    ) -> tuple[list[str], list[str]]:
         if chip.codec == "jpeg":
             path = f"{name}.jpg"
             self._put(path, chip.data)
@@ -185,7 +187,7 @@ class _Desk:
         ]
 
     def _write_planes(
-        self, row: dict[str, Any], array: np.ndarray, path: str
+        self, row: Mapping[str, Any], array: np.ndarray, path: str
     ) -> tuple[list[str], list[str]]:
         target = self.work / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -322,20 +324,6 @@ def _by_sample(assets: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str
     for row in assets:
         found[row["sample"]][row["asset"]] = row
     return found
-
-
-def _batched(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Yield rows in order, few enough at a time that their arrays fit in memory."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        size += math.prod(row["shape"] or ()) * np.dtype(row["dtype"] or "uint8").itemsize
-        batch.append(row)
-        if len(batch) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _stem(path: str) -> str:

@@ -126,7 +126,7 @@ def _sample_rows(known: Mapping[str, Fact]) -> list[dict[str, object]]:
             "datetime": time,
             "label": None if fact.labels is None else list(fact.labels),
             "group": place,
-            "geometry": footprint,
+            "geometry": fact.geometry or footprint,
             "properties": fact.properties or None,
         }
         for (patch, fact), time, place, footprint in zip(

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.curate.formats.bigearthnet_names import PATCH
+from registry.curate.formats.records import Record, parse_record
 from registry.errors import InvalidInputError, RejectedError
 from registry.geo import normalise_crs
 
@@ -73,6 +74,9 @@ class Fact:
 
     grid: Stated | None = None
     """Where its pixels at 10 m lie."""
+
+    geometry: bytes | None = None
+    """Footprint as WKB in OGC:CRS84, where one is stated."""
 
     properties: Mapping[str, object] = field(default_factory=dict)
     """Other single values: ``country``, ``contains_seasonal_snow``, …"""
@@ -189,7 +193,9 @@ def _fact(said: Mapping[str, Any], patch: str, wrong: list[str]) -> Fact:
     labels = said.get("labels")
     known = _labels(labels)
     grid, problem = _grid(said)
-    if problem or (labels is not None and known is None):
+    place = said.get("geometry")
+    record = parse_record({"geometry": place}) if isinstance(place, Mapping) else Record()
+    if problem or record.problems or (labels is not None and known is None):
         wrong.append(patch)
     split = next((said[name] for name in _SPLITS if isinstance(said.get(name), str)), None)
     s1 = said.get("s1_name")
@@ -198,6 +204,7 @@ def _fact(said: Mapping[str, Any], patch: str, wrong: list[str]) -> Fact:
         split=split if split is None or len(split) <= _LONGEST_TEXT else None,
         s1=s1 if isinstance(s1, str) and _WHOLE_PATCH.fullmatch(s1) else None,
         grid=grid,
+        geometry=record.geometry,
         properties={
             name: value
             for name, value in said.items()
