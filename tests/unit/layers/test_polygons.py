@@ -1,0 +1,81 @@
+import hashlib
+
+import numpy as np
+import pytest
+import shapely
+
+from registry.curate.layers import countries
+from registry.curate.layers.polygons import Polygons
+from registry.curate.layers.reference import Reference
+
+
+def layer(*shapes):
+    about = Reference(
+        name="test", title="t", version="1", source="s", licence="CC0-1.0",
+        digest=hashlib.sha256(b"".join(one.wkb for one in shapes)).hexdigest(),
+    )  # fmt: skip
+    return Polygons(name="test-shapes", reference=about, read=lambda: list(shapes))
+
+
+def by_force(shapes, lon, lat):
+    """Return the first shape that each point touches."""
+    points, found = shapely.STRtree(shapely.points(lon, lat)), np.full(len(lon), -1)
+    for place in range(len(shapes) - 1, -1, -1):
+        found[points.query(shapes[place], predicate="intersects")] = place
+    return found
+
+
+def points(count=20_000, seed=3):
+    random = np.random.default_rng(seed)
+    return random.uniform(-180, 180, count), np.degrees(np.arcsin(random.uniform(-1, 1, count)))
+
+
+def test_countries_are_those_that_geometry_says():
+    lon, lat = points()
+    shapes = countries._polygons().shapes
+    assert (countries._polygons().at(lon, lat) == by_force(shapes, lon, lat)).all()
+
+
+def test_points_close_to_borders_are_decided_by_geometry():
+    shapes = countries._polygons().shapes
+    borders = shapely.get_coordinates(shapely.boundary(shapes[:60]))
+    random = np.random.default_rng(5)
+    lon, lat = (borders + random.normal(0, 0.02, borders.shape)).T
+    lon, lat = np.clip(lon, -179.999, 179.999), np.clip(lat, -89.999, 89.999)
+    assert (countries._polygons().at(lon, lat) == by_force(shapes, lon, lat)).all()
+
+
+def test_shapes_smaller_than_a_cell_are_found():
+    tiny = shapely.Point(10.012, 20.031).buffer(0.001)
+    assert layer(tiny).at([10.012, 10.02], [20.031, 20.031]).tolist() == [0, -1]
+
+
+def test_the_first_of_two_that_overlap_wins():
+    first, second = shapely.box(0, 0, 20, 20), shapely.box(10, 0, 30, 20)
+    assert layer(first, second).at([5, 15, 25], [10, 10, 10]).tolist() == [0, 0, 1]
+    assert layer(second, first).at([5, 15, 25], [10, 10, 10]).tolist() == [1, 0, 0]
+
+
+def test_a_hole_is_outside():
+    ring = shapely.box(0, 0, 20, 20).difference(shapely.box(5, 5, 15, 15))
+    assert layer(ring).at([10, 2], [10, 2]).tolist() == [-1, 0]
+
+
+def test_a_bow_tie_is_made_valid():
+    tie = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])
+    assert layer(tie).at([1, 9, 5], [5, 5, 9]).tolist() == [0, 0, -1]
+
+
+def test_a_layer_without_shapes_knows_nothing():
+    assert layer().at([0.0], [0.0]).tolist() == [-1]
+
+
+def test_empty_shapes_keep_their_places():
+    assert layer(shapely.Polygon(), shapely.box(0, 0, 9, 9)).at([5], [5]).tolist() == [1]
+
+
+@pytest.mark.parametrize("lon", [-180.0, 180.0])
+def test_a_shape_that_ends_at_the_antimeridian_holds_it(lon):
+    west, east = shapely.box(-180, -10, -170, 10), shapely.box(170, -10, 180, 10)
+    assert layer(west).at([lon], [0]).tolist() == [0]
+    assert layer(shapely.union(west, east)).at([lon], [0]).tolist() == [0]
