@@ -54,10 +54,10 @@ WRITTEN_DOWN = [1049759500, 1033149877, 1032052745, 1028942848]
 def test_every_second_filter_sees_no_brightness():
     from registry.curate.features.sets.embeddings.convolving import _drawn
 
-    weights = _drawn(3, 10, 0).weights.reshape(3, 9, 10)
+    weights = _drawn(3, 10, 0).weights.reshape(10, 3, 9)
 
-    assert not weights[:, :, 1::2].sum(axis=1).any()
-    assert weights[:, :, ::2].sum(axis=1).all()
+    assert not weights[1::2].sum(axis=2).any()
+    assert weights[::2].sum(axis=2).all()
 
 
 def test_responses_are_those_of_a_plain_loop():
@@ -72,7 +72,7 @@ def test_responses_are_those_of_a_plain_loop():
         for column in range(3):
             window = whole[:, row : row + 3, column : column + 3].reshape(-1)
             for k in range(4):
-                response = window @ drawn.weights[:, k] + drawn.biases[k]
+                response = drawn.weights[k] @ window + drawn.biases[k]
                 expected[k] += max(0, response)
                 expected[4 + k] += max(0, -response)
 

@@ -6,6 +6,7 @@ whatever order, thread, machine or library adds it up, and the bits are equal ev
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -22,11 +23,14 @@ MOST_BANDS: Final = 16
 """With more, sums might not be exact."""
 
 _SIDE: Final = 3
+_PLACES: Final = tuple((dy, dx) for dy in range(_SIDE) for dx in range(_SIDE))
 _BYTES: Final = 4
 _SPREAD: Final = math.sqrt(_BYTES * (256**2 - 1) / 12)
 _STEPS: Final = 512
 _FARTHEST: Final = 8.0
-_WINDOWS_AT_ONCE: Final = 8192
+_WINDOWS_AT_ONCE: Final = 4096
+_PRODUCTS_AT_ONCE: Final = 250_000
+_FEWEST_AT_ONCE: Final = 16
 _SHARE_OF_BRIGHTNESS: Final = 0.15
 _SHARE_OF_CONTRAST: Final = 0.05
 
@@ -34,7 +38,7 @@ _SHARE_OF_CONTRAST: Final = 0.05
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Filters:
     weights: npt.NDArray[np.float64] = field(repr=False)
-    """Whole numbers, shape ``(band * 3 * 3, filter)``."""
+    """Whole numbers, shape ``(filter, band * 3 * 3)``."""
 
     biases: npt.NDArray[np.float64] = field(repr=False)
     """Whole numbers, shape ``(filter,)``."""
@@ -69,10 +73,10 @@ def embed(bands: Stack, *, filters: int, seed: int) -> npt.NDArray[np.float32]:
     above, total, count = [0] * filters, [0] * filters, 0
     for step, seen in zip(whole, bands.seen, strict=True):
         for windows in _windows(step, seen):
-            response = windows @ drawn.weights + drawn.biases
-            count += len(response)
-            total = _added(total, response.sum(axis=0))
-            above = _added(above, np.maximum(response, 0, out=response).sum(axis=0))
+            count += windows.shape[1]
+            for response in _responses(drawn, windows):
+                total = _added(total, response.sum(axis=(0, 2)))
+                above = _added(above, np.maximum(response, 0, out=response).sum(axis=(0, 2)))
     if not count:
         raise MissingInputError(
             "no 3 x 3 pixels of it were observed together", hint="it may be too small, or empty"
@@ -87,21 +91,34 @@ def _added(sums: list[int], more: npt.NDArray[np.float64]) -> list[int]:
 
 def _windows(
     step: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_]
-) -> list[npt.NDArray[np.float64]]:
-    """Return windows whose pixels were all observed, in parts, shape ``(window, band * 3 * 3)``."""
-    if min(seen.shape) < _SIDE:
-        return []
-    side = (_SIDE, _SIDE)
-    complete = np.lib.stride_tricks.sliding_window_view(seen, side).all(axis=(2, 3))
-    views = np.lib.stride_tricks.sliding_window_view(step, side, axis=(1, 2))
-    rows, columns = np.nonzero(complete)
-    parts = range(0, len(rows), _WINDOWS_AT_ONCE)
-    return [
-        views[:, rows[at : at + _WINDOWS_AT_ONCE], columns[at : at + _WINDOWS_AT_ONCE]]
-        .transpose(1, 0, 2, 3)
-        .reshape(-1, step.shape[0] * _SIDE * _SIDE)
-        for at in parts
-    ]
+) -> Iterator[npt.NDArray[np.float64]]:
+    # windows whose pixels were all observed, in parts, shape (band * 3 * 3, window)
+    bands, height, width = step.shape
+    if min(height, width) < _SIDE:
+        return
+    rows = max(1, _WINDOWS_AT_ONCE // width)
+    for top in range(0, height - _SIDE + 1, rows):
+        end = min(top + rows, height - _SIDE + 1) - top
+        part = np.stack(
+            [step[:, top + dy : top + dy + end, dx : width - 2 + dx] for dy, dx in _PLACES], axis=1
+        ).reshape(bands * _SIDE * _SIDE, -1)
+        there = np.logical_and.reduce([
+            seen[top + dy : top + dy + end, dx : width - 2 + dx] for dy, dx in _PLACES
+        ]).reshape(-1)
+        if there.any():
+            yield part if there.all() else part[:, there]
+
+
+def _responses(
+    drawn: _Filters, windows: npt.NDArray[np.float64]
+) -> Iterator[npt.NDArray[np.float64]]:
+    # shape (batch, filter, window); batches so small that BLAS starts no threads of its own
+    filters, size = drawn.weights.shape
+    each = max(_FEWEST_AT_ONCE, _PRODUCTS_AT_ONCE // (filters * size))
+    whole = windows.shape[1] // each * each
+    batches = windows[:, :whole].reshape(size, -1, each).transpose(1, 0, 2)
+    for part in (batches, windows[None, :, whole:]):
+        yield np.matmul(drawn.weights, part) + drawn.biases[:, None]
 
 
 @lru_cache(maxsize=32)
@@ -119,7 +136,7 @@ def _drawn(bands: int, filters: int, seed: int) -> _Filters:
     shares = np.where(np.arange(filters) % 2, _SHARE_OF_CONTRAST, _SHARE_OF_BRIGHTNESS)
     biases = np.rint(whole[:, -1] * (unit * shares))
     return _Filters(
-        weights=np.ascontiguousarray(weights.reshape(filters, size).T, dtype=np.float64),
+        weights=weights.reshape(filters, size).astype(np.float64),
         biases=biases.astype(np.float64),
         unit=_SPREAD * unit,
     )
