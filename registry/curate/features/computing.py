@@ -200,7 +200,7 @@ class _Job:
     def done(self) -> Computed:
         up_to_date = {} if self.again else _up_to_date(self.found, self.found.version)
         calls = [one for one in self.found.calls if one.resolve().name not in up_to_date]
-        with engine(self.folder) as connection:
+        with engine() as connection:
             tables = self._tables(connection, calls) if calls else {}
         empty = self._empty(tables)
         tables = {name: one for name, one in tables.items() if name not in empty}

@@ -1,9 +1,7 @@
 """Feature tables joined to one, a row a sample."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -60,10 +58,7 @@ def features(
         InvalidInputError: There is no such column, or the slice is of another version.
     """
     asked = _Asked(version=version, sets=tuple(sets), columns=columns, beside=beside, split=split)
-    with (
-        tempfile.TemporaryDirectory(prefix="eolab-features-") as scratch,
-        engine(Path(scratch)) as connection,
-    ):
+    with engine() as connection:
         query = asked.query(connection)
         if slice is not None:
             connection.register("chosen", pa.table({"id": _ids(version, slice)}))

@@ -1,7 +1,7 @@
 """A version's tables joined to rows a sample, as a stream in bounded memory."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,10 +10,11 @@ import pyarrow as pa
 from registry.curate.features.work import ANNOTATION, ARRAY, CELL, Work
 from registry.errors import UnavailableError
 from registry.lake import lazy
-from registry.query.engine import open_engine, quoted, text_literal
+from registry.query.engine import quoted, text_literal
 from registry.query.sources import sql_type
 from registry.tables import store
 from registry.tables.chips import ChipIndex
+from registry.tables.engine import connection
 from registry.tables.log import Root, snapshot
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["answers", "cut", "engine", "pointers", "source", "with_pixels"]
 
-_MEMORY_MB: Final = 1024
 _BATCH_ROWS: Final = 4096
 _BATCH_BYTES: Final = 32 * 2**20  # of arrays as they are decoded, so about a third of it packed
 
@@ -32,13 +32,17 @@ NOT_REJECTED: Final = "status IS DISTINCT FROM 'rejected'"
 """Which annotations count: those that nobody has rejected."""
 
 
-def engine(scratch: Path) -> "duckdb.DuckDBPyConnection":
-    """Return an engine that spills what is too large for memory into a folder."""
-    connection = open_engine(memory_mb=_MEMORY_MB)
-    connection.execute(f"SET temp_directory = {text_literal(str(scratch))}")
-    connection.execute("SET enable_geoparquet_conversion = false")
-    connection.execute("SET preserve_insertion_order = false")
-    return connection
+@contextmanager
+def engine() -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Open an engine that spills what is too large for memory, and reads geometries as they are.
+
+    Yields:
+        The engine; for the lab's own queries alone.
+    """
+    with connection(locked=False) as opened:
+        opened.execute("SET enable_geoparquet_conversion = false")
+        opened.execute("SET preserve_insertion_order = false")
+        yield opened
 
 
 def source(connection: "duckdb.DuckDBPyConnection", root: Root, table: str) -> str:

@@ -8,7 +8,6 @@ read, and a damaged folder is made again.
 
 import os
 import shutil
-import tempfile
 import uuid
 import zlib
 from bisect import bisect_right
@@ -22,7 +21,7 @@ import pyarrow as pa
 from registry.catalog.version import Version
 from registry.curate.features.getting import home_of
 from registry.curate.features.inputs import answers, engine, source
-from registry.curate.features.records import INPUTS, table_name
+from registry.curate.features.records import INPUTS, PROBLEM, table_name
 from registry.errors import CorruptError, NotFoundError, UnavailableError
 
 __all__ = ["Lookup", "SampleNotFoundError", "lookup"]
@@ -55,7 +54,7 @@ class Lookup:
     _opened: "_Opened | None" = field(default=None, repr=False)
 
     def get(self, sample: str) -> dict[str, Any]:
-        """Return a sample's features by name.
+        """Return a sample's features by name; ``_problem`` says why it has none.
 
         Raises:
             SampleNotFoundError: There is no such sample.
@@ -138,11 +137,14 @@ class _Opened:
         place = bisect_right(_Keys(keys), sample) - 1
         if place < 0 or keys[place].as_py() != sample:
             return None
-        return {
+        found = {
             name: block.column(at)[place].as_py()
             for at, name in enumerate(block.schema.names)
             if at
         }
+        if found.get(PROBLEM) is None:
+            found.pop(PROBLEM, None)
+        return found
 
     def _block(self, number: int) -> pa.RecordBatch:
         if number not in self.checked:
@@ -214,10 +216,7 @@ def _write(version: Version, name: str, half: Path) -> None:
     firsts: list[str] = []
     sums: list[int] = []
     home = home_of(version, name)
-    with (
-        tempfile.TemporaryDirectory(prefix="eolab-features-") as scratch,
-        engine(Path(scratch)) as connection,
-    ):
+    with engine() as connection:
         rows = source(connection, home, table_name(name))
         query = f"SELECT sample, * EXCLUDE (sample, {INPUTS}) FROM {rows} ORDER BY encode(sample)"  # noqa: S608 — paths are quoted
         reader = answers(connection, query, _BLOCK_ROWS)

@@ -1,7 +1,6 @@
 """Features by threads of this process: for versions that one machine reads in minutes."""
 
 import os
-import tempfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,8 +39,7 @@ def on_threads(work: Work, out: Path, progress: Progress, *, threads: int | None
     out.mkdir(parents=True, exist_ok=True)
     index = ChipIndex.open(work.root) if work.arrays and store.exists(work.root, "pixels") else None
     with (
-        tempfile.TemporaryDirectory(prefix="eolab-features-") as scratch,
-        engine(Path(scratch)) as connection,
+        engine() as connection,
         pq.ParquetWriter(out / "part-0.parquet", work.schema, compression="zstd") as writer,
         ThreadPoolExecutor(many, thread_name_prefix="features") as pool,
     ):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -67,6 +68,19 @@ def fill(root, count=COUNT):
     store.append(root, ANNOTATIONS, rows_of(ANNOTATIONS, drawn))
 
 
+@pytest.fixture(scope="session")
+def toy():
+    """What the dataset's rows are made of."""
+
+    def rows(schema, of):
+        return rows_of(schema, list(of))
+
+    return SimpleNamespace(
+        chip=chip, sample=sample, asset=asset, pixels=pixels, rows=rows, encode=encode, fill=fill,
+        card=CARD,
+    )  # fmt: skip
+
+
 CARD = Spec(
     name="toy",
     assets={"s2": AssetSpec(role="data", bands=("B04", "B08"), scale=0.0001, gsd=10.0)},
@@ -109,9 +123,10 @@ def offered(monkeypatch):
     """Offer sets by name, as an installed package does."""
     from registry.curate.features import catalogue, work
 
+    known = catalogue._load
+
     def offer(*sets):
         by_name = {made.name: made for made in sets}
-        known = catalogue._load.__wrapped__
         monkeypatch.setattr(catalogue, "_load", lambda name: by_name.get(name) or known(name))
         work._resolved.cache_clear()
 
