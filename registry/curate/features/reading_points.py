@@ -29,6 +29,7 @@ POINTS: Final = pa.schema([
 """Points as features are asked for at them; both times are null where none was given."""
 
 _MOST_BYTES: Final = 1 << 30
+_MOST_JSON: Final = 256 << 20  # it is parsed whole
 _MOST_ROWS: Final = 5_000_000
 _MOST_FIELD: Final = 1 << 20
 _SHOWN: Final = 5
@@ -47,7 +48,8 @@ def read_points(path: Path, times: Sequence[str] = ()) -> pa.Table:
 
     Args:
         path: CSV with a header, Parquet, or GeoJSON with points; columns or properties ``lon``,
-            ``lat``, and if there are any ``time`` and ``id``. At most 5 million points and 1 GiB.
+            ``lat``, and if there are any ``time`` and ``id``. At most 5 million points and 1 GiB
+            (GeoJSON 256 MiB).
         times: Of points that say none, such as ``2023-06-01``; several ask for each point at each.
 
     Returns:
@@ -64,6 +66,10 @@ def read_points(path: Path, times: Sequence[str] = ()) -> pa.Table:
     if path.stat().st_size > _MOST_BYTES:
         raise InvalidInputError(f"{path.name} is larger than 1 GiB", hint="divide it")
     suffix = path.suffix.lower()
+    if suffix in {".geojson", ".json"} and path.stat().st_size > _MOST_JSON:
+        raise InvalidInputError(
+            f"{path.name} is larger than 256 MiB", hint="give a CSV or Parquet file instead"
+        )
     if suffix in {".geojson", ".json"}:
         rows = _of_geojson(path)
     elif suffix in {".parquet", ".geoparquet"}:
@@ -258,7 +264,7 @@ def _of_parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             columns = [name for name in wanted.values() if name]
             first = 1
             for batch in file.iter_batches(columns=[*columns, *(["geometry"] if geometry else [])]):
-                rows = batch.to_pylist()
+                rows = _rows(batch, path)
                 for number, row in enumerate(rows, start=first):
                     found = {key: row[name] for key, name in wanted.items() if name}
                     if geometry:
@@ -269,6 +275,20 @@ def _of_parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise InvalidInputError(
             f"{path.name} is no Parquet file: {str(error)[:200]}", hint=_HINT
         ) from error
+
+
+def _rows(batch: pa.RecordBatch, path: Path) -> list[dict[str, Any]]:
+    for place, kind in enumerate(batch.schema.types):
+        if pa.types.is_timestamp(kind):
+            times = batch.column(place).cast(pa.timestamp("us", kind.tz), safe=False)
+            batch = batch.set_column(place, batch.schema.names[place], times)
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (ValueError, OverflowError) as error:
+        raise InvalidInputError(
+            f"{path.name} has a time that no calendar has: {str(error)[:200]}", hint=_HINT
+        ) from error
+    return rows
 
 
 def _of_wkb(wkb: object) -> dict[str, float]:

@@ -80,8 +80,9 @@ def test_annotations_are_brought_from_their_own_system(publish):
     }  # fmt: skip
     elsewhere = drawn | {"id": "y", "frame": "pixel", "category": "odd"}
     refused = drawn | {"id": "z", "status": "rejected", "category": "wrong"}
-    asset = {"sample": "t", "asset": "s2", "shape": [1, 2, 2], "dtype": "uint8",
-             "crs": "EPSG:32633", "transform": [1.0, 0.0, 0.0, 0.0, -1.0, 0.0], "times": []}  # fmt: skip
+    asset = {"sample": "t", "asset": "s2", "shape": [1, 2, 2],
+             "dtype": "uint8", "crs": "EPSG:32633", "transform": [1.0, 0.0, 0.0, 0.0, -1.0, 0.0],
+             "times": []}  # fmt: skip
     version = publish(
         (ZONED, [tile]), (ASSETS, [asset]), (ANNOTATIONS, [drawn, elsewhere, refused])
     )

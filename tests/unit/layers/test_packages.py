@@ -12,7 +12,7 @@ from registry.errors import RegistryError, UnavailableError
 
 @pytest.fixture
 def _nothing_installed(monkeypatch):
-    monkeypatch.setattr(packages.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages.util, "find_spec", lambda _: None)
 
 
 @pytest.mark.usefixtures("_nothing_installed")
