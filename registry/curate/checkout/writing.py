@@ -179,12 +179,12 @@ class _Desk:
         if array.ndim == _PLANES:
             return self._write_planes(row, array, f"{name}.tif")
         steps = [
-            self._write_planes(row, step, f"{name}/{number:04}.tif")
+            self._write_planes(row, step, f"{name}/{_step(row, number)}.tif")
             for number, step in enumerate(array)
         ]
-        return [path for paths, _ in steps for path in paths], [
-            w for _, lost in steps for w in lost
-        ]
+        apart = f"series: its {len(array)} time steps are a file each, and come back as such"
+        lost = dict.fromkeys(what for _, told in steps for what in told)  # the same in each step
+        return [path for paths, _ in steps for path in paths], [apart, *lost]
 
     def _write_planes(
         self, row: Mapping[str, Any], array: np.ndarray, path: str
@@ -324,6 +324,12 @@ def _by_sample(assets: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str
     for row in assets:
         found[row["sample"]][row["asset"]] = row
     return found
+
+
+def _step(row: Mapping[str, Any], number: int) -> str:
+    """Return a time step's name: its number, and its time where that is known."""
+    times = row["times"] or ()
+    return f"{number:04}_{times[number]:%Y%m%dT%H%M%S}" if number < len(times) else f"{number:04}"
 
 
 def _stem(path: str) -> str:
