@@ -10,7 +10,8 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from importlib import import_module
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -201,9 +202,19 @@ class FeatureSet:
         digest = hashlib.sha256()
         for name in sorted({*self.made_of, *([own] if own else [])}):
             digest.update(f"{name}\n".encode())
-            if module := sys.modules.get(name):
+            if module := _module(name):
                 digest.update(_source(module).encode())
         return digest.hexdigest()
+
+
+def _module(name: str) -> ModuleType | None:
+    """Return a module whether or not anything has needed it yet, so that its code always counts."""
+    if name in sys.modules or "==" in name:
+        return sys.modules.get(name)
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        return None
 
 
 def _source(module: Any) -> str:  # noqa: ANN401 — any module

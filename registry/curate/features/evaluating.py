@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.curate.features.clear import with_clear
 from registry.curate.features.definition import Feature, FeatureSet
 from registry.curate.features.scene import Layer, MissingInputError, Scene, Shape
 from registry.curate.features.work import CELL, FAILURES, AssetFacts, Work, values_type
@@ -114,7 +115,7 @@ def _held(row: Mapping[str, pa.Scalar], facts: Mapping[str, AssetFacts]) -> _Hel
     except RegistryError as error:
         return _Held(problem=error)
     elsewhere = tuple(one["asset"] for one in wanted if not one["data"])
-    return _Held(layers=_with_clear(layers), elsewhere=elsewhere)
+    return _Held(layers=with_clear(layers), elsewhere=elsewhere)
 
 
 def _layer(said: Mapping[str, Any], facts: AssetFacts) -> Layer:
@@ -143,10 +144,6 @@ def _layer(said: Mapping[str, Any], facts: AssetFacts) -> Layer:
 
 def _each(numbers: Sequence[float], bands: int) -> tuple[float, ...]:
     return tuple(numbers) if len(numbers) == bands else tuple(numbers[:1]) * bands
-
-
-def _with_clear(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    return layers
 
 
 def _scene_values(made: FeatureSet, row: Mapping[str, pa.Scalar], held: _Held) -> Values:

@@ -13,6 +13,7 @@ from registry.catalog.registry import Registry
 from registry.catalog.version import Version
 from registry.curate.features.bands import common_letters
 from registry.curate.features.catalogue import names
+from registry.curate.features.clear import tells_clear
 from registry.curate.features.definition import FeatureSet
 from registry.curate.features.work import AssetFacts, Call, OnError, Work
 from registry.errors import ForbiddenError, InvalidInputError, UnavailableError
@@ -198,7 +199,12 @@ def work_of(found: Plan, calls: Sequence[Call], *, samples: str | None, on_error
         root=found.version.root,
         calls=tuple(calls),
         samples=samples,
-        assets=tuple(one for one in found.assets if one.role in roles),
+        assets=tuple(
+            one
+            for one in found.assets
+            if one.role in roles
+            or ("data" in roles and tells_clear(one.name, one.bands, one.values))
+        ),
         columns=tuple(sorted({n for one in needs for n in one.columns if n in there} - {"id"})),
         arrays=bool(roles),
         annotations=any(one.annotations for one in needs),

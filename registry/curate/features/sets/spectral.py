@@ -247,7 +247,9 @@ SPECTRAL: Final = FeatureSet(
         "constants": {index.name: dict(index.constants) for index in INDICES if index.constants},
     },
     made_of=(
+        "registry.curate.features.alignment",
         "registry.curate.features.bands",
+        "registry.curate.features.clear",
         "registry.curate.features.sets.spectral_formulas",
         "registry.curate.features.sets.spectral_views",
         "registry.curate.features.sets.spread",

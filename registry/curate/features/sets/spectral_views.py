@@ -7,11 +7,12 @@ of one fall wholly into those of the other; coarse pixels are then repeated.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from registry.curate.features.alignment import repeated, repeats
 from registry.curate.features.bands import OPTICAL, is_narrow, reflectance_factor
 from registry.curate.features.scene import Layer, Scene
 
@@ -21,8 +22,6 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _Bands = dict[str, tuple[Layer, int]]
-
-_PLACES: Final = 1e-3  # of a pixel, that two grids may differ by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +54,7 @@ class View:
         return self._on_grid(layer.physical(number))
 
     def _on_grid(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        often = self.base.raw.shape[2] // values.shape[1]
-        return values if often == 1 else values.repeat(often, axis=1).repeat(often, axis=2)
+        return repeated(values, self.base.raw.shape[2] // values.shape[1])
 
 
 def views(scene: Scene) -> list[View]:
@@ -113,27 +111,5 @@ def _same_grid(first: Layer, second: Layer) -> bool:
 
 def _fits(base: Layer, layer: Layer) -> bool:
     """Return whether a layer's pixels are the base's, or each a square of them."""
-    same = ("unit", "scale", "offset", "times", "crs")
-    if any(_first(base, name) != _first(layer, name) for name in same):
-        return False
-    (steps, _, high, wide), (other_steps, _, other_high, other_wide) = (
-        base.raw.shape, layer.raw.shape,
-    )  # fmt: skip
-    if steps != other_steps or not other_high or not other_wide or high % other_high:
-        return False
-    often = high // other_high
-    return wide == often * other_wide and _same_place(base, layer, often)
-
-
-def _first(layer: Layer, name: str) -> object:
-    said = getattr(layer, name)
-    return said[:1] if name in {"scale", "offset"} else said
-
-
-def _same_place(base: Layer, layer: Layer, often: int) -> bool:
-    if base.transform is None or layer.transform is None:
-        return base.transform is layer.transform
-    a, b, c, d, e, f = base.transform
-    expected = (a * often, b * often, c, d * often, e * often, f)
-    near = _PLACES * max(abs(a), abs(b), abs(d), abs(e))
-    return all(abs(one - two) <= near for one, two in zip(expected, layer.transform, strict=True))
+    scales = [(one.unit, one.scale[:1], one.offset[:1]) for one in (base, layer)]
+    return scales[0] == scales[1] and repeats(base, layer) is not None
