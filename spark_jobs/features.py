@@ -134,10 +134,8 @@ def transform(
     rows = _with_annotations(tables, _with_arrays(tables))
     if tables.pixels is None:
         rows = rows.repartition(tasks)  # in turn, so that none has more than another
-    # No worker needs the keys of an object store: Spark reads it.
-    root = replace(work.root, storage_options={})
     task = _Task(
-        work=replace(work, root=root).to_json(),
+        work=_without_keys(work).to_json(),
         types=tuple((one.name, one.type) for one in _declared(work)),
         reads_pixels=tables.pixels is None,
         counted=counted,
@@ -310,6 +308,11 @@ def _work_of(text: str) -> Work:
 def _index_of(text: str) -> ChipIndex | None:
     root = _work_of(text).root
     return ChipIndex.open(root) if store.exists(root, "pixels") else None
+
+
+def _without_keys(work: Work) -> Work:
+    # No worker needs the keys of an object store: Spark reads it.
+    return replace(work, root=replace(work.root, storage_options={}))
 
 
 def _declared(work: Work) -> list[pa.Field]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark import Accumulator
     from pyspark.sql import DataFrame
 
-__all__ = ["collected", "counting", "crossing", "translated"]
+__all__ = ["collected", "counting", "crossing", "error_of", "translated"]
 
 _MARK: Final = re.compile(r"eolab-error:([A-Za-z0-9+/=]+):")
 _LOOK_SECONDS: Final = 0.5
@@ -81,19 +81,27 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException) as error:
-        translation = _error_of(str(error))
+        translation = error_of(str(error))
         raise translation from error
 
 
-def _error_of(said: str) -> RegistryError:
+def error_of(said: str) -> RegistryError:
+    """Return what Spark's own words mean.
+
+    Args:
+        said: What it raised, with the causes.
+
+    Returns:
+        The error that a worker raised, or the best that can be made of the words.
+    """
     if mark := _MARK.search(said):
         return revived(json.loads(base64.b64decode(mark[1])), hint="the job's log says more")
     for pattern, problem, hint in _CAUSES:
         if found := pattern.search(said):
             return UnavailableError(f"{problem}: {found[0]}", hint=hint)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    causes = [line for line in lines if "Caused by:" in line or "Job aborted" in line]
-    cause = causes[-1] if causes else lines[0] if lines else "no reason was given"
+    causes = [line for line in lines if line.startswith(("Caused by:", ": ", "Job aborted"))]
+    cause = causes[-1].removeprefix("Caused by:").strip(": ") if causes else " ".join(lines[:1])
     return JobFailedError(f"Spark's work failed: {cause[:300]}", hint="the job's log says more")
 
 

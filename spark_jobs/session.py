@@ -15,6 +15,7 @@ from registry.lake import Location
 from registry.lake.engines import is_remote, spark_settings
 from spark_jobs import jars
 from spark_jobs.java import complaint, found
+from spark_jobs.running import error_of
 from spark_jobs.settings import Master, lab_settings, merged, of_user
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ def _started(
         spark.sparkContext.setLogLevel("ERROR")
         _tell_of(spark, remote, was_open=was_open)
     except (Py4JError, PySparkException) as error:
+        why = error_of(str(error))
         raise UnavailableError(
-            f"Spark does not start at {master.address}: {_first_line(error)}",
-            hint="check SPARK_MASTER and the settings; its log says more",
+            f"Spark does not start at {master.address}: {why.problem}", hint=why.hint
         ) from error
     return spark
 
@@ -174,12 +175,6 @@ def _set_environment(master: Master, home: Path) -> None:
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     if master.is_local or master.is_loopback:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith(("Caused by:", ": "))]
-    return (causes[-1].removeprefix("Caused by:").strip(": ") if causes else lines[0])[:300]
 
 
 def _tell_of(spark: "SparkSession", remote: Iterable[Location], *, was_open: bool) -> None:
