@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +20,7 @@ from registry.curate.formats.contract import (
     Severity,
     SourceFinding,
 )
-from registry.curate.formats.filenames import PATHS_KNOWN, NameParts, NamePattern, time_from_name
+from registry.curate.formats.filenames import NameParts, NamePattern, time_from_name
 from registry.curate.formats.properties import PropertyTypes
 
 if TYPE_CHECKING:
@@ -53,10 +52,16 @@ _LABELS: Final = frozenset({".txt", ".xml"})
 _NAMES_SHOWN: Final = 5
 
 
-@lru_cache(maxsize=PATHS_KNOWN)
 def suffix(path: str) -> str:
-    """Return a path's last suffix in lower case, with its dot."""
-    return PurePosixPath(path).suffix.lower()
+    """Return a path's last suffix in lower case, with its dot.
+
+    Examples:
+        >>> suffix("masks.d/A.mask.TIF"), suffix("masks.d/A"), suffix(".hidden"), suffix("a.")
+        ('.tif', '', '', '')
+    """
+    name = path[path.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
 
 
 def rasters(listing: Listing, suffixes: Iterable[str] = RASTER_SUFFIXES) -> list[str]:
@@ -102,12 +107,11 @@ def ignored_files(listing: Listing, used: Iterable[str]) -> tuple[SourceFinding,
 
 
 def _unread_labels(listing: Listing, used: AbstractSet[str]) -> tuple[SourceFinding, ...]:
+    labels = [path for path in listing.files if suffix(path) in _LABELS and path not in used]
+    if not labels:
+        return ()
     images = {PurePosixPath(path).stem for path in used if suffix(path) in RASTER_SUFFIXES}
-    left = [
-        path
-        for path in listing.files
-        if suffix(path) in _LABELS and path not in used and PurePosixPath(path).stem in images
-    ]
+    left = [path for path in labels if PurePosixPath(path).stem in images]
     if not left:
         return ()
     return (
