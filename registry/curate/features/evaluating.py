@@ -123,13 +123,12 @@ def _layer(said: Mapping[str, Any], facts: AssetFacts) -> Layer:
     array = decode(said["data"], codec=said["codec"], dtype=said["dtype"], shape=shape)
     bands = array.shape[-3] if array.ndim >= _BAND_Y_X else 1
     whole = array.reshape(-1, bands, *array.shape[-2:])
-    as_many = len(facts.bands) == bands
     return Layer(
         asset=facts.name,
         raw=whole,
         role=facts.role,
-        bands=facts.bands if as_many else (),
-        common=facts.common if as_many else (),
+        bands=facts.bands if len(facts.bands) == bands else (),
+        common=facts.common if len(facts.common) == bands else (),
         unit=facts.unit,
         scale=_each(facts.scale, bands),
         offset=_each(facts.offset, bands),
@@ -253,7 +252,7 @@ def _of_rows(batch: pa.RecordBatch, made: FeatureSet, work: Work, failures: Fail
 
 
 def _asked(batch: pa.RecordBatch, made: FeatureSet) -> pa.Table:
-    wanted = [name for name in made.needs.columns if name in batch.schema.names]
+    wanted = [n for n in made.needs.columns if n in batch.schema.names and n != "id"]
     if made.needs.annotations and "annotations" in batch.schema.names:
         wanted.append("annotations")
     return pa.Table.from_batches([batch.select(["id", *wanted])])

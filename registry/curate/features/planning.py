@@ -29,6 +29,7 @@ ALL: Final = "all"
 
 _OPTIONAL: Final = frozenset({"properties"})  # a dataset whose card declares none has none
 _LABELS: Final = frozenset({"label", "labels", "mask", "masks", "target"})  # roles nobody declared
+_PICTURES: Final = frozenset({"JPEG", "PNG"})  # whose three bands are red, green, blue
 
 
 class UnmetNeedsError(InvalidInputError):
@@ -234,7 +235,13 @@ def _facts(spec: Spec, row: Mapping[str, Any]) -> AssetFacts:
     details = [one for one in said.extra.get("band_details", ()) if isinstance(one, Mapping)]
     bands = said.bands or _bands_of_file(row["tags"], count)
     common = common_letters(
-        bands, asset=name, title=said.title, gsd=said.gsd, count=count, details=details
+        bands,
+        asset=name,
+        title=said.title,
+        gsd=said.gsd,
+        count=count,
+        picture=_said_of_file(row["tags"]).get("driver") in _PICTURES,
+        details=details,
     )
     return AssetFacts(
         name=name,
@@ -250,12 +257,17 @@ def _facts(spec: Spec, row: Mapping[str, Any]) -> AssetFacts:
 
 
 def _bands_of_file(tags: str | None, count: int) -> tuple[str, ...]:
-    try:
-        said = json.loads(tags or "{}").get("bands") or ()
-    except (ValueError, AttributeError):
-        return ()
-    named = tuple(str(one) for one in said if one)
+    said = _said_of_file(tags).get("bands")
+    named = tuple(str(one) for one in said if one) if isinstance(said, list) else ()
     return named if len(named) == count and len(set(named)) == count else ()
+
+
+def _said_of_file(tags: str | None) -> Mapping[str, Any]:
+    try:
+        said = json.loads(tags or "{}")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _numbers(
