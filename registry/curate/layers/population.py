@@ -114,7 +114,7 @@ def land_population(
     """Return the area of land in each combination of strata of place.
 
     Args:
-        antarctica: Whether land south of 60° S counts: 9 % of all, nobody's fields.
+        antarctica: Whether land south of 60° S counts: 8 % of all, nobody's fields.
         layers: Further strata, or others instead of the built-in ones; with any it is computed
             anew, which takes a minute, else once a machine.
 

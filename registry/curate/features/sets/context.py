@@ -57,8 +57,8 @@ PLACE: Final = (
     Feature(name="land_share", source=_GLOBE, meaning="share of land within 5' around",
             formula="cells of land / cells of 30'' in the cell of 5' at the centre of bbox"),
     Feature(name="coast_km", unit="km", source=_GLOBE, meaning="distance to the coast of the sea, "
-            "negative at sea; within 0.5 km", formula="least distance from the centre of bbox to "
-            "an edge between land and sea"),
+            "negative at sea; good to 0.5 km", formula="least distance from the centre of bbox to "
+            "an edge between land and sea, to the metre"),
 )  # fmt: skip
 """Features of a place alone."""
 
@@ -110,7 +110,7 @@ def of_places(lon: Floats, lat: Floats) -> dict[str, pa.Array]:
         "country_iso": _named(codes, [one.iso_a3 for one in known]),
         "continent": _named(codes, [one.continent for one in known]),
         "land_share": _numbers(land.land_share(x, y)),
-        "coast_km": _numbers(coast.coast_km(x, y)),
+        "coast_km": _numbers(coast.coast_km(x, y).round(3)),
     }
 
 
