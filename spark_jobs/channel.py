@@ -25,6 +25,7 @@ _GRACE_SECONDS: Final = 20.0
 """How long a job that is to stop may tidy up before it is killed with all that it started."""
 
 _STOPPED: Final = 130
+_LEFT_ALONE: Final = threading.Event()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,11 @@ def serve(work: Callable[[Job], Mapping[str, Any]]) -> None:
             whoever started the process raise KeyboardInterrupt in it.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(_served(work))
+    try:
+        sys.exit(_served(work))
+    finally:
+        if _LEFT_ALONE.is_set():
+            _end_group()
 
 
 def _served(work: Callable[[Job], Mapping[str, Any]]) -> int:
@@ -114,9 +119,18 @@ def _end_with_starter() -> None:
     """Stop when standard input ends: whoever started this process is gone, or has had enough."""
     while os.read(0, 1024):
         pass
+    _LEFT_ALONE.set()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_GRACE_SECONDS)
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    _end_group()
+
+
+def _end_group() -> None:
+    """End this process with all that it started, if it leads a group of its own."""
+    sys.stderr.flush()
+    sys.stdout.flush()
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def told(error: Exception) -> dict[str, Any]:
@@ -139,6 +153,13 @@ def told(error: Exception) -> dict[str, Any]:
 
 def _begun(what: str, total: int | None, unit: str) -> str:
     return f"{what}, {total:,} {unit}" if total else what
+
+
+def _as_metadata(value: object) -> object:
+    """Return a value as Pipes takes it: what is nested has to be called JSON."""
+    if isinstance(value, (str, int, float)):
+        return value
+    return {"raw_value": json.loads(json.dumps(value)), "type": "json"}
 
 
 class _Lines:
@@ -228,8 +249,12 @@ class _Pipes:
             self._context.log.info("%s: %s", self._what, done)
 
     def result(self, said: Mapping[str, Any]) -> None:
-        plain = {key: value for key, value in said.items() if value is not None}
-        self._context.report_asset_materialization(metadata=plain)
+        shown = {
+            key: {"raw_value": value, "type": "json"} if isinstance(value, dict | list) else value
+            for key, value in json.loads(json.dumps(said)).items()
+            if value is not None
+        }
+        self._context.report_asset_materialization(metadata=shown)
         self._context.close()
 
     def error(self, error: Exception) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
 
-PATIENCE = 120
+PATIENCE = 400
 
 
 @dataclass
