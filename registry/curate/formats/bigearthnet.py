@@ -36,6 +36,7 @@ _SURE: Final = 0.97
 _RASTER: Final = r"(?i)\.(?:tiff?|jpe?g|png|jp2)$"
 _BASELINE: Final = r"_N(?P<baseline>\d{4})_"
 _TAKEN: Final = r"_(?P<taken>\d{8}T\d{5,6})_"
+_PROCESSED_LATER: Final = r"MSIL2A_20(?:2[2-9]|[3-9]\d)\d{4}T\d+_N9999_"
 _AT_10M: Final = frozenset({"s2", "s2_10m", "s1", "reference_map"})
 _SHOWN: Final = 5
 
@@ -217,6 +218,16 @@ def _offset(patches: Sequence[str], rows: PlanRows) -> float | None:
     found = pc.struct_field(pc.extract_regex(optical, _BASELINE), "baseline")
     baselines = [one and int(one) for one in found.unique().to_pylist()]
     offsets = {offset_of(one) for one in baselines}
+    later = optical.filter(pc.match_substring_regex(optical, _PROCESSED_LATER)).to_pylist()
+    if later:
+        rows.warn(
+            "unknown-offset",
+            f"patches since 2022 whose baseline N9999 does not say whether their reflectance has "
+            f"an offset: {len(later):,}, such as {later[0]!r}",
+            fix="ask who made them; no offset is in the card",
+            count=len(later),
+            patches=later[:_SHOWN],
+        )
     if len(offsets) == 1:
         return offsets.pop()
     if offsets:

@@ -114,10 +114,12 @@ def read_facts(listing: "Listing", present: Iterable[str], rows: "PlanRows") -> 
         rows: Takes findings of what cannot be read.
 
     Returns:
-        Facts; where a patch is spoken of twice, the first word counts.
+        Facts; where a patch is spoken of twice, the first word counts, and tables come before
+        sidecars.
     """
     here = frozenset(present)
     facts = Facts()
+    sidecars = []
     for path in listing.files:
         if not path.endswith((".json", ".parquet")):
             continue  # a million times, before anything that takes longer
@@ -127,7 +129,9 @@ def read_facts(listing: "Listing", present: Iterable[str], rows: "PlanRows") -> 
             _take_table(facts, listing, path, here, rows)
         elif found := _SIDECAR.fullmatch(name):
             facts.used.add(path)
-            _take_sidecar(facts, listing, path, found["patch"], rows)
+            sidecars.append((path, found["patch"]))
+    for path, patch in sidecars:
+        _take_sidecar(facts, listing, path, patch, rows)
     return facts
 
 

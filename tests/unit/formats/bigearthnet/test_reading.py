@@ -1,6 +1,7 @@
 """What BigEarthNet's trees are read as, and what of them is found wrong."""
 
 import json
+import shutil
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -182,12 +183,43 @@ def test_the_baseline_says_the_offset_of_reflectance(tmp_path, planned, make, ba
     assert planned(tmp_path).specs["s2_10m"].offset == offset
 
 
+def test_an_offset_that_nothing_tells_is_said(tmp_path, planned, make):
+    make.optical(tmp_path / "S2", make.patch(1, year=2023)[0], 1)
+    plan = planned(tmp_path)
+    assert plan.specs["s2_10m"].offset is None
+    assert finding(plan, "unknown-offset").evidence["count"] == 1
+
+
 def test_baselines_that_do_not_go_together_are_said(tmp_path, planned, make):
     for number, baseline in enumerate(("N0301", "N0510")):
         make.optical(tmp_path / "S2", make.patch(number, baseline=baseline)[0], number)
     plan = planned(tmp_path)
     assert plan.specs["s2_10m"].offset is None
     assert finding(plan, "mixed-baselines").evidence["baselines"] == [301, 510]
+
+
+def test_a_tree_is_read_once_and_a_band_that_changed_is_read_again(trees, registry, bring, make):
+    bring(trees, "ben")
+    before = registry.resolve("ben@draft")
+    s2 = make.patch(1)[0]
+    make.band(next(trees.rglob(f"{s2}_B11.tif")), number=1, band=50, pixel=20, size=6, nodata=0)
+    after = bring(trees, "ben")
+    changed = {
+        (row["sample"], row["asset"])
+        for row in after.table("assets").to_pylist()
+        if row not in before.table("assets").to_pylist()
+    }
+    assert changed == {(s2, "s2_20m")}
+    assert (after.chip(s2, "s2_20m") != before.chip(s2, "s2_20m")).any(axis=(1, 2)).tolist() == [
+        False, False, False, False, True, False,
+    ]  # fmt: skip
+
+
+def test_trees_in_an_archive_are_read_in_place(trees, bring, tmp_path, make):
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", trees)
+    draft = bring(packed, "ben")
+    assert draft.chip(make.patch(1)[0], "s2_20m").shape == (6, 6, 6)
+    assert draft.count("reports/ingest") == 0
 
 
 # ------------------------------------------------------------------------------ v1
@@ -225,8 +257,11 @@ def test_the_second_version_s_metadata_speak_of_the_first_s_patches(tmp_path, pl
     older = "S2A_MSIL2A_20170613T101031_1_43"
     make.optical(tmp_path / "BigEarthNet-v1.0", older, 1)
     make.metadata(tmp_path / "metadata.parquet", [make.facts(1)])
-    row = by_id(planned(tmp_path))[older]
-    assert row["label"] == ["Pastures", "Marine waters"]
+    sidecar = tmp_path / "BigEarthNet-v1.0" / older / f"{older}_labels_metadata.json"
+    sidecar.write_text('{"labels": ["Sea and ocean"]}')
+    plan = planned(tmp_path)
+    assert by_id(plan)[older]["label"] == ["Pastures", "Marine waters"]
+    assert checks(plan) == {}
 
 
 # ------------------------------------------------------------------------- stacked
