@@ -124,7 +124,7 @@ class Computed:
         for one in self.sets:
             lines.append(f"  features/{one.set}: {_STATUS[one.status]}{_how_many(one)}")
             lines += [
-                f"    {reason.samples:,} samples without values, such as {reason.such_as[0]}: "
+                f"    {reason.samples:,} without values, such as {reason.such_as[0]}: "
                 f"{reason.problem}"
                 for reason in one.reasons
             ]

@@ -39,7 +39,7 @@ _EXACT_BYTES: Final = 2
 _QUANTILES: Final = {"p1": 0.01, "p2": 0.02, "median": 0.5, "p98": 0.98, "p99": 0.99}
 
 Whole = npt.NDArray[np.int64]
-Key = tuple[int, str, int, str]
+Key = tuple[int, str, int, str, bool]
 
 _PARTIAL: Final = pa.list_(
     pa.struct([
@@ -101,10 +101,15 @@ def _counted(stored: npt.NDArray[Any]) -> tuple[Whole, Whole]:
 
 def _binned(stored: npt.NDArray[Any]) -> tuple[Whole, Whole]:
     """Return bins by number, in the order of their values, and how many values are in each."""
+    bins, counts, _ = _bins_of(stored)
+    return bins, counts
+
+
+def _bins_of(stored: npt.NDArray[Any]) -> tuple[Whole, Whole, Whole]:
     bits = stored.astype(np.float32).view(np.int32).astype(np.int64)
-    ordered = np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
-    bins, counts = np.unique(ordered >> _DROPPED_BITS, return_counts=True)
-    return bins, counts.astype(np.int64)
+    ordered = np.where(bits < 0, -(bits & 0x7FFFFFFF), bits) >> _DROPPED_BITS
+    bins, where, counts = np.unique(ordered, return_inverse=True, return_counts=True)
+    return bins, counts.astype(np.int64), where.reshape(-1)
 
 
 def _middles(bins: Whole) -> npt.NDArray[np.float64]:
@@ -120,7 +125,8 @@ def gather(cells: Sequence[int], values: Sequence[Mapping[str, Any]]) -> list[di
     found: dict[Key, list[dict[str, Any]]] = defaultdict(list)
     for cell, one in zip(cells, values, strict=True):
         for band in one["bands"]:
-            found[cell, band["asset"], band["number"], band["band"]].append(band)
+            key = (cell, band["asset"], band["number"], band["band"], band["exact"])
+            found[key].append(band)
     return [{"cell": key[0], **_joined(found[key])} for key in sorted(found)]
 
 
@@ -160,11 +166,27 @@ def finish(
             found[key] = _joined([found[key], one]) if key in found else dict(one)
     facts = {one.name: one for one in assets}
     rows = []
-    for key in sorted(found):
-        asset, number, band, split, subset, _ = key
+    for row in sorted({one[:-1] for one in found}):
+        asset, number, band, split, subset = row
+        both = [found[*row, exact] for exact in (True, False) if (*row, exact) in found]
+        part = both[0] if len(both) == 1 else _joined([_as_binned(both[0]), both[1]])
         named = {"asset": asset, "band": band, "split": split, "subset": subset}
-        rows.append(named | _row(found[key], facts[asset], number))
+        rows.append(named | _row(part, facts[asset], number))
     return pa.Table.from_pylist(rows, SCHEMA.arrow)
+
+
+def _as_binned(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return counts of whole numbers as other values are kept: some samples have such, some not."""
+    values, counts = np.asarray(part["values"], np.int64), np.asarray(part["counts"], np.int64)
+    pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
+    bins, _, where = _bins_of(values)
+    totals = np.zeros(len(bins), np.int64)
+    np.add.at(totals, where, counts)
+    sums = {
+        "sums": [float(sum(value * n for value, n in pairs))],
+        "squares": [float(sum(value * value * n for value, n in pairs))],
+    }
+    return {**part, **sums, "exact": False, "values": bins, "counts": totals}
 
 
 def _row(part: Mapping[str, Any], facts: AssetFacts, number: int) -> dict[str, Any]:

@@ -60,6 +60,14 @@ def test_percentiles_of_fractions_are_within_their_bins():
     assert (row["raw_min"], row["raw_max"]) == (wanted["min"], wanted["max"])
 
 
+def test_samples_of_whole_numbers_and_of_fractions_make_one_row_a_band():
+    whole, fractions = np.array([[[1, 2, 3]]], np.uint8), np.array([[[0.5, 7.5]]], np.float32)
+    (row,) = rows_of([scene(whole), scene(fractions)], [[0, 1]])
+    wanted = plain([1, 2, 3, 0.5, 7.5])
+    assert {name: row[f"raw_{name}"] for name in NAMES} == pytest.approx(wanted, rel=3e-4)
+    assert (row["count"], row["samples"]) == (5, 2)
+
+
 KINDS = st.sampled_from(["uint8", "int16", "uint16", "float32", "float64", "int32"])
 
 
