@@ -17,7 +17,7 @@ import pyarrow as pa
 from registry.curate.features.bands import LETTERS
 from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.features.scene import Layer, MissingInputError, Scene
-from registry.curate.features.sets.spread import finite, moments, quantiles
+from registry.curate.features.sets.spread import moments, ordered, quantiles
 
 __all__ = ["BANDS", "band_statistics"]
 
@@ -85,12 +85,12 @@ def _of_layer(layer: Layer) -> Iterator[tuple[str | None, dict[str, float]]]:
 
 def _of_band(layer: Layer, number: int) -> dict[str, float]:
     values = layer.physical(number).reshape(-1)
-    kept, total = finite(values)
+    kept = ordered(values)
     found = {"missing_share": 1 - kept.size / values.size} if values.size else {}
     if not kept.size:
         return found
-    mean, deviation = moments(kept, total)
-    least, greatest, *percentiles = quantiles(np.sort(kept), _PROBABILITIES)
+    mean, deviation = moments(kept)
+    least, greatest, *percentiles = quantiles(kept, _PROBABILITIES)
     named = {f"p{n}": value for n, value in zip(_PERCENTILES, percentiles, strict=True)}
     return {
         "mean": mean, "std": deviation, "min": least, "max": greatest, **named, **found,

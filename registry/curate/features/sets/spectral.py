@@ -128,8 +128,9 @@ def spectral(scene: Scene) -> dict[str, object]:
         found["clear_share"] = int(chosen.sum()) / total
     places = _computable(frozenset(view.bands), view.factor is not None)
     bands = _pixels(view, places, whole=bool(chosen.all()))
+    scratch = np.empty(2 * next(iter(bands.values())).size, np.float32)
     for ready, values in _run(places, bands):
-        figures = spread(values, tuple(_PROBABILITIES.values()))
+        figures = spread(values, tuple(_PROBABILITIES.values()), scratch)
         if figures is not None:
             for place in ready:
                 found.update(zip(_COLUMNS[place], figures, strict=True))

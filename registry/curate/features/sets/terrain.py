@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.features.scene import Layer, MissingInputError, Scene
-from registry.curate.features.sets.spread import finite, spread
+from registry.curate.features.sets.spread import ordered, spread
 from registry.errors import InvalidInputError
 
 __all__ = ["TERRAIN", "Ground", "terrain"]
@@ -72,13 +72,13 @@ def terrain(scene: Scene) -> dict[str, object]:
     """
     layer = scene.layer("E")
     height = layer.band("E").astype(np.float64) * _metres(layer)
-    kept, _ = finite(_single(height))
+    kept = ordered(_single(height))
     found: dict[str, object] = {"valid_share": kept.size / height.size}
     if not kept.size:
         return found
     found |= _spread("elevation", height)
-    found |= {"elevation_min": float(kept.min()), "elevation_max": float(kept.max())}
-    found["relief"] = float(kept.max()) - float(kept.min())
+    found |= {"elevation_min": float(kept[0]), "elevation_max": float(kept[-1])}
+    found["relief"] = float(kept[-1]) - float(kept[0])
     if min(height.shape[1:]) < len({row for row, _ in _NEIGHBOURS}):
         return found
     ground = _ground(layer)
@@ -201,8 +201,8 @@ def _slopes(near: Mapping[tuple[int, int], Doubles], ground: Ground) -> dict[str
     if steep_share := int(np.count_nonzero(np.isfinite(steep))):
         found["flat_share"] = int(np.count_nonzero(flat)) / steep_share
     with np.errstate(invalid="ignore", divide="ignore"):
-        faces_east, _ = finite(_single(-east / steep))
-        faces_north, _ = finite(_single(-north / steep))
+        faces_east = ordered(_single(-east / steep))
+        faces_north = ordered(_single(-north / steep))
     if not faces_east.size:
         return found
     mean_east, mean_north = (float(one.mean(dtype=np.float64)) for one in (faces_east, faces_north))

@@ -262,6 +262,14 @@ def test_no_values_break_it_or_come_out_infinite(values):
     assert all(np.isfinite(value) for name, value in found.items() if name != "bands")
 
 
+def test_turning_and_mirroring_a_sample_gives_the_same_bits():
+    values = random_reflectance((12, 16, 16))
+    once = spectral(scene(sentinel_2(values)))
+
+    assert spectral(scene(sentinel_2(values[:, ::-1]))) == once
+    assert spectral(scene(sentinel_2(np.rot90(values, axes=(1, 2))))) == once
+
+
 def test_threads_and_repeats_give_the_same_bits():
     scenes = [scene(sentinel_2(random_reflectance((12, 32, 32), seed))) for seed in range(6)]
     once = [spectral(one) for one in scenes]
