@@ -14,7 +14,7 @@ from exactextract.writer import Writer
 
 __all__ = ["Cover", "covers"]
 
-_CELLS_AT_ONCE: Final = 2_000_000
+_CELLS_AT_ONCE: Final = 200_000  # so that they stay in the processor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from registry.curate.features.sets.labels.placing import opened, placed
 __all__ = ["ZONAL", "pooled", "zonal"]
 
 Doubles = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 
 ZONAL: Final = pa.schema([
     pa.field("annotation", pa.string(), nullable=False),
@@ -32,7 +33,7 @@ ZONAL: Final = pa.schema([
 ])
 """A row an outline, time step and band; ``count`` is in pixels, shares of them included."""
 
-_AT_ONCE: Final = 4_000_000
+_AT_ONCE: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,38 +161,42 @@ def _parts(planes: int, cells: int) -> Iterator[slice]:
         yield slice(start, min(planes, start + step))
 
 
-def _taken(layer: Layer, part: slice, cells: npt.NDArray[np.int64]) -> Doubles:
+def _taken(layer: Layer, part: slice, cells: npt.NDArray[np.int64]) -> Singles:
     """Return physical values of some planes at some cells; as ``Layer.physical`` has them."""
     raw: npt.NDArray[Any] = layer.raw.reshape(-1, layer.raw.shape[2] * layer.raw.shape[3])
-    picked = raw[part][:, cells]
+    picked = raw[part].take(cells, axis=1)
     values = picked.astype(np.float32)
     band = np.arange(part.start, part.stop) % layer.raw.shape[1]
     if layer.scale:
         values *= np.array(layer.scale, np.float32)[band, None]
     if layer.offset:
         values += np.array(layer.offset, np.float32)[band, None]
-    if layer.nodata is not None:
-        values[picked == layer.nodata] = np.nan
-    values[~np.isfinite(values)] = np.nan
-    return values.astype(np.float64)
+    if layer.nodata is not None and (nothing := picked == layer.nodata).any():
+        values[nothing] = np.nan
+    return values
 
 
-def _measure(zones: _Zones, cover: Cover, values: Doubles, part: slice) -> None:
-    seen = np.isfinite(values)
-    filled = np.where(seen, values, 0.0)
-    weight = np.where(seen, cover.shares, 0.0)
-
+def _measure(zones: _Zones, cover: Cover, values: Singles, part: slice) -> None:
     def summed(each: Doubles) -> Doubles:
-        return np.add.reduceat(each, cover.starts, axis=1)
+        return np.add.reduceat(each, cover.starts, axis=-1)
 
+    seen = np.isfinite(values)
+    if seen.all():
+        low = high = values
+        weight = cover.shares
+    else:
+        low, high = np.where(seen, values, np.inf), np.where(seen, values, -np.inf)
+        weight = np.where(seen, cover.shares, 0.0)
+        values = np.where(seen, values, np.float32(0))
     count = summed(weight)
     some = np.where(count > 0, count, 1.0)
-    mean = summed(weight * filled) / some
-    about = np.where(seen, filled - np.repeat(mean, cover.lengths, axis=1), 0.0)
+    about = values * weight
+    mean = summed(about) / some
+    np.subtract(values, np.repeat(mean, cover.lengths, axis=-1), out=about)
+    np.square(about, out=about)
+    about *= weight
     zones.count[part, cover.outlines] = count
     zones.mean[part, cover.outlines] = mean
-    zones.variance[part, cover.outlines] = summed(weight * about**2) / some
-    low = np.where(seen, values, np.inf)
-    high = np.where(seen, values, -np.inf)
-    zones.least[part, cover.outlines] = np.minimum.reduceat(low, cover.starts, axis=1)
-    zones.most[part, cover.outlines] = np.maximum.reduceat(high, cover.starts, axis=1)
+    zones.variance[part, cover.outlines] = summed(about) / some
+    zones.least[part, cover.outlines] = np.minimum.reduceat(low, cover.starts, axis=-1)
+    zones.most[part, cover.outlines] = np.maximum.reduceat(high, cover.starts, axis=-1)
