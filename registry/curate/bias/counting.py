@@ -191,7 +191,7 @@ def _classes(samples: pa.Table) -> tuple[npt.NDArray[np.int64], _Coded]:
     lists = _column(samples, "label", pa.list_(pa.string()))
     if "classes" in samples.column_names:
         empty = pc.equal(pc.fill_null(pc.list_value_length(lists), 0), 0)
-        lists = pc.if_else(empty, samples["classes"].combine_chunks(), lists)
+        lists = pc.if_else(empty, _column(samples, "classes", lists.type), lists)
     parents = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
     flat = pc.list_flatten(lists)
     known = pc.is_valid(flat).to_numpy(zero_copy_only=False)

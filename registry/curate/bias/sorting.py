@@ -37,7 +37,7 @@ def _own(samples: pa.Table) -> dict[str, pa.ChunkedArray]:
             own[name] = samples[name]
     for name, column in (("annotator", "annotators"), ("label method", "methods")):
         if column in samples.column_names:
-            own[name] = _one(samples[column])
+            own[name] = _one(samples[column].cast(pa.list_(pa.string())))
     return own
 
 
