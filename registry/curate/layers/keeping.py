@@ -102,6 +102,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _replace(folder: Path, make: Make) -> None:
+    for left in folder.parent.glob(f".{folder.name}-*"):  # by makers that were killed
+        shutil.rmtree(left, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         make(fresh)

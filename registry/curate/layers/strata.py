@@ -55,8 +55,10 @@ _SHARE_EDGES: Final = (0.005, 0.495, 0.995)  # shares come in hundredths
 class Lookup(Protocol):
     """A layer that classifies points; those of this package and those that a lake holds."""
 
-    reference: Reference
-    """Where it comes from."""
+    @property
+    def reference(self) -> Reference:
+        """Where it comes from."""
+        ...
 
     def classes(self, lon: Floats, lat: Floats) -> pa.DictionaryArray:
         """Return the class of each point as text, null where it has none; always one dictionary."""

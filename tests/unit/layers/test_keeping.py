@@ -117,6 +117,19 @@ def test_nothing_stays_of_a_making_that_fails(cache):
     assert kept("some", "key", Making(), "numbers").size == 1000
 
 
+def test_what_a_killed_maker_left_is_swept(cache):
+    make = Making()
+    kept("some", "key", make, "numbers")
+    folder = folder_in(cache)
+    left = cache / f".{folder.name}-abc"
+    left.mkdir()
+    (left / "numbers.npy").write_bytes(b"half")
+    shutil.rmtree(folder)
+    forget()
+    kept("some", "key", make, "numbers")
+    assert not left.exists()
+
+
 def test_a_cache_that_is_a_file_is_refused_in_words(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "file"))
@@ -125,7 +138,7 @@ def test_a_cache_that_is_a_file_is_refused_in_words(tmp_path, monkeypatch):
 
 
 def _make_and_note(folder):
-    (folder.parent / f"{folder.name}.made").touch()
+    (folder.parent / f"made-{folder.name}").touch()
     np.save(folder / "numbers.npy", np.arange(200_000))
 
 
@@ -144,4 +157,4 @@ def test_a_crowd_makes_it_once(cache):
     for one in crowd:
         one.join()
     assert found == {sum(range(200_000))}
-    assert len(list(cache.glob(".*.made"))) == 1
+    assert len(list(cache.glob("made-*"))) == 1

@@ -11,14 +11,16 @@ import pyarrow.compute as pc
 from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.layers import climate, coast, countries, land
 from registry.curate.layers.acquired import number
+from registry.curate.layers.datasets import layer_of
 from registry.curate.layers.moments import SEASONS, instants_of, seasons_of, solar_hours, times_of
 from registry.curate.layers.packages import package_version
 from registry.curate.layers.places import Floats, degrees
 from registry.curate.layers.placing import centres
 from registry.curate.layers.strata import Lookup
 from registry.curate.layers.sun import sun_position
+from registry.errors import InvalidInputError
 
-__all__ = ["CONTEXT", "MADE_OF", "of_places", "with_layers"]
+__all__ = ["CONTEXT", "MADE_OF", "PLACE", "context", "of_places", "parameterised", "with_layers"]
 
 MADE_OF: Final = (
     "registry.curate.layers.acquired", "registry.curate.layers.climate",
@@ -114,8 +116,40 @@ def of_places(lon: Floats, lat: Floats) -> dict[str, pa.Array]:
     }
 
 
-def with_layers(layers: Mapping[str, Lookup]) -> FeatureSet:
+def parameterised(
+    biome: str | None = None, elevation: str | None = None, lake: str | None = None
+) -> FeatureSet:
     """Return the set with layers of a lake in it.
+
+    Args:
+        biome: A version and the column that holds its classes, as ``zones@v1#biome``; without
+            ``#`` its categories, labels or first property.
+        elevation: A version and its raster asset, as ``dem@v1#height``.
+        lake: Address of the lake that has them; by default as for any command.
+
+    Raises:
+        InvalidInputError: A layer cannot be made of what is named.
+        NotFoundError: There is no such lake or version.
+    """
+    from registry.catalog.registry import connect
+
+    found: dict[str, Lookup] = {}
+    for name, said in (("biome", biome), ("elevation", elevation)):
+        if said is None:
+            continue
+        ref, _, part = str(said).partition("#")
+        if name == "elevation" and not part:
+            raise InvalidInputError(
+                f"elevation={said} names no asset", hint="name it after #, as in dem@v1#height"
+            )
+        version = connect(lake).resolve(ref)
+        column, asset = (part or None, None) if name == "biome" else (None, part)
+        found[name] = layer_of(version, name=name, column=column, asset=asset)
+    return with_layers(found)
+
+
+def with_layers(layers: Mapping[str, Lookup]) -> FeatureSet:
+    """Return the set with layers in it.
 
     Args:
         layers: ``biome`` and ``elevation``, either or both.
@@ -132,6 +166,7 @@ def with_layers(layers: Mapping[str, Lookup]) -> FeatureSet:
         needs=Needs(columns=("bbox", "datetime", "start_datetime", "end_datetime", "properties")),
         by_row=by_row if layers else context,
         parameters={name: layers[name].reference.digest for name in sorted(layers)},
+        variant=parameterised,
         made_of=MADE_OF,
     )
 
