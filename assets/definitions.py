@@ -2,18 +2,24 @@
 
 import dagster as dg
 
-from assets import quality, samples, sources, versions
+from assets import bias, features, quality, samples, sources, versions
 from assets.resources import LakeResource
 from assets.sensors import new_commits
 
-__all__ = ["defs", "everything"]
+__all__ = ["DERIVED", "TO_A_VERSION", "defs", "everything"]
+
+TO_A_VERSION = dg.AssetSelection.groups("samples", "quality", "versions")
+"""From a source to what is published of it."""
+
+DERIVED = dg.AssetSelection.groups("features", "bias")
+"""What Spark computes of a published version."""
 
 _OWNERS = ["team:data"]
 
 
 def everything() -> list[dg.AssetsDefinition]:
     """Return every asset, with the policy that holds for all of them applied."""
-    found = dg.load_assets_from_modules([sources, samples, quality, versions])
+    found = dg.load_assets_from_modules([sources, samples, quality, versions, features, bias])
     return [
         asset.map_asset_specs(lambda spec: spec.replace_attributes(owners=_OWNERS))
         for asset in found
@@ -26,12 +32,17 @@ def defs() -> dg.Definitions:
     """Return every asset, check, sensor, job and resource of this code location."""
     dataset = dg.define_asset_job(
         "dataset",
-        selection=dg.AssetSelection.all(),
+        selection=TO_A_VERSION,
         description="From a source to a published version.",
+    )
+    derived = dg.define_asset_job(
+        "derived",
+        selection=DERIVED,
+        description="Features and the bias passport of the newest version.",
     )
     return dg.Definitions(
         assets=everything(),
-        jobs=[dataset],
+        jobs=[dataset, derived],
         sensors=[new_commits],
-        resources={"lake": LakeResource()},
+        resources={"lake": LakeResource(), "pipes": dg.PipesSubprocessClient()},
     )

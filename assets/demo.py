@@ -103,7 +103,7 @@ def _own(asked: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def _materialise(name: str, config: dict[str, dict[str, Any]]) -> bool:
     import dagster as dg
 
-    from assets.definitions import everything
+    from assets.definitions import TO_A_VERSION, everything
     from assets.partitions import datasets
     from assets.resources import LakeResource
 
@@ -114,7 +114,8 @@ def _materialise(name: str, config: dict[str, dict[str, Any]]) -> bool:
             everything(),
             instance=instance,
             partition_key=name,
-            resources={"lake": LakeResource()},
+            selection=TO_A_VERSION,
+            resources={"lake": LakeResource(), "pipes": dg.PipesSubprocessClient()},
             run_config={
                 "ops": {asset: {"config": said} for asset, said in config.items()},
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

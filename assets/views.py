@@ -1,14 +1,18 @@
 """What people see of a version in Dagster's UI: counts, pictures, columns, further SQL."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from registry.catalog import Version
 from registry.curate.quality import Report
 
-__all__ = ["described", "findings_text", "items_described"]
+if TYPE_CHECKING:
+    from registry.curate.bias import BiasReport
+
+__all__ = ["bias_described", "described", "features_described", "findings_text", "items_described"]
 
 _MOST_FINDINGS = 50
 _ITEMS = "items.parquet"
@@ -61,6 +65,74 @@ def items_described(version: Version) -> dict[str, Any]:
         "metadata": shown,
         "data_version": dg.DataVersion(version.content_id_of(_ITEMS)),
     }
+
+
+def features_described(version: Version, done: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata and data version of feature sets.
+
+    Args:
+        version: What they were computed on.
+        done: The job's answer.
+    """
+    from registry.web.distributions import histograms_png
+    from registry.web.pictures import data_uri
+
+    tables = [f"features/{one['set']}" for one in done["sets"]]
+    rows = [
+        (
+            one["set"],
+            one["status"],
+            one["evaluated"],
+            one["kept"],
+            one["failed"],
+            one["recipe"][:12],
+        )
+        for one in done["sets"]
+    ]
+    headings = ("set", "status", "computed", "taken over", "without values", "recipe")
+    shown: dict[str, Any] = {
+        "sets": dg.MetadataValue.md(_markdown(headings, rows)),
+        "left out": dg.MetadataValue.md(
+            _markdown(("set", "why"), list((done.get("left_out") or {}).items()))
+        ),
+        "commit": done.get("commit") or "nothing had to be computed",
+        "content id": version.content_id,
+    }
+    for name in tables:
+        picture = histograms_png(version, name)
+        if picture is not None:
+            shown[name] = dg.MetadataValue.md(f"![{name}]({data_uri(picture)})")
+    return {
+        "metadata": shown,
+        "data_version": dg.DataVersion(version.content_id_of(*tables)) if tables else None,
+    }
+
+
+def bias_described(version: Version, report: "BiasReport", page: Path) -> dict[str, Any]:
+    """Return metadata and data version of a bias report.
+
+    Args:
+        version: What was measured.
+        report: The measures.
+        page: The passport.
+    """
+    from registry.web.pictures import data_uri, map_png
+
+    rows = report.measures.slice(0, _MOST_FINDINGS).to_pylist()
+    flagged = [(row["measure"], row["note"], row["reference"]) for row in rows if row["flagged"]]
+    shown = {
+        "passport": dg.MetadataValue.url(page.as_uri()),
+        "samples": report.samples,
+        "flagged": report.flagged,
+        "against": report.against,
+        "what stands out": dg.MetadataValue.md(
+            _markdown(("measure", "in words", "beside"), flagged) if flagged else "nothing"
+        ),
+        "map": dg.MetadataValue.md(f"![map]({data_uri(map_png(version))})"),
+        "content id": report.content_id,
+        "rules": report.rules,
+    }
+    return {"metadata": shown, "data_version": dg.DataVersion(version.data_id_of("reports/bias"))}
 
 
 def columns(version: Version, table: str) -> dg.TableSchema:

@@ -155,13 +155,6 @@ def _begun(what: str, total: int | None, unit: str) -> str:
     return f"{what}, {total:,} {unit}" if total else what
 
 
-def _as_metadata(value: object) -> object:
-    """Return a value as Pipes takes it: what is nested has to be called JSON."""
-    if isinstance(value, (str, int, float)):
-        return value
-    return {"raw_value": json.loads(json.dumps(value)), "type": "json"}
-
-
 class _Lines:
     """Speaks in lines of JSON to :func:`registry.curate.jobs.launch`."""
 

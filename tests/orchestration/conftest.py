@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from assets.definitions import everything
+from assets.definitions import TO_A_VERSION, everything
 from assets.partitions import datasets
 from assets.resources import LakeResource
 
@@ -32,8 +32,8 @@ def materialise(lake, instance):
             everything(),
             instance=instance,
             partition_key=name,
-            resources={"lake": lake},
-            selection=selection,
+            resources={"lake": lake, "pipes": dg.PipesSubprocessClient()},
+            selection=TO_A_VERSION if selection is None else selection,
             run_config={
                 "ops": {
                     asset: {"config": values}

@@ -16,6 +16,8 @@ GRAPH = {
     "version": {"report"},
     "items": {"version"},
     "page": {"version"},
+    "features": {"version"},
+    "bias_report": {"version"},
 }
 
 
@@ -28,7 +30,9 @@ def test_the_asset_graph_is_the_one_on_record():
 
     assert found == GRAPH
     assert all(spec.owners and spec.description and spec.kinds for spec in specs)
-    assert {spec.group_name for spec in specs} == {"samples", "quality", "versions"}
+    assert {spec.group_name for spec in specs} == {
+        "samples", "quality", "versions", "features", "bias"
+    }  # fmt: skip
 
 
 def materialisation(result, asset):
