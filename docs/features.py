@@ -18,13 +18,13 @@ from the definitions themselves.
 
 - **Bands** are written by their common letters:
   `{" ".join(OPTICAL)}` for optical and thermal bands,
-  `{" ".join(RADAR)}` for radar, `E` for elevation. A card's band names are turned into letters where
-  they leave no doubt; `B5` alone is near infrared of Landsat 8 and red edge of Sentinel-2, so name
-  the sensor in the asset's title.
+  `{" ".join(RADAR)}` for radar, `E` for elevation. A card's band names are turned into letters
+  where they leave no doubt; `B5` alone is near infrared of Landsat 8 and red edge of Sentinel-2, so
+  name the sensor in the asset's title.
 - **Values** are physical: the card's scale and offset are applied, nodata is left out.
 - **Clear** is what a sensor's own mask among the assets or bands says: Sentinel-2 `SCL`, Landsat
-  `QA_PIXEL` and `pixel_qa`, HLS `Fmask`, a `cloud_mask`, or a mask whose classes name clouds. Without
-  one, every pixel that was observed counts.
+  `QA_PIXEL` and `pixel_qa`, HLS `Fmask`, a `cloud_mask`, or a mask whose classes name clouds.
+  Without one, every pixel that was observed counts.
 - **A column is null** where its bands are not there, where its formula needs reflectance and the
   card does not declare it, or where no pixel has a value.
 - **Several columns** are written as one row: `ndvi_` with `mean`, `std` stands for `ndvi_mean` and
