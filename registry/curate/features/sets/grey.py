@@ -5,9 +5,10 @@ from typing import Final
 
 import numpy as np
 
+from registry.curate.features.clear import tells_clear
 from registry.curate.features.scene import Floats, Layer, MissingInputError, Scene
 
-__all__ = ["grey"]
+__all__ = ["grey", "is_mask"]
 
 _VISIBLE: Final = ("B", "G", "R")
 _PANCHROMATIC: Final = frozenset({"pan", "panchromatic"})
@@ -16,8 +17,9 @@ _PANCHROMATIC: Final = frozenset({"pan", "panchromatic"})
 def grey(scene: Scene) -> tuple[str, Floats]:
     """Return the band of a scene in which structure shows best, and what it is called.
 
-    Near infrared (``N``, else ``N2``); else one named panchromatic (``pan``); else the mean of those of
-    blue, green and red that there are; else the first band of the first data array.
+    Near infrared (``N``, else ``N2``); else one named panchromatic (``pan``); else the mean of
+    those of blue, green and red that there are; else the first band of the first data array that
+    is no mask of clouds.
 
     Args:
         scene: With at least one array of role ``data``.
@@ -46,8 +48,13 @@ def grey(scene: Scene) -> tuple[str, Floats]:
     for layer in data:
         if there := [letter for letter in _VISIBLE if layer.has(letter)]:
             return f"mean of {' '.join(there)}", _mean(layer, there)
-    first = data[0]
+    first = next((layer for layer in data if not is_mask(layer)), data[0])
     return (first.bands[0] if first.bands else f"{first.asset}:0"), first.physical(0)
+
+
+def is_mask(layer: Layer) -> bool:
+    """Return whether all that a layer says is where it is clear."""
+    return layer.raw.shape[1] == 1 and tells_clear(layer.asset, layer.bands, layer.values)
 
 
 def _mean(layer: Layer, letters: Sequence[str]) -> Floats:

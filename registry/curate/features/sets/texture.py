@@ -403,6 +403,7 @@ def parameterised(
         variant=parameterised,
         parameters={"levels": levels, "distances": list(distances), "limits": pair},
         made_of=(
+            "registry.curate.features.clear",
             "registry.curate.features.sets.grey",
             f"numpy=={version('numpy')}",
             f"scikit-image=={version('scikit-image')}",

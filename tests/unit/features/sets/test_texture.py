@@ -182,3 +182,11 @@ def test_parameters_out_of_range_are_refused(wrong):
 
 def test_other_parameters_are_another_recipe():
     assert parameterised(levels=16).recipe != TEXTURE.recipe == parameterised().recipe
+
+
+def test_a_mask_of_clouds_is_no_band_to_look_at():
+    rng = np.random.default_rng(0)
+    clouds = Layer(asset="fmask", raw=rng.integers(0, 4, (1, 1, 8, 8)), bands=("fmask",))
+    image = Layer(asset="image", raw=rng.random((1, 1, 8, 8)), bands=("b",), common=(None,))
+
+    assert TEXTURE.by_scene(Scene(sample="a", layers=(clouds, image)))["grey"] == "b"

@@ -26,6 +26,12 @@ __all__ = ["EMBEDDINGS", "parameterised"]
 _MOST_FILTERS: Final = 4096
 _MOSAIKS: Final = "Rolf et al. (2021), doi:10.1038/s41467-021-24638-z"
 _ROOM: Final = "registry.curate.features.sets.embeddings"
+_SEEN_BY: Final = (
+    "registry.curate.features.bands",
+    "registry.curate.features.clear",
+    "registry.curate.features.sets.grey",
+    f"{_ROOM}.stack",
+)
 
 Numbers = str | float | Sequence[float] | None
 
@@ -164,7 +170,7 @@ def _random(
             "filters": filters,
             "seed": seed,
         },
-        made_of=(f"{_ROOM}.convolving", f"{_ROOM}.stack"),
+        made_of=(f"{_ROOM}.convolving", *_SEEN_BY),
     )
 
 
@@ -198,7 +204,7 @@ def _by_model(
         parameters=parameters | {"model_sha256": file.sha256, "output": model.wanted.name},
         made_of=(
             f"{_ROOM}.modelling",
-            f"{_ROOM}.stack",
+            *_SEEN_BY,
             f"numpy=={version('numpy')}",
             f"onnxruntime=={version('onnxruntime')}",
         ),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from registry.curate.features.bands import reflectance_factor
 from registry.curate.features.scene import Layer, MissingInputError, Scene
+from registry.curate.features.sets.grey import is_mask
 
 __all__ = ["Stack", "stack"]
 
@@ -58,7 +59,8 @@ def stack(
         layer = scene.layer(*letters)
         names, numbers = letters, [layer.common.index(letter) for letter in letters]
     else:
-        layer = scene.layer()
+        there = [one for one in scene.layers if one.role == "data" and not is_mask(one)]
+        layer = there[0] if there else scene.layer()
         numbers = list(range(min(_MOST, layer.raw.shape[1])))
         names = tuple(layer.bands[at] if layer.bands else str(at) for at in numbers)
     if not numbers:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.features.scene import Layer, MissingInputError, Scene
+from registry.curate.features.sets.grey import is_mask
 from registry.curate.features.sets.labels.masks import mask_values
 from registry.curate.features.sets.labels.objects import object_values
 from registry.curate.features.sets.labels.zones import pooled
@@ -17,7 +18,11 @@ __all__ = ["LABELS"]
 
 def _labels(scene: Scene) -> Mapping[str, object]:
     masks = [layer for layer in scene.layers if layer.role == "labels" and layer.raw.shape[1]]
-    data = [layer for layer in scene.layers if layer.role == "data" and layer.raw.shape[1]]
+    data = [
+        layer
+        for layer in scene.layers
+        if layer.role == "data" and layer.raw.shape[1] and not is_mask(layer)
+    ]
     drawn_on = next(iter((*data, *masks)), None)
     found: dict[str, object] = {**object_values(scene.shapes, drawn_on)}
     if masks:
@@ -149,6 +154,8 @@ LABELS: Final = FeatureSet(
     needs=Needs(arrays=True, roles=("data", "labels"), annotations=True),
     by_scene=_labels,
     made_of=(
+        "registry.curate.features.clear",
+        "registry.curate.features.sets.grey",
         *(f"{_ROOM}.{name}" for name in ("covering", "masks", "objects", "placing", "zones")),
         f"exactextract=={version('exactextract')}",
         f"numpy=={version('numpy')}",

@@ -165,6 +165,8 @@ TEMPORAL: Final = FeatureSet(
     needs=Needs(arrays=True),
     by_scene=_temporal,
     made_of=(
+        "registry.curate.features.clear",
+        "registry.curate.features.sets.grey",
         *(
             f"{_ROOM}.{name}"
             for name in ("change", "columns", "gaps", "harmonic", "season", "series")

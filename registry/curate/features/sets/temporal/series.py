@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.curate.features.scene import Floats, Layer, MissingInputError, Scene
+from registry.curate.features.sets.grey import is_mask
 
 __all__ = ["Series", "decimal_years", "series_of"]
 
@@ -101,7 +102,7 @@ def _followed(dated: Sequence[Layer]) -> tuple[str, Layer, Floats]:
             if (layer.unit or "").casefold() == "db":
                 return "VH-VV", layer, np.asarray(cross - co)
             return "VH/VV", layer, _ratio(cross, co)
-    first = dated[0]
+    first = next((layer for layer in dated if not is_mask(layer)), dated[0])
     name = first.common[0] if first.common else None
     return name or (first.bands or (f"{first.asset}:0",))[0], first, first.physical(0)
 
