@@ -20,7 +20,8 @@ from registry.errors import InvalidInputError
 
 
 def scene(raw, common=("N",), **facts):
-    layer = Layer(asset="s2", raw=np.asarray(raw), common=common, bands=common, **facts)
+    bands = tuple(letter or "odd" for letter in common)
+    layer = Layer(asset="s2", raw=np.asarray(raw), common=common, bands=bands, **facts)
     return Scene(sample="a", layers=(layer,))
 
 
