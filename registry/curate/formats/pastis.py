@@ -50,6 +50,7 @@ FURTHER: Final = "semantic-further"
 """Asset of the further planes of the semantic labels, which the dataset does not describe."""
 
 _SURE: Final = 0.97
+_SUFFIXES: Final = (".h5", ".hdf5", ".npy")
 _FOLDERED: Final = {
     "s2": ("s2.h5", "*"),
     "s1a": ("s1a.h5", "*"),
@@ -109,8 +110,8 @@ class Pastis:
 
     def recognises(self, listing: Listing) -> float:
         """Return how sure it is: the share of arrays that are named as PASTIS names them."""
-        arrays = sum(path.lower().endswith((".h5", ".hdf5", ".npy")) for path in listing.files)
-        patches = _patches(listing)
+        arrays = sum(path.endswith(_SUFFIXES) for path in listing.files)
+        patches = _patches(listing) if arrays else {}
         labelled = [files for files in patches.values() if "s2" in files and len(files) > 1]
         named = len({path for files in labelled for path in files.values()})
         return _SURE * named / arrays if arrays else 0.0
@@ -158,6 +159,8 @@ def _patches(listing: Listing) -> dict[str, dict[str, str]]:
     }
     patches: dict[str, dict[str, str]] = {}
     for path in listing.files:
+        if not path.endswith(_SUFFIXES):  # before anything slower, of a million files
+            continue
         place = PurePosixPath(path)
         if place.name in names:
             patches.setdefault(str(place.parent), {})[names[place.name]] = path

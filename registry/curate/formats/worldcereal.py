@@ -8,7 +8,7 @@ References:
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -142,8 +142,9 @@ class WorldCereal:
             )
         rows = PlanRows()
         ids = _ids(seasons)
+        counts = Counter(place for place, _, _ in seasons)
         for key, files in seasons.items():
-            _add_season(rows, ids[key], files, several=_several(key, seasons))
+            _add_season(rows, ids[key], files, several=counts[key[0]] > 1)
         _check_complete(rows, ids, seasons)
         taken = {sample.casefold() for sample in ids.values()}
         stems = keys_of(cubes)
@@ -169,6 +170,8 @@ def _found(listing: Listing) -> tuple[dict[_Key, list[_File]], list[str]]:
     seasons: dict[_Key, list[_File]] = defaultdict(list)
     cubes = []
     for path in listing.files:
+        if not path.endswith(".nc"):
+            continue
         name = PurePosixPath(path).name
         found = _NAME.fullmatch(name)
         if found:
@@ -180,10 +183,6 @@ def _found(listing: Listing) -> tuple[dict[_Key, list[_File]], list[str]]:
         elif _CUBE.fullmatch(name):
             cubes.append(path)
     return dict(seasons), cubes
-
-
-def _several(key: _Key, seasons: Iterable[_Key]) -> bool:
-    return sum(other[0] == key[0] for other in seasons) > 1
 
 
 def _ids(seasons: _Seasons) -> dict[_Key, str]:

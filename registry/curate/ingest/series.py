@@ -97,9 +97,10 @@ def series_findings(rasters: pa.Table, assets: pa.Table) -> Iterator[SourceFindi
         "shape": read["shape"],
         "dates": pc.if_else(pc.greater(dated, 0), dated, own),
     })
+    table = table.filter(pc.is_valid(table["shape"]))
     is_series = pc.equal(pc.list_value_length(table["shape"]), _SERIES)
-    table = table.filter(pc.fill_null(is_series, fill_value=False))
-    table = table.append_column("steps", pc.list_element(table["shape"], 0))
+    steps = pc.if_else(is_series, pc.list_element(table["shape"], 0), 1)
+    table = table.append_column("steps", steps).append_column("is_series", is_series)
     wrong = pc.and_(pc.greater(table["dates"], 0), pc.not_equal(table["dates"], table["steps"]))
     for row in table.filter(wrong).to_pylist():
         yield SourceFinding(
@@ -111,7 +112,7 @@ def series_findings(rasters: pa.Table, assets: pa.Table) -> Iterator[SourceFindi
             fix="mend the dates, one a time step",
             evidence={"file": row["file"], "steps": row["steps"], "dates": row["dates"]},
         )
-    undated = table.filter(pc.equal(table["dates"], 0))
+    undated = table.filter(pc.and_(table["is_series"], pc.equal(table["dates"], 0)))
     for asset in undated["asset"].unique().to_pylist():
         files = undated.filter(pc.equal(undated["asset"], asset))["file"]
         yield SourceFinding(

@@ -1,6 +1,7 @@
 """Time series come into a dataset with their dates, and go out to PASTIS' own layout and back."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -89,6 +90,43 @@ def test_dates_that_are_too_few_stop_the_ingest_or_leave_the_patch_out(bring, tm
     (tmp_path / "source/metadata.json").write_text(json.dumps(records))
     result = bring("source", on_error="skip")
     assert (result.added, result.skipped["sample"].to_pylist()) == (1, ["1"])
+
+
+def test_several_dates_of_a_single_image_are_too_many(bring, tmp_path):
+    write_pastis(tmp_path / "source", 1)
+    hdf5(tmp_path / "source/1/s2.h5", np.ones((10, SIDE, SIDE), "i2"))
+    with pytest.raises(IngestFailedError, match="has 1 time steps, but 3 dates"):
+        bring("source")
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_the_authors_own_layout_is_taken_from_a_folder_or_a_zip(bring, registry, tmp_path, pack):
+    root = tmp_path / "PASTIS"
+    files = {
+        "DATA_S2/S2_10.npy": numbers((STEPS, 10, SIDE, SIDE), "i2", 1),
+        "DATA_S1A/S1A_10.npy": numbers((1, 3, SIDE, SIDE), "f2", 2),
+        "ANNOTATIONS/TARGET_10.npy": numbers((3, SIDE, SIDE), "u1", 3),
+        "INSTANCE_ANNOTATIONS/INSTANCES_10.npy": numbers((SIDE, SIDE), "i8", 4),
+    }
+    for path, array in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        np.save(root / path, array)
+    said = {"ID_PATCH": 10, "Fold": 3, "dates-S2": {"0": DAYS[0], "1": DAYS[1], "2": DAYS[2]}}
+    feature = {"type": "Feature", "properties": said | {"dates-S1A": {"0": DAYS[0]}}}
+    document = {"type": "FeatureCollection", "features": [feature]}
+    (root / "metadata.geojson").write_text(json.dumps(document))
+    if pack:
+        shutil.make_archive(str(root), "zip", root)
+    bring("PASTIS.zip" if pack else "PASTIS")
+    version = registry.resolve("things@draft")
+    np.testing.assert_array_equal(version.chip("10", "s2"), files["DATA_S2/S2_10.npy"])
+    np.testing.assert_array_equal(version.chip("10", "s1a"), files["DATA_S1A/S1A_10.npy"])
+    target = files["ANNOTATIONS/TARGET_10.npy"]
+    np.testing.assert_array_equal(version.chip("10", "semantic"), target[:1])
+    np.testing.assert_array_equal(version.chip("10", "semantic-further"), target[1:])
+    assert version.table("splits/official")["fold"].to_pylist() == [2]
+    (sample,) = version.table("samples").to_pylist()
+    assert (sample["georeferenced"], sample["end_datetime"].day) == (False, 4)
 
 
 def test_a_hostile_patch_is_left_out_alone(bring, registry, tmp_path):
