@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from registry.curate.layers.moments import instants_of
+from registry.curate.layers.moments import NEVER, instants_of
 from registry.curate.layers.places import earth_centred
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["samples_at"]
 
-_NEVER: Final = np.iinfo(np.int64).min
 _COLUMNS: Final = ("id", "geometry", "datetime", "end_datetime")
 _TIME: Final = pa.timestamp("us", "UTC")
 
@@ -47,7 +46,7 @@ def samples_at(points: pa.Table, version: "Version") -> pa.Table:
         if row.size:
             times = instants_of(rows)
             ends = instants_of(rows, "end_datetime")
-            moments = np.where(times == _NEVER, ends, times)
+            moments = np.where(times == NEVER, ends, times)
             centres = shapely.get_coordinates(shapely.centroid(shapes[row]))
             best.consider(point, rows["id"].take(pa.array(row)), moments[row], centres)
     return best.table()
@@ -64,7 +63,7 @@ class _Best:
     ) -> None:
         self._places = earth_centred(lon, lat)
         self._asked = asked
-        self._time = np.full(lon.size, _NEVER)
+        self._time = np.full(lon.size, NEVER)
         self._km = np.full(lon.size, np.inf)
         self._sample = np.full(lon.size, "", object)
 
@@ -76,8 +75,8 @@ class _Best:
         centre: npt.NDArray[np.float64],
     ) -> None:
         """Take those that are better: later, nearer, or earlier by id."""
-        timeless = self._asked[point] == _NEVER
-        fits = timeless | ((time != _NEVER) & (time <= self._asked[point]))
+        timeless = self._asked[point] == NEVER
+        fits = timeless | ((time != NEVER) & (time <= self._asked[point]))
         away = earth_centred(centre[:, 0], centre[:, 1]) - self._places[point]
         km = np.linalg.norm(away, axis=1).round(6)
         ids = sample.to_numpy().astype(object)
@@ -93,7 +92,7 @@ class _Best:
     def table(self) -> pa.Table:
         """Return what was found."""
         nothing = self._sample == ""
-        timed = ~nothing & (self._time != _NEVER)
+        timed = ~nothing & (self._time != NEVER)
         times = pa.array(np.where(timed, self._time, 0), mask=~timed)
         return pa.table({
             "sample": pa.array(self._sample.tolist(), pa.string(), mask=nothing),

@@ -134,4 +134,5 @@ def _looked_up(version: "Version", name: str, samples: pa.Array) -> pa.Table:
     parts = [batch.filter(pc.is_in(batch["sample"], value_set=wanted)) for batch in reader]
     table = pa.Table.from_batches(parts, schema=reader.schema)
     place = pc.index_in(samples, value_set=table["sample"].combine_chunks())
-    return table.drop_columns(["sample"]).take(place)
+    shown = [column for column in table.column_names if column != "sample" and column[0] != "_"]
+    return table.select(shown).take(place)

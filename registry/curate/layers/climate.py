@@ -12,7 +12,7 @@ from registry.curate.layers.places import cell_of, degrees
 from registry.curate.layers.reference import Reference
 from registry.errors import UnavailableError
 
-__all__ = ["COLUMNS", "GROUPS", "ROWS", "SEA", "ZONES", "reference", "zone_codes", "zone_rows"]
+__all__ = ["COLUMNS", "GROUPS", "ROWS", "SEA", "ZONES", "reference", "zone_codes"]
 
 ROWS: Final = 6480
 """Of the raster, from 90° N down."""
@@ -80,11 +80,6 @@ def zone_codes(lon: npt.ArrayLike, lat: npt.ArrayLike) -> npt.NDArray[np.int16]:
     cell, there = cell_of(x, y, rows=ROWS, columns=COLUMNS)
     codes = _zones().reshape(-1)[cell].astype(np.int16) - 1
     return np.where(there, codes, np.int16(-1))
-
-
-def zone_rows(first: int, count: int) -> npt.NDArray[np.uint8]:
-    """Return rows of the raster as places in :data:`ZONES`, shape ``(count, COLUMNS)``."""
-    return np.asarray(_zones()[first : first + count]) - np.uint8(1)
 
 
 def _png() -> Path:

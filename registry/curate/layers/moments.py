@@ -13,11 +13,13 @@ from registry.curate.layers.places import Floats
 __all__ = [
     "HOURS",
     "MONTHS",
+    "NEVER",
     "SEASONS",
     "Times",
     "instants_of",
     "seasons_of",
     "solar_hours",
+    "spans_of",
     "times_of",
 ]
 
@@ -35,7 +37,8 @@ SEVERAL: Final = 13
 
 _DAY_US: Final = 86_400_000_000
 _HOUR_US: Final = 3_600_000_000
-_NEVER: Final = np.iinfo(np.int64).min
+NEVER: Final = np.iinfo(np.int64).min
+"""Instant of what has no time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +63,30 @@ def instants_of(samples: pa.Table, name: str = "datetime") -> npt.NDArray[np.int
         name: The column's.
     """
     if name not in samples.column_names or not pa.types.is_timestamp(samples[name].type):
-        return np.full(samples.num_rows, _NEVER)
+        return np.full(samples.num_rows, NEVER)
     kind = samples[name].type
     times = pc.cast(samples[name], pa.timestamp("us", kind.tz), safe=False)
-    return np.asarray(pc.fill_null(pc.cast(times, pa.int64()), _NEVER).to_numpy())
+    return np.asarray(pc.fill_null(pc.cast(times, pa.int64()), NEVER).to_numpy())
+
+
+def spans_of(
+    samples: pa.Table,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return the first and last instant of samples, and whether they say any.
+
+    Args:
+        samples: With ``datetime``, which comes first, or ``start_datetime`` and ``end_datetime``.
+
+    Returns:
+        Microseconds of UTC since 1970, 0 where unknown; and whether both are known.
+    """
+    said = instants_of(samples)
+    first, last = (
+        np.where(said != NEVER, said, instants_of(samples, name))
+        for name in ("start_datetime", "end_datetime")
+    )
+    known = (first != NEVER) & (last != NEVER)
+    return np.where(known, first, 0), np.where(known, last, 0), known
 
 
 def times_of(samples: pa.Table, lon: Floats) -> Times:
@@ -77,12 +100,7 @@ def times_of(samples: pa.Table, lon: Floats) -> Times:
         An interval has the year, month and hour that all of it has. A time of exactly midnight UTC
         is taken for a date, without an hour.
     """
-    first, last = instants_of(samples, "start_datetime"), instants_of(samples, "end_datetime")
-    said = instants_of(samples)
-    first = np.where(said != _NEVER, said, first)
-    last = np.where(said != _NEVER, said, last)
-    known = (first != _NEVER) & (last != _NEVER)
-    first, last = np.where(known, first, 0), np.where(known, last, 0)
+    first, last, known = spans_of(samples)
     from_month, to_month = _months(first), _months(last)
     year, month = from_month // 12 + 1970, from_month % 12 + 1
     year = np.where(year == to_month // 12 + 1970, year, 0)

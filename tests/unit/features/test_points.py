@@ -276,7 +276,7 @@ def test_context_says_each_of_its_features():
 
 
 # -------------------------------------------------------------------------------- looking up
-KEPT = features_schema("mine", [pa.field("value", pa.float64())])
+KEPT = features_schema("mine", [pa.field("value", pa.float64()), pa.field("_problem", pa.string())])
 
 
 def sample(name, day, *, west=24.9, end=None, geometry=True):
@@ -352,6 +352,11 @@ def test_what_does_not_contain_the_point_is_silent(keep):
 def test_a_sample_without_its_features_still_is_the_one(keep):
     version = keep(sample("a", 1), sample("b", 10), without=("b",))
     assert looked_up(version, "2020-07-01") == [("b", None)]
+
+
+def test_what_the_lab_notes_for_itself_is_not_shown(keep):
+    found = features_at(points(HELSINKI), ["mine"], version=keep(sample("a", 1)))
+    assert found.column_names == ["id", "lon", "lat", "time", "sample", "sample_time", "value"]
 
 
 def test_kept_and_computed_sets_come_together(keep):

@@ -12,7 +12,7 @@ from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.layers import climate, coast, countries, land
 from registry.curate.layers.acquired import number
 from registry.curate.layers.datasets import layer_of
-from registry.curate.layers.moments import SEASONS, instants_of, seasons_of, solar_hours, times_of
+from registry.curate.layers.moments import SEASONS, seasons_of, solar_hours, spans_of, times_of
 from registry.curate.layers.packages import package_version
 from registry.curate.layers.places import Floats, degrees
 from registry.curate.layers.placing import centres
@@ -39,7 +39,6 @@ _NOAA: Final = "NOAA Solar Calculation Details, after Meeus (1998), Astronomical
 _WMO: Final = "WMO (2017), Guidelines on the Calculation of Climate Normals, WMO-No. 1203"
 _YEAR_US: Final = 365.2425 * 86_400e6
 _MONTH_US: Final = 31 * 86_400_000_000
-_NEVER: Final = np.iinfo(np.int64).min
 
 _TEXT: Final = pa.string()
 
@@ -199,32 +198,23 @@ def _context(samples: pa.Table, layers: Mapping[str, Lookup]) -> pa.Table:
 
 def _of_moments(samples: pa.Table, lon: Floats, lat: Floats) -> dict[str, pa.Array]:
     times = times_of(samples, lon)
-    instant, span = _middles(samples)
-    there = instant != _NEVER
-    safe = np.where(there, instant, 0)
+    first, last, there = spans_of(samples)
+    middle = first // 2 + last // 2
     timed = times.hour >= 0
-    elevation, azimuth = sun_position(safe, lon, lat)
+    elevation, azimuth = sun_position(middle, lon, lat)
     year = np.where(
-        there & (span <= _MONTH_US), 2 * np.pi * ((safe - 946_684_800e6) / _YEAR_US), np.nan
+        there & (last - first <= _MONTH_US),
+        2 * np.pi * ((middle - 946_684_800e6) / _YEAR_US),
+        np.nan,
     )
     return {
         "sun_elevation": _numbers(np.where(timed, elevation, np.nan)),
         "sun_azimuth": _numbers(np.where(timed, azimuth, np.nan)),
-        "solar_hour": _numbers(np.where(timed, solar_hours(safe, lon), np.nan)),
+        "solar_hour": _numbers(np.where(timed, solar_hours(middle, lon), np.nan)),
         "season": _named(seasons_of(times.month, lat), SEASONS),
         "day_sin": _numbers(np.sin(year)),
         "day_cos": _numbers(np.cos(year)),
     }
-
-
-def _middles(samples: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return the middle of each sample's time and how long it is, in microseconds."""
-    first, last = instants_of(samples, "start_datetime"), instants_of(samples, "end_datetime")
-    said = instants_of(samples)
-    first, last = np.where(said != _NEVER, said, first), np.where(said != _NEVER, said, last)
-    there = (first != _NEVER) & (last != _NEVER)
-    first, last = np.where(there, first, 0), np.where(there, last, 0)
-    return np.where(there, first // 2 + last // 2, _NEVER), last - first
 
 
 def _group(zone: str) -> str:
