@@ -60,6 +60,7 @@ def _needs(made: FeatureSet) -> str:
     parts = [
         *([f"arrays of role {' or '.join(needs.roles)}"] if needs.arrays else []),
         *([f"bands {' '.join(needs.bands)}"] if needs.bands else []),
+        *([f"one of bands {' '.join(needs.any_band)}"] if needs.any_band else []),
         *(["annotations"] if needs.annotations else []),
         *([f"columns {', '.join(f'`{name}`' for name in needs.columns)}"] if needs.columns else []),
     ]

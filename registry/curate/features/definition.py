@@ -91,6 +91,9 @@ class Needs:
     bands: tuple[str, ...] = ()
     """Bands without which there is no value at all, by their common letters."""
 
+    any_band: tuple[str, ...] = ()
+    """Bands of which it has to be given one at least, if any are named here."""
+
     annotations: bool = False
     """Whether it looks at the sample's annotations."""
 

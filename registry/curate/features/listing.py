@@ -8,7 +8,7 @@ from registry.catalog.registry import Registry
 from registry.catalog.version import Version
 from registry.curate.features.catalogue import names, one
 from registry.curate.features.definition import FeatureSet
-from registry.curate.features.planning import asset_facts, unmet
+from registry.curate.features.planning import asset_facts, shortly, unmet
 from registry.curate.features.records import columns_of, record_at
 from registry.errors import UnavailableError
 from registry.tables import store
@@ -114,6 +114,7 @@ def _row(made: FeatureSet, state: str | None) -> Listed:
     words = []
     if needs.arrays:
         bands = f" with {' '.join(needs.bands)}" if needs.bands else ""
+        bands += f" with one of {shortly(needs.any_band)}" if needs.any_band else ""
         words.append(f"pixels ({', '.join(needs.roles)}){bands}")
     words += ["annotations"] if needs.annotations else []
     words += [", ".join(needs.columns)] if needs.columns else []

@@ -21,7 +21,7 @@ from registry.tables import store
 
 __all__ = [
     "ALL", "Plan", "UnmetNeedsError", "VersionWithdrawnError", "asset_facts", "computable",
-    "plan", "work_of",
+    "plan", "shortly", "work_of",
 ]  # fmt: skip
 
 ALL: Final = "all"
@@ -29,6 +29,7 @@ ALL: Final = "all"
 
 _OPTIONAL: Final = frozenset({"properties"})  # a dataset whose card declares none has none
 _LABELS: Final = frozenset({"label", "labels", "mask", "masks", "target"})  # roles nobody declared
+_BANDS_SHOWN: Final = 4
 _PICTURES: Final = frozenset({"JPEG", "PNG"})  # whose three bands are red, green, blue
 
 
@@ -179,9 +180,17 @@ def unmet(version: Version, made: FeatureSet, facts: Sequence[AssetFacts]) -> st
         return f"no asset of role {' or '.join(needs.roles)} has pixels in the lake"
     if needs.arrays and not any(set(needs.bands) <= {*one.common} for one in seen):
         return f"no asset has bands {', '.join(needs.bands)}"
+    if needs.any_band and not any({*needs.any_band} & {*one.common} for one in seen):
+        return f"no asset has a band that is known as {shortly(needs.any_band)}"
     if needs.annotations and not needs.arrays and not version.count("annotations"):
         return "there are no annotations"
     return None
+
+
+def shortly(bands: Sequence[str]) -> str:
+    """Return some of many bands' letters, for people."""
+    said = ", ".join(bands[:_BANDS_SHOWN])
+    return said if len(bands) <= _BANDS_SHOWN else f"{said} …"
 
 
 def work_of(found: Plan, calls: Sequence[Call], *, samples: str | None, on_error: OnError) -> Work:

@@ -27,3 +27,14 @@ def test_the_files_names_count_where_the_card_has_none():
 )
 def test_what_a_file_says_strangely_is_left_alone(tags):
     assert facts(tags).bands == ()
+
+
+def test_a_set_is_not_offered_where_no_asset_has_any_of_its_bands(lake, publish):
+    from registry.curate.features.catalogue import one
+    from registry.curate.features.planning import asset_facts, unmet
+
+    version = publish(lake)
+    seen = asset_facts(version)
+
+    assert "VV, VH, HH, HV" in unmet(version, one("radar"), seen)
+    assert unmet(version, one("bands"), seen) is None

@@ -268,7 +268,7 @@ RADAR: Final = FeatureSet(
     version=1,
     title="Backscatter, speckle, polarisation and stability in time",
     features=tuple(_features()),
-    needs=Needs(arrays=True),
+    needs=Needs(arrays=True, any_band=POLARISATIONS),
     by_scene=radar,
     parameters={"looks": _LOOKS, "window": SIZE, "percentiles": dict(_PROBABILITIES)},
     made_of=(

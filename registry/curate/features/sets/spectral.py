@@ -241,7 +241,7 @@ SPECTRAL: Final = FeatureSet(
     version=1,
     title=f"{len(INDICES)} spectral indices: mean, spread and percentiles over clear pixels",
     features=(*_about(), *_features()),
-    needs=Needs(arrays=True),
+    needs=Needs(arrays=True, any_band=OPTICAL),
     by_scene=spectral,
     parameters={
         "percentiles": dict(_PROBABILITIES),
