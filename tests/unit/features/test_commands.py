@@ -1,0 +1,98 @@
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from registry.cli.app import run
+
+
+@pytest.fixture
+def eolab(lake, publish, counted, offered, monkeypatch, capsysbinary):
+    monkeypatch.setenv("EOLAB_LAKE", lake.lake.address)
+    monkeypatch.delenv("SPARK_MASTER", raising=False)
+    counted.fails_on = frozenset({"s02"})
+    offered(counted.set())
+    publish(lake)
+
+    def called(*arguments, status=0):
+        assert run([*arguments, "--json"]) == status
+        return json.loads(capsysbinary.readouterr().out)
+
+    return called
+
+
+def test_a_set_is_computed_found_and_left_alone_the_second_time(eolab):
+    done = eolab("features", "compute", "toy@v1", "--set", "counted")
+    assert (done["engine"], done["sets"][0]["status"], done["sets"][0]["failed"]) == (
+        "library", "computed", 1,
+    )  # fmt: skip
+    again = eolab("features", "compute", "toy", "-s", "counted")
+    assert (again["sets"][0]["status"], again["commit"]) == ("there", None)
+
+
+def test_the_list_says_what_a_version_has_and_can_have(eolab):
+    eolab("features", "compute", "toy@v1", "--set", "statistics")
+    states = {row["name"]: row["state"] for row in eolab("features", "list", "toy@v1")}
+    assert states["statistics"] == "computed"
+    assert states["bands"] == "can be computed"
+    assert states["terrain"] == "no asset has bands E"
+
+
+def test_a_set_shows_its_formulas(eolab):
+    shown = eolab("features", "show", "counted")
+    assert [one["formula"] for one in shown["features"]] == ["mean(b0)", "max"]
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.csv", "x.arrow", "x.npz"])
+def test_features_are_got_as_a_file(eolab, tmp_path, name):
+    eolab("features", "compute", "toy@v1", "--set", "counted")
+    said = eolab(
+        "features", "get", "toy@v1", "-s", "counted", "--with", "target", "-o", str(tmp_path / name)
+    )
+    assert said["rows"] == 12
+    if name == "x.parquet":
+        assert pq.read_table(tmp_path / name).column_names == [
+            "sample", "target", "counted.mean", "counted.most",
+        ]  # fmt: skip
+    if name == "x.npz":
+        with np.load(tmp_path / name) as got:
+            assert (got["X"].shape, got["target"].dtype) == ((12, 2), np.float64)
+
+
+def test_a_file_of_unknown_kind_is_refused(eolab, tmp_path):
+    eolab("features", "compute", "toy@v1", "--set", "counted")
+    said = eolab("features", "get", "toy@v1", "-s", "counted", "-o", "x.txt", status=2)
+    assert said["error"]["problem"] == "'x.txt' ends with .txt"
+
+
+def test_one_sample_is_looked_up(eolab, toy):
+    eolab("features", "compute", "toy@v1", "--set", "counted")
+    found = eolab("features", "lookup", "toy@v1", "s05", "--set", "counted")
+    assert found["most"] == int(toy.chip(5).max())
+    missed = eolab("features", "lookup", "toy@v1", "x", "-s", "counted", status=3)
+    assert missed["error"]["code"] == "sample-not-found"
+
+
+def test_points_get_features_without_a_version(eolab, tmp_path):
+    (tmp_path / "points.csv").write_text("lon,lat\n24.95,60.2\n", "utf-8")
+    rows = eolab("features", "at", "--points", str(tmp_path / "points.csv"), "--set", "climate")
+    assert rows[0]["country"] == "Finland"
+
+
+@pytest.mark.parametrize("said", ["size=3", "counted.=3", "counted.size", ".size=3"])
+def test_a_parameter_without_its_set_is_refused(eolab, said):
+    found = eolab("features", "compute", "toy@v1", "-s", "counted", "--parameter", said, status=2)
+    assert "parameter" in found["error"]["problem"]
+
+
+def test_a_set_that_takes_no_parameters_says_so(eolab):
+    found = eolab(
+        "features", "compute", "toy@v1", "-s", "counted", "--parameter", "counted.a=1", status=2
+    )
+    assert found["error"]["problem"] == "feature set 'counted' takes no parameters, but a came"
+
+
+def test_a_set_that_nobody_knows_lists_those_there_are(eolab):
+    found = eolab("features", "compute", "toy@v1", "--set", "spektral", status=3)
+    assert "spectral" in found["error"]["hint"]
