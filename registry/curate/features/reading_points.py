@@ -31,7 +31,6 @@ POINTS: Final = pa.schema([
 _MOST_BYTES: Final = 1 << 30
 _MOST_JSON: Final = 256 << 20  # it is parsed whole
 _MOST_ROWS: Final = 5_000_000
-_MOST_FIELD: Final = 1 << 20
 _SHOWN: Final = 5
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "lon": ("lon", "longitude", "lng", "x"),
@@ -177,7 +176,6 @@ def _moment(said: object) -> Interval:
 
 
 def _of_csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    before = csv.field_size_limit(_MOST_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
@@ -197,8 +195,6 @@ def _of_csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise InvalidInputError(
             f"{path.name} is no CSV in UTF-8: {str(error)[:200]}", hint=_HINT
         ) from error
-    finally:
-        csv.field_size_limit(before)
 
 
 def _places(header: Sequence[str], path: Path) -> dict[str, int]:

@@ -67,7 +67,7 @@ class Polygons:
 
     @cached_property
     def shapes(self) -> npt.NDArray[np.object_]:
-        """The shapes, valid, in the order of their places.
+        """The shapes, valid polygons, in the order of their places; empty for what is none.
 
         Raises:
             InvalidInputError: There are more than fit.
@@ -78,7 +78,7 @@ class Polygons:
                 f"layer '{self.name}' has {found.size} shapes, more than {_MOST}",
                 hint="dissolve those of one class into one shape",
             )
-        return np.asarray(shapely.make_valid(found), dtype=object)
+        return np.array([_areal(shape) for shape in shapely.make_valid(found)], dtype=object)
 
     @cached_property
     def _tree(self) -> shapely.STRtree:
@@ -122,6 +122,17 @@ class Polygons:
             passed = rasterize(lines, fill=0, all_touched=True, **options).astype(np.bool_)
             cells[_with_neighbours(passed)] = _BORDER
         np.save(folder / "cells.npy", cells, allow_pickle=False)
+
+
+def _areal(shape: BaseGeometry) -> BaseGeometry:
+    """Return what a shape covers: polygons alone, none if it lies off the globe."""
+    parts = [one for one in shapely.get_parts(shape) if isinstance(one, shapely.Polygon)]
+    west, south, east, north = shape.bounds if parts else (0, 0, 0, 0)
+    if not (-181 < west <= east < 181 and -91 < south <= north < 91):  # noqa: PLR2004 — degrees
+        return shapely.Polygon()
+    if len(parts) == 1:
+        return parts[0]
+    return shapely.unary_union(parts) if parts else shapely.Polygon()
 
 
 def _with_neighbours(cells: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

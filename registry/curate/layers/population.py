@@ -212,7 +212,7 @@ def _make(folder: Path) -> None:
 
 def _count(
     names: Sequence[str], layers: Mapping[str, Lookup]
-) -> tuple[npt.NDArray[np.int16], Floats]:
+) -> tuple[npt.NDArray[np.int32], Floats]:
     """Return the combinations of codes that there is land in, and its square kilometres."""
     sizes = [len(column.dictionary) for column in _at([0.0], [0.0], names, layers)]
     found: dict[int, float] = {}
@@ -232,7 +232,7 @@ def _count(
         for key, weight in zip(keys.tolist(), sums.tolist(), strict=True):
             found[key] = found.get(key, 0.0) + weight
     keys = np.array(sorted(found), np.int64)
-    combined = np.stack(np.unravel_index(keys, sizes), axis=-1).astype(np.int16)
+    combined = np.stack(np.unravel_index(keys, sizes), axis=-1).astype(np.int32)
     return combined, np.array([found[key] for key in keys.tolist()])
 
 
@@ -244,7 +244,7 @@ def _at(
 
 def _labelled(
     names: Sequence[str],
-    codes: npt.NDArray[np.int16],
+    codes: npt.NDArray[np.int32],
     weights: Floats,
     layers: Mapping[str, Lookup],
 ) -> pa.Table:

@@ -253,7 +253,8 @@ def _banded(name: str, samples: pa.Table) -> pa.DictionaryArray:
 def encoded(codes: npt.NDArray[Any], labels: Sequence[str]) -> pa.DictionaryArray:
     """Return codes as text; what is no place in ``labels`` is unknown."""
     known = (codes >= 0) & (codes < len(labels))
-    places = np.where(known, codes, len(labels)).astype(np.int16)
+    kind = np.int16 if len(labels) < np.iinfo(np.int16).max else np.int32
+    places = np.where(known, codes, len(labels)).astype(kind)
     return pa.DictionaryArray.from_arrays(places, [*labels, UNKNOWN])
 
 

@@ -66,6 +66,14 @@ def test_a_bow_tie_is_made_valid():
     assert layer(tie).at([1, 9, 5], [5, 5, 9]).tolist() == [0, 0, -1]
 
 
+def test_what_has_no_area_or_lies_off_the_globe_is_nowhere():
+    line, point = shapely.LineString([(0, 0), (9, 9)]), shapely.Point(5, 5)
+    far = shapely.box(1e300, 0, 2e300, 1)
+    mixed = shapely.GeometryCollection([line, shapely.box(20, 0, 29, 9), shapely.box(25, 0, 35, 9)])
+    found = layer(line, point, far, mixed).at([5, 22, 34, 5], [5, 5, 5, 4])
+    assert found.tolist() == [-1, 3, 3, -1]
+
+
 def test_a_layer_without_shapes_knows_nothing():
     assert layer().at([0.0], [0.0]).tolist() == [-1]
 

@@ -234,6 +234,17 @@ def test_a_layer_adds_a_stratum_or_takes_ones_place():
     assert references(["biome", "climate", "season"], layers=layers).keys() == {"biome", "climate"}
 
 
+def test_a_layer_may_have_more_classes_than_a_short_number_holds():
+    class Many(Halves):
+        def classes(self, lon, lat):
+            codes = pa.array(np.full(len(lon), 39_999, np.int32))
+            return pa.DictionaryArray.from_arrays(codes, [str(i) for i in range(40_000)])
+
+    samples = pa.table({"id": ["a"], "bbox": pa.array([at(0, 5)], BOX)})
+    found = strata_of(samples, columns=["biome"], layers={"biome": Many()})
+    assert found["biome"].to_pylist() == ["39999"]
+
+
 def test_a_stratum_that_is_none_is_refused():
     with pytest.raises(InvalidInputError, match="'colour'"):
         strata_of(pa.table({"id": ["a"]}), columns=["colour"])

