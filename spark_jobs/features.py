@@ -7,7 +7,7 @@ a version in an object store, Spark reads them.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -88,7 +88,7 @@ def _computed(job: Job) -> Mapping[str, Any]:
             again=bool(asked.get("again", False)),
             progress=job.progress,
         )
-    return asdict(done)
+    return done.to_document()
 
 
 def spark_runner(spark: "SparkSession", *, root: Location | None = None) -> "Runner":

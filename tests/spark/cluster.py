@@ -1,5 +1,6 @@
 """A standalone cluster of PySpark's own wheel: a master and two workers of one core each."""
 
+import ctypes
 import json
 import os
 import signal
@@ -35,6 +36,11 @@ class Cluster:
     @property
     def master_port(self):
         return f"spark://{self.master.removeprefix('spark://').rpartition(':')[0]}"
+
+
+def end_with_parent():
+    """Have the process that is to be started die with this one, however that ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def commands():
@@ -80,6 +86,7 @@ def running(folder, *, workers=2, memory="1g"):
             started = subprocess.Popen(
                 [home / "bin" / "spark-class", f"org.apache.spark.deploy.{what}", *words],
                 env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True,
+                preexec_fn=end_with_parent,
             )  # fmt: skip
         cluster.processes.append(started)
 

@@ -88,7 +88,7 @@ def test_a_cluster_that_gives_no_worker_is_told_in_bounded_time(on_cluster, aske
     wait_for(lambda: not of_session(*marked(asked, "driver")))
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_whoever_is_stopped_leaves_no_process_behind(java, asked, how):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(JOB), json.dumps(asked | {"slow": 5.0})],
