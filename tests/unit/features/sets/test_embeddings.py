@@ -334,6 +334,24 @@ def test_what_is_no_model_is_refused(tmp_path, content):
         read_model(path)
 
 
+def test_damaged_files_are_refused_or_read_and_nothing_else(tmp_path):
+    whole = model(tmp_path / "m.onnx", properties={"bands": "R G B"}).read_bytes()
+    rng = np.random.default_rng(6)
+    path = tmp_path / "damaged.onnx"
+    refused = 0
+    for _ in range(300):
+        octets = np.frombuffer(whole, np.uint8).copy()
+        places = rng.integers(0, len(octets), rng.integers(1, 6))
+        octets[places] = rng.integers(0, 256, len(places))
+        path.write_bytes(octets[: rng.integers(len(octets) // 2, len(octets) + 1)].tobytes())
+        try:
+            read_model(path)
+        except ModelRefusedError:
+            refused += 1
+
+    assert refused > 200
+
+
 def test_a_graph_in_a_graph_in_a_graph_is_refused(tmp_path):
     def nest(made):
         for _ in range(20):
