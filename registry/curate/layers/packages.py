@@ -33,6 +33,7 @@ def package_file(package: str, *parts: str, remedy: str) -> Path:
     raise UnavailableError(f"{missing} of {package} is not installed here", hint=remedy)
 
 
+@cache
 def package_version(distribution: str) -> str:
     """Return ``name version`` of an installed distribution."""
     try:

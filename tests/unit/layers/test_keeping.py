@@ -2,6 +2,7 @@ import hashlib
 import json
 import multiprocessing
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -135,6 +136,28 @@ def test_a_cache_that_is_a_file_is_refused_in_words(tmp_path, monkeypatch):
     monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "file"))
     with pytest.raises(UnavailableError, match="EOLAB_CACHE"):
         kept("some", "key", Making(), "numbers")
+
+
+def _never_done(folder):
+    np.save(folder / "numbers.npy", np.arange(3))
+    (folder.parent / "began").touch()
+    time.sleep(600)
+
+
+def _make_for_ever():
+    kept("killed", "key", _never_done, "numbers")
+
+
+def test_a_maker_that_is_killed_leaves_the_way_free(cache):
+    maker = multiprocessing.get_context("spawn").Process(target=_make_for_ever)
+    maker.start()
+    while not (cache / "began").exists():
+        assert maker.is_alive()
+        time.sleep(0.01)
+    maker.kill()
+    maker.join()
+    assert kept("killed", "key", Making(), "numbers").size == 1000
+    assert [one.name for one in cache.iterdir() if one.is_dir()] == [folder_in(cache).name]
 
 
 def _make_and_note(folder):
