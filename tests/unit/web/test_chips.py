@@ -1,7 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import shapely
 
+from registry.catalog.card.spec import AssetSpec
+from registry.web import chips
 from registry.web.chips import chosen_chips
 
 
@@ -43,3 +47,21 @@ def test_a_version_without_samples_has_no_chips(empty):
 @pytest.mark.parametrize("most", [1, 2, 3, 5])
 def test_there_are_never_more_than_asked_for(version, most):
     assert len(chosen_chips(version, most)) == most
+
+
+def test_of_many_assets_the_one_is_shown_that_the_eye_knows_best():
+    specs = {
+        "agera5": AssetSpec(role="data", bands=("a", "b", "c")),
+        "angles": AssetSpec(role="metadata", bands=("red", "green", "blue")),
+        "s1": AssetSpec(role="data", bands=("VV", "VH", "VV/VH")),
+        "s2": AssetSpec(role="data", bands=("B02", "B03", "B04", "B08")),
+        "instance": AssetSpec(role="labels"),
+        "semantic": AssetSpec(role="labels", values={0: "water"}),
+    }
+    shapes = {"agera5": [9, 3, 1, 1], "angles": [3, 8, 8], "s1": [5, 3, 8, 8], "s2": [7, 4, 8, 8]}
+    version = SimpleNamespace(spec=SimpleNamespace(assets=specs))
+    rows = [{"asset": name, "pixels": b"-", "shape": shapes.get(name, [1, 8, 8])} for name in specs]
+    image, mask = chips._split(version, rows)
+    assert (image["asset"], mask["asset"]) == ("s2", "semantic")
+    image, _ = chips._split(version, [row for row in rows if row["asset"] != "s2"])
+    assert image["asset"] == "s1"
