@@ -5,13 +5,16 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.home import at_home
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from registry.catalog import Registry, Version
 
 __all__ = ["main"]
@@ -24,6 +27,9 @@ _SIMULATED = {
 _LABELLED = "demo-ships"
 """The dataset whose labels two people mend."""
 
+_MEASURED = "demo-land-use"
+"""The dataset whose features and biases Spark computes."""
+
 _UNSTATED = "demo on a local folder: nobody stated a licence, so this version must not be shared"
 
 
@@ -31,7 +37,8 @@ def main() -> int:
     """Materialise the whole graph, say what it made and where to look.
 
     Returns:
-        0 if every dataset became a version, else the exit status of what stood in the way.
+        0 if every dataset became a version and one was measured, else the exit status of what
+        stood in the way.
     """
     asked = _arguments()
     os.environ.update(at_home())
@@ -42,12 +49,15 @@ def main() -> int:
         else {name: _simulated(task, asked.samples) for name, task in _SIMULATED.items()}
     )
     began = time.monotonic()
-    outcomes = [_materialise(name, config) for name, config in wanted.items()]
+    made = {name: _to_a_version(name, config) for name, config in wanted.items()}
+    measured = _dataset_name(asked.data) if asked.data else _MEASURED
+    failed = made[measured] and not _measure(measured)
     print(f"\n{time.monotonic() - began:.0f} s for {', '.join(wanted)}\n")
-    return max(
-        _summary(name, made, config.get("report", {}).get("allow", {}))
-        for (name, config), made in zip(wanted.items(), outcomes, strict=True)
-    )
+    ends = [
+        _summary(name, made[name], config.get("report", {}).get("allow", {}))
+        for name, config in wanted.items()
+    ]
+    return max(*ends, int(failed))
 
 
 def _arguments() -> argparse.Namespace:
@@ -100,33 +110,64 @@ def _own(asked: argparse.Namespace) -> dict[str, dict[str, Any]]:
     }
 
 
-def _materialise(name: str, config: dict[str, dict[str, Any]]) -> bool:
+def _to_a_version(name: str, config: dict[str, dict[str, Any]]) -> bool:
+    from assets.definitions import TO_A_VERSION
+
+    print(f"{name}: source → samples → report → version → items, page", flush=True)
+    return _materialise(name, TO_A_VERSION, config)
+
+
+def _measure(name: str) -> bool:
+    from assets.definitions import DERIVED
+
+    print(f"{name}: version → features, bias_report, by Spark", flush=True)
+    return _materialise(name, DERIVED, {"features": {"sets": ["bands", "context"]}})
+
+
+def _materialise(
+    name: str, selection: "dg.AssetSelection", config: dict[str, dict[str, Any]]
+) -> bool:
     import dagster as dg
 
-    from assets.definitions import TO_A_VERSION, everything
+    from assets.definitions import everything
     from assets.partitions import datasets
     from assets.resources import LakeResource
 
-    print(f"{name}: source → samples → report → version → items, page", flush=True)
+    lake = LakeResource()
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(datasets.name or "", [name])
-        result = dg.materialize(
-            everything(),
-            instance=instance,
-            partition_key=name,
-            selection=TO_A_VERSION,
-            resources={"lake": LakeResource(), "pipes": dg.PipesSubprocessClient()},
-            run_config={
-                "ops": {asset: {"config": said} for asset, said in config.items()},
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-            raise_on_error=False,
-        )
+        with _noise_into(lake.folder("logs") / "demo.log"):
+            result = dg.materialize(
+                everything(),
+                instance=instance,
+                partition_key=name,
+                selection=selection,
+                resources={"lake": lake, "pipes": dg.PipesSubprocessClient()},
+                run_config={
+                    "ops": {asset: {"config": said} for asset, said in config.items()},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+                raise_on_error=False,
+            )
         for event in result.all_events:
             if event.is_step_failure:
                 failure = event.step_failure_data.error
                 print(f"  {event.step_key}: {_reason(failure)}", file=sys.stderr)
         return result.success
+
+
+@contextmanager
+def _noise_into(log: Path) -> Iterator[None]:
+    """Keep what steps and the JVMs that they start say on standard error in a file."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _reason(failure: object) -> str:
@@ -195,12 +236,17 @@ def _where_to_look(version: "Version", page: Path) -> None:
     print(
         f"{version.ref}: {level}, {version.count('samples'):,} samples, "
         f"{version.count('annotations'):,} annotations, content id {version.content_id[:16]}…\n"
-        f"  look      {page.as_uri()}\n"
+        f"  look      {page.as_uri()}\n{_passport(version, page)}"
         f"  history   {eolab} log {version.ref}\n"
         f"  ask       {eolab} sql '{query}'\n"
         f"  change    {eolab} branch {name} fixes && {eolab} edit {name}@fixes --help\n"
         f"  Dagster   make ui\n"
     )
+
+
+def _passport(version: "Version", page: Path) -> str:
+    passport = page.with_name(f"{version.ref}-bias.html")
+    return f"  biases    {passport.as_uri()}\n" if passport.exists() else ""
 
 
 if __name__ == "__main__":
