@@ -266,7 +266,7 @@ def at(
         typer.Option(
             "--from",
             metavar="REF",
-            help="Look up what was computed on the samples of this version that were there by then.",
+            help="Look up what was computed on those samples of this version that were there then.",
             show_default=False,
             autocompletion=complete_refs,
         ),

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["ByRow", "ByScene", "Feature", "FeatureSet", "Gathering", "Needs"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,59}")
+_UNDER_SCENES: Final = (  # they decide what a set sees of a sample's arrays
+    "registry.curate.features.alignment",
+    "registry.curate.features.clear",
+    "registry.curate.features.scene",
+)
 _COLUMN: Final = re.compile(r"[a-z][a-z0-9_]{0,119}")
 
 ByScene = Callable[["Scene"], Mapping[str, object]]
@@ -203,7 +208,8 @@ class FeatureSet:
         function = self.by_scene or self.by_row
         own = getattr(inspect.unwrap(function), "__module__", None) if function else None
         digest = hashlib.sha256()
-        for name in sorted({*self.made_of, *([own] if own else [])}):
+        under = _UNDER_SCENES if self.by_scene is not None else ()
+        for name in sorted({*self.made_of, *under, *([own] if own else [])}):
             digest.update(f"{name}\n".encode())
             if module := _module(name):
                 digest.update(_source(module).encode())

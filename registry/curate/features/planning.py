@@ -1,7 +1,7 @@
 """Which sets a version can have, and what they look at in it."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from registry.tables import store
 
 __all__ = [
     "ALL", "Plan", "UnmetNeedsError", "VersionWithdrawnError", "asset_facts", "computable",
-    "plan", "shortly", "work_of",
+    "plan", "seen_assets", "shortly", "unmet", "work_of",
 ]  # fmt: skip
 
 ALL: Final = "all"
@@ -209,12 +209,7 @@ def work_of(found: Plan, calls: Sequence[Call], *, samples: str | None, on_error
         root=found.version.root,
         calls=tuple(calls),
         samples=samples,
-        assets=tuple(
-            one
-            for one in found.assets
-            if one.role in roles
-            or ("data" in roles and tells_clear(one.name, one.bands, one.values))
-        ),
+        assets=seen_assets(found.assets, roles),
         columns=tuple(sorted({n for one in needs for n in one.columns if n in there} - {"id"})),
         arrays=bool(roles),
         annotations=any(one.annotations for one in needs),
@@ -223,6 +218,15 @@ def work_of(found: Plan, calls: Sequence[Call], *, samples: str | None, on_error
 
 
 # ------------------------------------------------------------------------------------------ assets
+def seen_assets(assets: Sequence[AssetFacts], roles: Collection[str]) -> tuple[AssetFacts, ...]:
+    """Return the assets whose arrays are read for some roles: masks of clouds are, for data."""
+    return tuple(
+        one
+        for one in assets
+        if one.role in roles or ("data" in roles and tells_clear(one.name, one.bands, one.values))
+    )
+
+
 def asset_facts(version: Version) -> tuple[AssetFacts, ...]:
     """Return what is known of each asset that has pixels, by name in order."""
     if not store.exists(version.root, "assets"):

@@ -16,7 +16,7 @@ from registry.catalog.registry import Registry
 from registry.catalog.version import Version
 from registry.curate.features.definition import FeatureSet
 from registry.curate.features.inputs import NOT_REJECTED, source
-from registry.curate.features.planning import Plan
+from registry.curate.features.planning import Plan, seen_assets
 from registry.curate.features.records import INPUTS, PROBLEM, record_at, table_name
 from registry.curate.features.work import ANNOTATION, AssetFacts
 from registry.lake.records import Location
@@ -156,8 +156,8 @@ def _salt(made: FeatureSet, assets: Sequence[AssetFacts]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def _seen(made: FeatureSet, assets: Sequence[AssetFacts]) -> list[AssetFacts]:
-    return [one for one in assets if one.role in made.needs.roles] if made.needs.arrays else []
+def _seen(made: FeatureSet, assets: Sequence[AssetFacts]) -> tuple[AssetFacts, ...]:
+    return seen_assets(assets, made.needs.roles) if made.needs.arrays else ()
 
 
 def _said(found: Plan, made: FeatureSet) -> str:

@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from registry.catalog.card.spec import AssetSpec
 from registry.curate.features.computing import FeaturesExistError, compute
 from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.features.evaluating import FeatureFailedError
@@ -185,6 +187,29 @@ def test_another_card_is_another_input(lake, version, publish, counted):
     publish(lake, rescaled)
     compute(lake, "toy@v2", ["counted"])
     assert len(counted.seen) == 12
+
+
+def test_another_mask_of_clouds_is_another_input(lake, counted, offered, publish, toy):
+    """The mask's role is not one that the set looks at, but it decides which pixels count."""
+    clear, cloudy = (toy.encode(np.full((1, 6, 5), value, np.uint8)) for value in (4, 9))
+
+    def with_masks(root):
+        toy.fill(root)
+        store.append(root, PIXELS, toy.rows(PIXELS, [toy.pixels(clear), toy.pixels(cloudy)]))
+        masks = [toy.asset(n, clear, "scl") for n in range(12)]
+        store.append(root, ASSETS, toy.rows(ASSETS, masks))
+
+    def darken(root):
+        upsert(root, ASSETS, toy.rows(ASSETS, [toy.asset(7, cloudy, "scl")]))
+
+    card = replace(toy.card, assets={**toy.card.assets, "scl": AssetSpec(role="cloud")})
+    offered(counted.set())
+    publish(lake, with_masks, card)
+    compute(lake, "toy@v1", ["counted"])
+    counted.seen.clear()
+    publish(lake, darken, card)
+    compute(lake, "toy@v2", ["counted"])
+    assert counted.seen == ["s07"]
 
 
 # ---------------------------------------------------------------------------------- failures
