@@ -1,7 +1,7 @@
 """One sample's features at once: a sorted copy of the table in the cache, mapped into memory.
 
 ``features/<content id>/`` below ``EOLAB_CACHE`` holds ``rows.arrow``, sorted by sample in blocks of
-4,096 rows, and ``blocks.arrow`` with each block's first key and check sum. A folder is made under
+1,024 rows, and ``blocks.arrow`` with each block's first key and check sum. A folder is made under
 another name and renamed, so makers do not disturb each other; a block is checked when it is first
 read, and a damaged folder is made again.
 """
@@ -26,7 +26,7 @@ from registry.errors import CorruptError, NotFoundError, UnavailableError
 
 __all__ = ["Lookup", "SampleNotFoundError", "lookup"]
 
-_BLOCK_ROWS: Final = 4096
+_BLOCK_ROWS: Final = 1024
 _KEPT: Final = 32
 _ROWS, _BLOCKS = "rows.arrow", "blocks.arrow"
 
