@@ -86,7 +86,7 @@ def running(folder, *, workers=2, memory="1g"):
             started = subprocess.Popen(
                 [home / "bin" / "spark-class", f"org.apache.spark.deploy.{what}", *words],
                 env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=end_with_parent,  # noqa: PLW1509 — it only asks the kernel
             )  # fmt: skip
         cluster.processes.append(started)
 
