@@ -27,7 +27,7 @@ _SIMULATED = {
 _LABELLED = "demo-ships"
 """The dataset whose labels two people mend."""
 
-_MEASURED = "demo-land-use"
+_MEASURED = "demo-burn-scars"
 """The dataset whose features and biases Spark computes."""
 
 _UNSTATED = "demo on a local folder: nobody stated a licence, so this version must not be shared"

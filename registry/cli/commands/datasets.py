@@ -312,9 +312,11 @@ def croissant(
     """Describe a version in GeoCroissant, its known biases among the rest."""
     import json
 
+    from registry.curate.bias.responsible import responsible
     from registry.curate.formats.croissant import croissant as described
 
-    document = described(connected().resolve(ref))
+    version = connected().resolve(ref)
+    document = described(version, responsible(version))
     text = json.dumps(document, indent=2, ensure_ascii=False)
     if out is None:
         emit(document, text)

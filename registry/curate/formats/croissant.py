@@ -30,7 +30,7 @@ _CONFORMS: Final = (
 _ITEMS: Final = "items.parquet"
 _PARQUET: Final = "application/x-parquet"  # as Croissant's own library knows it
 _SPDX: Final = "https://spdx.org/licenses/"
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, str | list[str]]] = MappingProxyType({})
 _TERMS: Final = (
     "arrayShape", "citeAs", "column", "containedIn", "data", "extract", "field", "fileObject",
     "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath", "key",
@@ -40,7 +40,9 @@ _TERMS: Final = (
 """What Croissant's own context calls by short names, ``cr:`` before each."""
 
 
-def croissant(version: "Version", responsible: Mapping[str, str] = _NOTHING) -> dict[str, Any]:
+def croissant(
+    version: "Version", responsible: Mapping[str, str | list[str]] = _NOTHING
+) -> dict[str, Any]:
     """Return a version as one JSON-LD document that Croissant's own library reads.
 
     Each table is a set of Parquet files, with a record set whose fields are its columns, but for
