@@ -270,6 +270,7 @@ def test_stacked_patches_have_an_asset_a_file(stacked, planned, make):
     s2 = make.patch(1)[0]
     assert assets(plan, s2) == {"s1": [f"{s2}/s1.tif"], "s2": [f"{s2}/s2.tif"]}
     assert plan.specs["s2"].bands[7:10] == ("B08", "B8A", "B09")
+    assert plan.specs["s1"].bands == ("VH", "VV")  # not as the official trees are read
     row = by_id(plan)[s2]
     assert (row["label"], row["properties"]["country"]) == (
         ["Pastures", "Marine waters"], "Finland",
