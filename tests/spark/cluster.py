@@ -111,7 +111,7 @@ def alive(ui):
     try:
         with urlopen(f"http://127.0.0.1:{ui}/json/", timeout=5) as answer:
             said = json.load(answer)
-    except OSError:
+    except (OSError, ValueError):  # not there yet, or not all of it
         return 0
     return sum(worker["state"] == "ALIVE" for worker in said["workers"])
 
