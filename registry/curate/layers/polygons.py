@@ -103,7 +103,7 @@ class Polygons:
         return result
 
     def _grid(self) -> npt.NDArray[np.uint16]:
-        return kept(self.name, f"{self.reference.digest} {_FORM}", self._make, "cells")
+        return kept(self.name, f"{self.reference.digest} {ROWS} {_FORM}", self._make, "cells")
 
     def _make(self, folder: Path) -> None:
         # First shapes last, as they win; then every cell that a border passes, and its neighbours.

@@ -9,6 +9,7 @@ import shapely
 
 from registry.catalog import Registry, Spec
 from registry.catalog.card.spec import AssetSpec, DatasetType
+from registry.curate.layers import polygons
 from registry.curate.layers.acquired import Bands
 from registry.curate.layers.datasets import layer_of
 from registry.curate.layers.population import population
@@ -34,6 +35,8 @@ def sample(name, shape, zone=None, label=()):
 
 @pytest.fixture
 def publish(tmp_path, monkeypatch, ungated):
+    monkeypatch.setattr(polygons, "ROWS", 360)  # small files, the same answers
+    monkeypatch.setattr(polygons, "COLUMNS", 720)
     monkeypatch.setenv("EOLAB_USER", "ann")
     monkeypatch.setenv("EOLAB_AUTHOR", "Ann <ann@example.org>")
     registry = Registry(lake=init(str(tmp_path / "lake")))

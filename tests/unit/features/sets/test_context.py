@@ -12,6 +12,7 @@ from registry.catalog.card.spec import DatasetType
 from registry.curate.features.catalogue import feature_set
 from registry.curate.features.sets.climate import CLIMATE
 from registry.curate.features.sets.context import CONTEXT, PLACE
+from registry.curate.layers import polygons
 from registry.errors import InvalidInputError, NotFoundError
 from registry.geo import footprint
 from registry.geo.grids import Grid
@@ -87,6 +88,8 @@ def test_each_feature_says_its_formula_and_source():
 
 @pytest.fixture
 def lake(tmp_path, monkeypatch, ungated):
+    monkeypatch.setattr(polygons, "ROWS", 360)  # small files, the same answers
+    monkeypatch.setattr(polygons, "COLUMNS", 720)
     monkeypatch.setenv("EOLAB_USER", "ann")
     monkeypatch.setenv("EOLAB_AUTHOR", "Ann <ann@example.org>")
     monkeypatch.setenv("EOLAB_LAKE", str(tmp_path / "lake"))
