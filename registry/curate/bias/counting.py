@@ -217,7 +217,7 @@ def _facts(samples: pa.Table, parents: npt.NDArray[np.int64]) -> Iterator[pa.Tab
         "samples": samples.num_rows,
         "unplaced": samples.num_rows - int(placed),
         "undated": samples.num_rows - dated,
-        "unlabelled": samples.num_rows - len(np.unique(parents)),
+        "unlabelled": samples.num_rows - int((np.diff(parents, prepend=-1) != 0).sum()),
     }
     yield _rows(FACTS, {"stratum": pa.array(list(found))}, np.array(list(found.values())))
 
