@@ -241,6 +241,17 @@ def test_a_ring_that_crosses_itself_is_taken_apart():
     assert found["count"] == pytest.approx(2)
 
 
+def test_no_cell_is_lost_where_an_edge_touches_its_corner():
+    rng = np.random.default_rng(5)
+    rings = [rng.integers(-4, 20, (7, 2)) for _ in range(300)]
+    outlines = shapely.make_valid([Polygon(ring) for ring in rings])
+    outlines = [one for one in outlines if shapely.area(one) > 0]
+    expected = shapely.area(shapely.intersection(outlines, box(0, 0, 16, 16)))
+    found = zonal(image(np.ones((16, 16))), [shape(one, str(i)) for i, one in enumerate(outlines)])
+
+    np.testing.assert_allclose(found.column("count"), expected, atol=1e-4)
+
+
 def test_ground_and_pixel_frames_agree_on_a_skewed_grid():
     rng = np.random.default_rng(1)
     layer = image(rng.random((2, 20, 30)), crs="EPSG:32633", transform=SKEWED)

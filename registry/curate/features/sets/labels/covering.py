@@ -14,6 +14,9 @@ from exactextract.writer import Writer
 
 __all__ = ["Cover", "covers"]
 
+Found = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]
+
+_TOO_MUCH: Final = 1e-3
 _CELLS_AT_ONCE: Final = 200_000  # so that they stay in the processor
 
 
@@ -64,6 +67,7 @@ def _cover(
     outlines: npt.NDArray[np.object_], numbers: npt.NDArray[np.int64], height: int, width: int
 ) -> Cover | None:
     found = _extracted(shapely.to_wkb(_upright(outlines, height)).tolist(), height, width)
+    _mend(found, outlines, height, width)
     lengths = np.array([len(cells) for cells, _ in found], dtype=np.int64)
     some = lengths > 0
     if not some.any():
@@ -78,13 +82,46 @@ def _cover(
     )
 
 
+def _mend(found: Found, outlines: npt.NDArray[np.object_], height: int, width: int) -> None:
+    # exactextract 0.3 takes a cell that an edge only touches, in a corner, for one outside,
+    # though it may lie inside. Such outlines are told by their area.
+    left, top, right, bottom = shapely.bounds(outlines).T
+    across = (left < 0) | (top < 0) | (right > width) | (bottom > height)
+    inside = shapely.area(outlines)
+    inside[across] = shapely.area(
+        shapely.intersection(outlines[across], shapely.box(0, 0, width, height))
+    )
+    covered = np.array([shares.sum(dtype=np.float64) for _, shares in found])
+    for number in np.flatnonzero(np.abs(covered - inside) > _TOO_MUCH):
+        cells, shares = found[number]
+        more = _left_out(outlines[number], cells, height, width)
+        x, y = more % width, more // width
+        added = shapely.area(
+            shapely.intersection(outlines[number], shapely.box(x, y, x + 1, y + 1))
+        )
+        every = np.concatenate([cells, more])
+        order = np.argsort(every, kind="stable")
+        found[number] = every[order], np.concatenate([shares, added])[order]
+
+
+def _left_out(
+    outline: shapely.Geometry, cells: npt.NDArray[np.int64], height: int, width: int
+) -> npt.NDArray[np.int64]:
+    # cells whose centres are inside and that are not among those given
+    left, top, right, bottom = shapely.bounds(outline)
+    columns = np.arange(max(0, int(left)), min(width, int(right) + 1))
+    found = [np.empty(0, np.int64)]
+    shapely.prepare(outline)
+    for row in range(max(0, int(top)), min(height, int(bottom) + 1)):
+        within = shapely.contains_xy(outline, columns + 0.5, row + 0.5)
+        found.append(np.setdiff1d(row * width + columns[within], cells))
+    return np.concatenate(found)
+
+
 def _upright(outlines: npt.NDArray[np.object_], height: int) -> npt.NDArray[np.object_]:
     # Rows count downwards; exactextract wants heights.
     turned = shapely.transform(outlines, lambda xy: np.array([0.0, height]) + xy * [1.0, -1.0])
     return np.asarray(turned, dtype=np.object_)
-
-
-Found = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]
 
 
 def _extracted(outlines: Sequence[bytes], height: int, width: int) -> Found:
