@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.parquet as pq
 
+from registry.catalog.version import Version
 from registry.curate.features.cells import subsets_of_cells
 from registry.curate.features.definition import FeatureSet
-from registry.curate.features.inputs import source
+from registry.curate.features.inputs import engine, source
+from registry.curate.features.outcome import Reason
 from registry.curate.features.planning import Plan
-from registry.curate.features.records import INPUTS, PROBLEM, Reason
+from registry.curate.features.records import INPUTS, PROBLEM, Record, table_name
 from registry.curate.features.reuse import Earlier, kept_rows
 from registry.errors import CorruptError, UnavailableError
 from registry.query.engine import quoted, text_literal
+from registry.tables import store
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Counts", "assemble", "failures_of"]
+__all__ = ["Counts", "assemble", "failures_of", "failures_there"]
 
 _MOST_REASONS: Final = 20
 _SUCH_AS: Final = 5
@@ -105,6 +108,25 @@ def failures_of(
         failed = f"SELECT sample, {_why(made)} AS why FROM {_written(fresh)} r"  # noqa: S608 — quoted
     else:
         return 0, ()
+    return _counted(connection, failed)
+
+
+def failures_there(version: Version, record: Record) -> tuple[Reason, ...]:
+    """Return why rows of a table that is there have no values, the most frequent reason first."""
+    root, table = version.derived, table_name(record.name)
+    if root is None or not record.failed:
+        return ()
+    with engine() as connection:
+        known = store.schema_of(root, table).arrow.names
+        if PROBLEM not in known:  # its rows are no samples
+            return ()
+        rows = source(connection, root, table)
+        return _counted(connection, f"SELECT sample, {PROBLEM} AS why FROM {rows}")[1]  # noqa: S608 — as above
+
+
+def _counted(
+    connection: "duckdb.DuckDBPyConnection", failed: str
+) -> tuple[int, tuple[Reason, ...]]:
     groups = f"""
         SELECT why, count(*), list(sample ORDER BY sample)[:{_SUCH_AS}] FROM ({failed})
         WHERE why IS NOT NULL GROUP BY why ORDER BY count(*) DESC, why"""  # noqa: S608 — as above

@@ -3,23 +3,23 @@
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
-from registry.curate.features.assembling import assemble, failures_of
+from registry.curate.features.assembling import assemble, failures_of, failures_there
+from registry.curate.features.cells import write_cells
 from registry.curate.features.definition import FeatureSet
 from registry.curate.features.inputs import engine
 from registry.curate.features.naming import calls_of
+from registry.curate.features.outcome import Computed, Outcome, Reason
 from registry.curate.features.planning import Plan, computable, plan, work_of
 from registry.curate.features.records import (
-    Reason,
     Record,
     columns_of,
     packages,
@@ -29,6 +29,7 @@ from registry.curate.features.records import (
 )
 from registry.curate.features.reuse import (
     Earlier,
+    Todo,
     earlier_tables,
     inputs_id,
     todo,
@@ -44,92 +45,9 @@ from registry.tables import store
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Computed", "Outcome", "compute"]
+__all__ = ["FeaturesExistError", "compute"]
 
 _TRIES: Final = 5
-_STATUS: Final = {
-    "computed": "computed",
-    "there": "is there already",
-    "equal": "computed again, the same to the last bit",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one set."""
-
-    set: str
-    """The set's name."""
-
-    status: str
-    """``computed``; ``there`` if the table was there and is up to date; ``equal`` if it was
-    computed again and came out the same to the last bit."""
-
-    recipe: str
-    """SHA-256 of all that decides the values but the data."""
-
-    evaluated: int
-    """Samples that were computed."""
-
-    kept: int
-    """Samples whose values were taken over."""
-
-    kept_from: str | None
-    """From which version."""
-
-    failed: int
-    """Samples without values."""
-
-    reasons: tuple[Reason, ...]
-    """Why, the most frequent first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Computed:
-    """What was computed on a version."""
-
-    dataset: str
-    """The dataset's name."""
-
-    version: str
-    """The version's tag."""
-
-    content_id: str
-    """The version's content id."""
-
-    engine: str
-    """``library`` or ``spark``."""
-
-    commit: str | None
-    """The commit that holds the tables; None if nothing had to be written."""
-
-    sets: tuple[Outcome, ...]
-    """The sets, by name in order."""
-
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    """Sets that ``all`` means and that the version cannot have, with the reason."""
-
-    def to_document(self) -> dict[str, Any]:
-        """Return it as JSON's own types: what a job answers."""
-        return asdict(self)
-
-    @classmethod
-    def from_document(cls, said: Mapping[str, Any]) -> "Computed":
-        """Return what :meth:`to_document` gave."""
-        return cls(**{**said, "sets": tuple(map(_outcome_of, said["sets"]))})
-
-    def to_text(self) -> str:
-        """Return it for people."""
-        lines = [f"{self.dataset}@{self.version}, by the {self.engine}"]
-        for one in self.sets:
-            lines.append(f"  features/{one.set}: {_STATUS[one.status]}{_how_many(one)}")
-            lines += [
-                f"    {reason.samples:,} without values, such as {reason.such_as[0]}: "
-                f"{reason.problem}"
-                for reason in one.reasons
-            ]
-        lines += [f"  left out {name}: {why}" for name, why in self.left_out.items()]
-        return "\n".join(lines) + "\n"
 
 
 def compute(
@@ -184,6 +102,7 @@ class _Made:
     made: FeatureSet
     file: Path
     record: Record
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +140,13 @@ class _Job:
         self.progress.stage("looking at what has changed", total=None, unit="sets")
         write_digests(connection, self.found, sets, digests)
         earlier = {} if self.again else earlier_tables(self.registry, self.found.version, sets)
-        wanted = {one.name: todo(connection, digests, one, earlier.get(one.name)) for one in sets}
+        wanted = {
+            one.name: todo(
+                connection, digests, one, earlier.get(one.name),
+                out=self.folder / f"{one.name}.ids.parquet",
+            )
+            for one in sets
+        }  # fmt: skip
         fresh = self._evaluated(calls, wanted)
         return {
             one.name: self._assembled(connection, one, call, digests, fresh[one.name], earlier)
@@ -229,34 +154,30 @@ class _Job:
         }
 
     def _evaluated(
-        self, calls: Sequence[Call], wanted: Mapping[str, list[str] | None]
+        self, calls: Sequence[Call], wanted: Mapping[str, Todo | None]
     ) -> dict[str, Path | None]:
         """Return where each set's values are, had in one pass for all that want the same."""
-        groups: dict[tuple[str, ...] | None, list[Call]] = {}
+        groups: dict[str | None, list[Call]] = {}
         for call in calls:
-            ids = wanted[call.resolve().name]
-            groups.setdefault(None if ids is None else tuple(ids), []).append(call)
+            some = wanted[call.resolve().name]
+            groups.setdefault(None if some is None else some.key, []).append(call)
         where: dict[str, Path | None] = {}
-        for number, (some, members) in enumerate(groups.items()):
-            out = self.folder / f"values-{number}" if some is None or some else None
+        for number, members in enumerate(groups.values()):
+            some = wanted[members[0].resolve().name]
+            out = self.folder / f"values-{number}" if some is None or some.count else None
             if out is not None:
                 self._run(members, some, out)
             where |= {call.resolve().name: out for call in members}
         return where
 
-    def _run(self, calls: Sequence[Call], ids: Sequence[str] | None, out: Path) -> None:
-        from registry.curate.features.cells import write_cells
-
+    def _run(self, calls: Sequence[Call], some: Todo | None, out: Path) -> None:
         version = self.found.version
-        count = version.count("samples") if ids is None else len(ids)
-        samples: str | None = None
+        samples = None if some is None else str(some.file)
         if any(call.resolve().gathering is not None for call in calls):
             samples = str(write_cells(version, out.with_suffix(".cells")))
-        elif ids is not None:
-            samples = f"{out}.ids.parquet"
-            pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), samples)
         out.mkdir()
         names = ", ".join(call.resolve().name for call in calls)
+        count = version.count("samples") if some is None else some.count
         self.progress.stage(f"computing {names}", total=count, unit="samples")
         work = work_of(self.found, calls, samples=samples, on_error=self.on_error)
         self.run(work, out, self.progress)
@@ -284,17 +205,17 @@ class _Job:
             commit=version.commit.id, engine=self.engine, packages=packages(),
             evaluated=counts.evaluated, kept=counts.kept,
             kept_from=known.label if known and counts.kept else None, failed=failed,
-            reasons=reasons, call=call.to_document(),
+            call=call.to_document(),
         )  # fmt: skip
-        return _Made(made=made, file=file, record=record)
+        return _Made(made=made, file=file, record=record, reasons=reasons)
 
     def _empty(self, tables: Mapping[str, "_Made"]) -> dict[str, str]:
         """Return the sets that nobody named and that have no value at all, with the reason."""
         return {
-            name: one.record.reasons[0].problem
+            name: one.reasons[0].problem
             for name, one in tables.items()
             if name in self.found.implied
-            and one.record.reasons
+            and one.reasons
             and one.record.failed == one.record.evaluated + one.record.kept
         }
 
@@ -302,20 +223,23 @@ class _Job:
     def _committed(
         self, tables: Mapping[str, _Made], up_to_date: Mapping[str, Record]
     ) -> tuple[str | None, dict[str, Outcome]]:
-        outcomes = {name: _outcome(record, "there") for name, record in up_to_date.items()}
+        outcomes = {
+            name: _outcome(record, "there", failures_there(self.found.version, record))
+            for name, record in up_to_date.items()
+        }
         self.progress.stage("keeping the tables", total=None, unit="tables")
         for left in reversed(range(_TRIES)):
             version = self._standing()
             there = _up_to_date(self.found, version)
             write: list[_Made] = []
             for name, one in tables.items():
-                outcomes[name] = _outcome(one.record, "computed")
+                outcomes[name] = _outcome(one.record, "computed", one.reasons)
                 if name in there:  # before, or somebody was faster
                     differing = differences(version, one.made, one.file, there[name], one.record)
                     if differing is not None:
                         raise FeaturesDifferError(*differing)
                     status = "equal" if self.again else "there"
-                    outcomes[name] = _outcome(one.record, status)
+                    outcomes[name] = _outcome(one.record, status, one.reasons)
                 else:
                     self._refuse_other(version, name, one.record)
                     write.append(one)
@@ -385,23 +309,11 @@ def _up_to_date(found: Plan, version: Version) -> dict[str, Record]:
     return there
 
 
-def _outcome(record: Record, status: str) -> Outcome:
+def _outcome(record: Record, status: str, reasons: tuple[Reason, ...]) -> Outcome:
     done = status != "there"
     return Outcome(
         set=record.name, status=status, recipe=record.recipe,
         evaluated=record.evaluated if done else 0, kept=record.kept if done else 0,
         kept_from=record.kept_from if done else None, failed=record.failed,
-        reasons=record.reasons,
+        reasons=reasons,
     )  # fmt: skip
-
-
-def _outcome_of(said: Mapping[str, Any]) -> Outcome:
-    reasons = (Reason(**{**one, "such_as": tuple(one["such_as"])}) for one in said["reasons"])
-    return Outcome(**{**said, "reasons": tuple(reasons)})
-
-
-def _how_many(one: Outcome) -> str:
-    if one.status == "there":
-        return ""
-    kept = f", {one.kept:,} taken over from {one.kept_from}" if one.kept else ""
-    return f" for {one.evaluated:,} samples{kept}"

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
-from registry.curate.features.computing import Computed, compute
+from registry.curate.features.computing import compute
+from registry.curate.features.outcome import Computed
 from registry.curate.features.planning import computable
 from registry.curate.features.work import Call, OnError
 from registry.curate.jobs import launch

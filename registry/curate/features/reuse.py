@@ -26,7 +26,7 @@ from registry.tables import store
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Earlier", "earlier_tables", "inputs_id", "todo", "write_digests"]
+__all__ = ["Earlier", "Todo", "earlier_tables", "inputs_id", "todo", "write_digests"]
 
 _POINTED = ("asset", "pixels", "shape", "dtype", "crs", "transform", "times", "nodata", "tags")
 
@@ -40,6 +40,20 @@ class Earlier:
 
     label: str
     """The version it was computed on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """Samples that have to be computed."""
+
+    file: Path
+    """Parquet file of their ids."""
+
+    count: int
+    """How many."""
+
+    key: str
+    """Equal for the same samples, in whatever order."""
 
 
 def write_digests(
@@ -67,22 +81,32 @@ def todo(
     digests: Path,
     made: FeatureSet,
     earlier: Earlier | None,
-) -> list[str] | None:
-    """Return the ids of the samples whose values nobody has, sorted; None if it is all of them.
+    *,
+    out: Path,
+) -> Todo | None:
+    """Return the samples whose values nobody has; None if it is all of them.
 
     Args:
         connection: As ``inputs.engine`` opens it.
         digests: What :func:`write_digests` wrote.
         made: The set.
         earlier: The table that may have some.
+        out: The Parquet file of their ids.
     """
     if earlier is None:
         return None
     query = f"""
         SELECT d.id FROM read_parquet({text_literal(str(digests))}) d
         ANTI JOIN {source(connection, earlier.root, table_name(made))} e
-        ON e.sample = d.id AND e.{INPUTS} = d.{quoted(made.name)} ORDER BY d.id"""  # noqa: S608 — as above
-    return [row[0] for row in connection.execute(query).fetchall()]
+        ON e.sample = d.id AND e.{INPUTS} = d.{quoted(made.name)}"""  # noqa: S608 — as above
+    file = text_literal(str(out))
+    connection.execute(f"COPY ({query}) TO {file} (FORMAT parquet)")
+    row = connection.execute(
+        f"SELECT count(*), concat_ws(' ', count(*), bit_xor(hash(id)), sum(hash(id)::HUGEINT)) "  # noqa: S608 — as above
+        f"FROM read_parquet({file})"
+    ).fetchone()
+    count, key = row or (0, "")
+    return Todo(file=out, count=count, key=key)
 
 
 def kept_rows(

@@ -226,6 +226,21 @@ def test_a_sample_on_which_a_function_raises_is_reported_and_the_rest_goes_on(
     assert rows[5]["mean"] is not None
 
 
+def test_what_the_table_says_as_a_whole_names_no_sample(lake, version, counted):
+    """A purge rewrites rows: what the log says beside them must not keep an id."""
+    counted.fails_on = frozenset({"s04"})
+    compute(lake, "toy@v1", ["counted"])
+    log = lake.resolve("toy@v1").derived.path / "features/counted/_delta_log"
+    said = "".join(
+        line for file in log.glob("*.json") for line in file.read_text("utf-8").splitlines()
+        if "metaData" in line
+    )  # fmt: skip
+    assert "eolab.features.recipe" in said
+    assert "s04" not in said
+    again = compute(lake, "toy@v1", ["counted"])
+    assert again.sets[0].reasons[0].such_as == ("s04",)
+
+
 def test_it_stops_at_the_first_failure_where_that_is_asked(lake, version, counted):
     counted.fails_on = frozenset({"s04"})
     with pytest.raises(FeatureFailedError, match=r"'counted' fails on sample 's04'"):
