@@ -137,7 +137,7 @@ def measured(
         engine: Who counted.
     """
     evidence = Evidence(counts=counts)
-    figures, remarks = _figures(evidence, recipe, population, str(version.spec.task or ""))
+    figures, remarks = _figures(evidence, recipe, population, version.spec.target_unit)
     facts = evidence.facts
     return BiasReport(
         ref=str(version.ref),
@@ -162,7 +162,7 @@ def measured(
 
 
 def _figures(
-    evidence: Evidence, recipe: Recipe, population: Population, _task: str
+    evidence: Evidence, recipe: Recipe, population: Population, unit: str | None
 ) -> tuple[list[Measure], list[str]]:
     if not evidence.samples:
         return [], ["there are no samples: nothing can be said of them"]
@@ -178,7 +178,7 @@ def _figures(
         *clustering(evidence, cell_km=recipe.cell_km),
         *coverage(evidence, cell_km=recipe.cell_km),
         *timing(evidence),
-        *targets(evidence, recipe, "unit of the target"),
+        *targets(evidence, recipe, unit or "unit of the target"),
         *scores(evidence),
     ]
     weights = rake(evidence, population)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -314,10 +314,10 @@ def _join_count(name: str, having: Floats, sizes: Floats, near: Ints) -> Iterato
 
 def _range(name: str, z: Floats, points: Floats, cell_km: float) -> Iterator[Measure]:
     distance, farthest = range_km(z, points, first_km=1.5 * cell_km)
-    told: Any = (
-        f"resembles itself up to {distance:,.3g} km"
+    told = (
+        f"resembles itself up to {_km(distance)}"
         if distance
-        else (f"resembles itself at all distances up to {farthest:,.3g} km")
+        else f"resembles itself at all distances up to {_km(farthest)}"
     )
     yield Measure(
         measure="range",
@@ -330,3 +330,7 @@ def _range(name: str, z: Floats, points: Floats, cell_km: float) -> Iterator[Mea
         unit="km",
         note=f"{plain(name)} {told}: keep splits farther apart than that",
     )
+
+
+def _km(distance: float) -> str:
+    return f"{distance:,.0f} km" if distance >= 100 else f"{distance:.2g} km"  # noqa: PLR2004 — two digits

@@ -196,7 +196,7 @@ def _classes(samples: pa.Table) -> tuple[npt.NDArray[np.int64], _Coded]:
     flat = pc.list_flatten(lists)
     known = pc.is_valid(flat).to_numpy(zero_copy_only=False)
     parents, coded = parents[known], _coded(flat.drop_null())
-    # Sorted already but within a row, for which a stable sort is fast; a class said twice counts once.
+    # Sorted already but within a row, so a stable sort is fast; a class said twice counts once.
     keys = np.sort(parents * max(1, coded.size) + coded.codes, kind="stable")
     once = keys[np.diff(keys, prepend=-1) != 0]
     parents, codes = np.divmod(once, max(1, coded.size))

@@ -23,7 +23,7 @@ from registry.curate.bias.counting import (
 )
 from registry.curate.bias.sorting import UNKNOWN
 
-__all__ = ["ALL", "Contingency", "Evidence"]
+__all__ = ["ALL", "OTHERS", "Contingency", "Evidence"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,6 +31,10 @@ ALL: Final = "all"
 """Dimension of one stratum, which holds every sample."""
 
 _MOST_CLASSES: Final = 50
+_MOST_STRATA: Final = 500
+
+OTHERS: Final = "(others)"
+"""Stratum of the samples of all but the 500 most frequent strata of a dimension."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +89,27 @@ class Evidence:
 
     def strata(self, dimension: str, of_class: str | None = None) -> dict[str, int]:
         """Return how many samples each known stratum has; those of a class if one is named."""
-        found = self._strata.get(dimension, {}).get(of_class, {})
-        return {name: count for name, count in sorted(found.items()) if name != UNKNOWN}
+        found: dict[str, int] = {}
+        for name, count in sorted(self._strata.get(dimension, {}).get(of_class, {}).items()):
+            if name != UNKNOWN:
+                told = self._told(dimension, name)
+                found[told] = found.get(told, 0) + count
+        return found
+
+    def _told(self, dimension: str, stratum: str) -> str:
+        few = self._frequent.get(dimension)
+        return stratum if few is None or stratum in few else OTHERS
+
+    @cached_property
+    def _frequent(self) -> dict[str, frozenset[str]]:
+        """Return the most frequent strata of dimensions that have very many."""
+        found = {}
+        for dimension, by_class in self._strata.items():
+            counts = by_class.get(None, {})
+            if len(counts) > _MOST_STRATA:
+                order = sorted(counts, key=lambda name: (-counts[name], name))
+                found[dimension] = frozenset(order[:_MOST_STRATA])
+        return found
 
     def unknown(self, dimension: str) -> int:
         """Return how many samples have no known stratum."""
@@ -130,7 +153,8 @@ class Evidence:
             *_lists(self._of(PAIRS).select(names)), strict=True
         ):
             if UNKNOWN not in {first, second}:
-                found.setdefault((one, other), []).append((first, second, count))
+                told = (self._told(one, first), self._told(other, second), count)
+                found.setdefault((one, other), []).append(told)
         return found
 
     def pairs(self) -> Iterator[tuple[str, str, Contingency]]:
@@ -151,7 +175,7 @@ class Evidence:
         column_of = {name: place for place, name in enumerate(columns)}
         counts = np.zeros((len(rows), len(columns)))
         for first, second, count in cells:
-            counts[row_of[first], column_of[second]] = count
+            counts[row_of[first], column_of[second]] += count
         return Contingency(
             rows=tuple(rows), columns=tuple(columns), counts=counts, totals=counts.sum(1)
         )

@@ -37,7 +37,7 @@ def keep(
 ) -> None:
     """Keep figures as ``reports/bias`` and weights as ``features/bias-weights``, in one commit.
 
-    Nothing is written where the same figures are there already.
+    Nothing is written where the same figures are there already, or once it is withdrawn.
 
     Args:
         registry: Where the version is.
@@ -57,6 +57,8 @@ def keep(
         if weights is not None:
             engine.weigh(work, weights, Path(folder), progress)
         for turn in range(_TRIES):
+            if registry.resolve(version.ref).tombstone is not None:
+                return  # it was withdrawn while it was counted
             draft = registry.derive(version)
             try:
                 with draft.edit(

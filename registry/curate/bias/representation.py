@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from registry.curate.bias.evidence import ALL, Evidence
+from registry.curate.bias.evidence import ALL, OTHERS, Evidence
 from registry.curate.bias.measure import Measure, corrected
 from registry.curate.bias.population import Population
 from registry.curate.bias.statistics import (
@@ -60,7 +60,7 @@ def representation(evidence: Evidence, population: Population) -> list[Measure]:
         shares = population.shares(dimension)
         found = evidence.strata(dimension)
         counts = np.array([found.get(name, 0) for name in shares], np.int64)
-        if len(shares) > 1 and counts.sum():
+        if len(shares) > 1 and counts.sum() and OTHERS not in found:
             ratios += _ratios(dimension, shares, counts, population)
             divergences.append(_divergence(dimension, shares, counts, population))
     ratios = corrected(ratios)

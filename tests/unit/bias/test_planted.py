@@ -316,3 +316,14 @@ def test_counts_are_those_of_counting_by_hand_however_rows_are_cut(evidence_of, 
     assert total == np.rint(columns["target"] / 100 * STEPS).sum()
     assert evidence.cells()[1].sum() == size
     assert sum(evidence.joint()[1].values()) == size
+
+
+def test_of_very_many_strata_the_rare_ones_are_counted_together(evidence_of):
+    names = [f"annotator {n % 900}" for n in range(900)] + ["annotator 3"] * 5
+    evidence = evidence_of({".annotator": names, ".season": ["s", "w"] * 452 + ["s"]})
+    found = evidence.strata("annotator")
+
+    assert len(found) == 501
+    assert found["annotator 3"] == 6
+    assert sum(found.values()) == 905
+    assert evidence.pair("annotator", "season").counts.sum() == 905
