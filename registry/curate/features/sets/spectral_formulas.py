@@ -158,26 +158,26 @@ class Program:
         """Yield formulas' places and their values, as they get ready.
 
         Args:
-            bands: By common letter, each of one shape.
+            bands: By common letter, each of one shape and type.
 
         Yields:
-            Places of the formulas that have these values, and the values, which must not be
-            written to. What is divided by zero is not finite.
+            Places of the formulas that have these values, and the values: to be read before the
+            next are asked for, and not to be written to. What is divided by zero is not finite.
         """
         for place, letter in self.plain.items():
             yield (place,), bands[letter]
         cells: dict[int, Floats] = {}
+        free: list[Floats] = []  # memory that is still warm
         with np.errstate(all="ignore"):
             for number, (operation, into, left, right, over) in enumerate(self.steps):
-                first = _operand(left, cells, bands)
-                if right is None:
-                    cells[into] = _UFUNCS[operation](first)
-                else:
-                    cells[into] = _UFUNCS[operation](first, _operand(right, cells, bands))
+                room = free.pop() if free else None
+                operands = [_operand(left, cells, bands)]
+                if right is not None:
+                    operands.append(_operand(right, cells, bands))
+                cells[into] = _UFUNCS[operation](*operands, out=room)
                 if places := self.roots.get(number):
                     yield places, cells[into]
-                for cell in over:
-                    del cells[cell]
+                free += [cells.pop(cell) for cell in over]
 
 
 @lru_cache(maxsize=256)

@@ -2,8 +2,8 @@
 
 Everything is read off the sorted values. Sorting once is faster than any number of partial sorts,
 because NumPy sorts with vector instructions; what is not finite comes to lie at the ends; and the
-figures depend on neither the order of the pixels nor the machine. Sums are in double precision, so
-that a long series loses no digits.
+figures depend on neither the order of the pixels nor the machine. The mean is summed up in double
+precision, so that a long series loses no digits.
 """
 
 import math
@@ -72,7 +72,7 @@ def moments(values: Floats, scratch: Floats | None = None) -> tuple[float, float
     with np.errstate(over="ignore"):
         away = np.subtract(values, rounded, out=room)
         np.multiply(away, away, out=away)
-    square = float(np.add.reduce(away, dtype=np.float64)) / values.size
+        square = float(np.add.reduce(away)) / values.size  # pairwise, of what is not negative
     if not math.isfinite(square):  # too large for single precision
         exact = values.astype(np.float64) - float(rounded)
         square = float(np.add.reduce(exact * exact)) / values.size
