@@ -59,6 +59,7 @@ def is_mask(layer: Layer) -> bool:
 
 def _mean(layer: Layer, letters: Sequence[str]) -> Floats:
     total = layer.band(letters[0]).copy()  # a NaN in any band stays one
-    for letter in letters[1:]:
-        total += layer.band(letter)
+    with np.errstate(over="ignore"):  # what is infinite then was never reflectance
+        for letter in letters[1:]:
+            total += layer.band(letter)
     return np.asarray(total / np.float32(len(letters)), dtype=np.float32)

@@ -213,9 +213,10 @@ def test_noise_has_no_season():
     assert "season: waves explain" in found["lacking"]
 
 
-def test_a_flat_series_has_no_season_and_no_trend():
+@pytest.mark.parametrize("level", [0.5, 0.0])
+def test_a_flat_series_has_no_season_and_no_trend(level):
     times = dates(110)
-    found = values(np.full(110, 0.5), times)
+    found = values(np.full(110, level), times)
 
     assert found["amplitude_1"] == pytest.approx(0, abs=1e-7)
     assert "season: " in found["lacking"]
@@ -267,3 +268,15 @@ def test_bits_are_equal_on_repeat_and_in_threads():
 
     assert all(other == found[0] for other in found)
     assert set(found[0]) <= {feature.name for feature in TEMPORAL.features}
+
+
+def test_negative_reflectance_has_no_ndvi():
+    times = dates(37)
+    one = scene(wave(times), times)
+    raw = one.layers[0].raw.copy()
+    raw[::5, 1] = -0.999 * raw[::5, 0]  # NDVI of about 2000
+    layer = Layer(asset="s2", raw=raw, common=("N", "R"), bands=("B8", "B4"), times=times)
+    found = TEMPORAL.by_scene(Scene(sample="a", layers=(layer,)))
+
+    assert found["clear_observations"] == 29
+    assert found["amplitude_1"] == pytest.approx(0.2, abs=1e-4)

@@ -118,7 +118,10 @@ def largest_break(values: Doubles, columns: Doubles) -> Break | None:
     along = np.einsum("tp,t->p", steps, left)
     gain = np.where(told, along**2 / np.where(told, length, 1.0), 0.0)
     whole = float((left**2).sum())
-    least = np.finfo(np.float64).eps * max(float((values**2).sum()), np.finfo(np.float64).tiny)
+    rounding = np.finfo(np.float64)
+    least = max(float(rounding.eps * (values**2).sum()), float(rounding.tiny))
+    if not np.isfinite(whole):  # values near the end of what numbers can be
+        return None
     statistic = gain / (np.maximum(whole - gain, least) / free)
     best = int(statistic.argmax())
     return Break(

@@ -66,7 +66,7 @@ def series_of(scene: Scene) -> Series:
     """Return what is followed over time.
 
     NDVI (Rouse et al. 1974, NASA SP-351, 309-317) of the first array that has near infrared and
-    red; else the ratio of ``VH`` to ``VV``
+    red, where it is in [-1, 1]; else the ratio of ``VH`` to ``VV``
     (their difference, if they are in dB); else the first band of the first array with times.
 
     Raises:
@@ -94,8 +94,7 @@ def _followed(dated: Sequence[Layer]) -> tuple[str, Layer, Floats]:
     for layer in dated:
         for near in ("N", "N2"):
             if layer.has(near) and layer.has("R"):
-                n, r = layer.band(near), layer.band("R")
-                return "NDVI", layer, _ratio(n - r, n + r)
+                return "NDVI", layer, _ndvi(layer.band(near), layer.band("R"))
     for layer in dated:
         if layer.has("VH") and layer.has("VV"):
             cross, co = layer.band("VH"), layer.band("VV")
@@ -105,6 +104,13 @@ def _followed(dated: Sequence[Layer]) -> tuple[str, Layer, Floats]:
     first = next((layer for layer in dated if not is_mask(layer)), dated[0])
     name = first.common[0] if first.common else None
     return name or (first.bands or (f"{first.asset}:0",))[0], first, first.physical(0)
+
+
+def _ndvi(near: Floats, red: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        index = _ratio(near - red, near + red)
+    index[~(np.abs(index) <= 1)] = np.nan  # one band was negative: no reflectance
+    return index
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
