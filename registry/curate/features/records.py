@@ -180,10 +180,13 @@ def call_of(record: Record) -> Call:
     Raises:
         CorruptError: The table does not say.
     """
-    try:
-        return Call(**record.call)
-    except TypeError as error:
+    said = record.call
+    name, parameters = said.get("name"), said.get("parameters", {})
+    definition = said.get("definition")
+    sound = isinstance(name, str) and isinstance(parameters, dict)
+    if not sound or not isinstance(definition, str | None):
         raise CorruptError(
             f"the table of '{record.name}' does not say how it was asked for",
             hint="name the set itself",
-        ) from error
+        )
+    return Call(name=str(name), parameters=parameters, definition=definition)

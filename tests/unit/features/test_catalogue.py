@@ -6,7 +6,8 @@ from registry.curate.features import catalogue, engines
 from registry.curate.features.catalogue import BUILT_IN, FeatureSetNotFoundError, names, one
 from registry.curate.features.definition import FeatureSet
 from registry.curate.features.engines import engine_for
-from registry.errors import InvalidInputError, UnavailableError
+from registry.curate.features.records import Record, call_of
+from registry.errors import CorruptError, InvalidInputError, UnavailableError
 
 
 @pytest.fixture
@@ -73,3 +74,36 @@ def test_small_versions_are_the_library_s_and_a_named_cluster_is_spark_s(
     monkeypatch.setenv("SPARK_MASTER", "spark://127.0.0.1:7077")
     assert engine_for(version, "auto") == "spark"
     assert engine_for(version, "library") == "library"
+
+
+# ------------------------------------------------------------------------- what tables say
+@pytest.mark.parametrize("said", [
+    {}, {"name": 3}, {"name": ["a"]}, {"name": "a", "parameters": "b"},
+    {"name": "a", "definition": 5},
+])  # fmt: skip
+def test_a_table_that_does_not_say_its_set_is_not_taken_at_its_word(said):
+    with pytest.raises(CorruptError):
+        call_of(record(call=said))
+
+
+@pytest.mark.parametrize("said", [
+    [("eolab.features.name", "{")], [("eolab.features.name", '"a"')],
+    [("eolab.features.columns", "3"), ("eolab.features.name", '"a"')],
+])  # fmt: skip
+def test_a_table_that_says_nonsense_of_itself_is_damaged(said):
+    with pytest.raises(CorruptError):
+        Record.from_properties(said)
+
+
+def test_a_record_comes_back_from_the_properties_of_its_table():
+    made = record(call={"name": "a", "parameters": {"k": [1]}, "definition": None})
+    assert Record.from_properties([("other", "x"), *made.to_properties()]) == made
+    assert Record.from_properties([("other", "x")]) is None
+
+
+def record(**said):
+    return Record(**{
+        "name": "a", "version": 1, "title": "A", "recipe": "r", "code": "c", "parameters": {},
+        "columns": ({"name": "x"},), "inputs": "i", "content_id": "d", "commit": "e",
+        "engine": "library", "packages": {"numpy": "2"}, "evaluated": 3, "kept": 1, **said,
+    })  # fmt: skip
