@@ -108,7 +108,8 @@ class _Held:
 
 
 def _held(row: Mapping[str, pa.Scalar], facts: Mapping[str, AssetFacts]) -> _Held:
-    said = sorted(row["arrays"].as_py() or [], key=itemgetter("asset"))
+    arrays = row["arrays"].as_py() if "arrays" in row else None  # a version without assets
+    said = sorted(arrays or [], key=itemgetter("asset"))
     wanted = [one for one in said if one["asset"] in facts]
     try:
         layers = tuple(_layer(one, facts[one["asset"]]) for one in wanted if one["data"])
