@@ -30,7 +30,7 @@ from the definitions themselves.
 - **Several columns** are written as one row: `ndvi_` with `mean`, `std` stands for `ndvi_mean` and
   `ndvi_std`.
 """
-_CELL = str.maketrans({"|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;"})
+_CELL = str.maketrans({"|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;", "]": "&#93;"})
 
 
 def page() -> str:
