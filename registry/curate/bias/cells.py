@@ -51,7 +51,7 @@ def cell_bounds(cells: npt.ArrayLike, *, block_km: float) -> npt.NDArray[np.floa
     Examples:
         >>> from registry.geo import equal_area_cell
         >>> cell_bounds(equal_area_cell([0.5], [0.5], block_km=200), block_km=200).round(1).tolist()
-        [[-0.0, 0.0, 1.8, 1.8]]
+        [[0.0, 0.0, 1.8, 1.8]]
     """
     numbers = np.asarray(cells, np.int64)
     rows = max(1, round(np.pi * _AUTHALIC_KM / block_km))

@@ -60,7 +60,7 @@ def clustering(evidence: Evidence, *, cell_km: float) -> list[Measure]:
     points = _unit_vectors(numbers, cell_km)
     near = neighbours(points)
     moments: list[Measure] = []
-    ranges: list[Measure] = []
+    standard: dict[str, Floats] = {}
     for name in list(evidence.classes)[:_MOST_CLASSES]:
         having = np.zeros(len(numbers))
         where, counts = evidence.cells(name)
@@ -73,9 +73,12 @@ def clustering(evidence: Evidence, *, cell_km: float) -> list[Measure]:
             _clustering(name, found, len(numbers), cell_km),
             *_join_count(name, having, sizes, near),
         ]
-        if found.p <= 0.05 and found.value > found.expected:  # noqa: PLR2004 — the level of all tests
-            ranges += _range(name, z, points, cell_km)
-    return [*corrected(moments), *ranges]
+        standard[name] = z
+    moments = corrected(moments)
+    for one in [one for one in moments if one.measure == "clustering"]:
+        if one.flagged and one.of_class is not None and one.value > one.expected:
+            moments += _range(one.of_class, standard[one.of_class], points, cell_km)
+    return moments
 
 
 def coverage(evidence: Evidence, *, cell_km: float) -> Iterator[Measure]:
