@@ -331,25 +331,26 @@ def _tried(
     work: Work,
     why: list[dict[str, str]],
 ) -> Found | None:
-    """Return what a set's function gives, or None after its reason was written down."""
+    """Return what a set's function gives, or None after its reason was written down."""  # noqa: DOC501 — a function makes the error
     try:
         return call()
     except MissingInputError as error:
         problem, hint = error.problem, error.hint
     except RegistryError as error:
-        _stop(work, made, sample, error.problem, error)
         problem, hint = error.problem, error.hint
-    except Exception as error:  # noqa: BLE001 — a user's function may raise whatever it likes
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_WORDS]
-        _stop(work, made, sample, words, error)
-        problem, hint = words, f"mend the sample, or the function of set '{made.name}'"
+        if work.on_error == "stop":
+            raise _stopped(made, sample, problem) from error
+    except Exception as error:  # a user's function may raise whatever it likes
+        problem = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_WORDS]
+        hint = f"mend the sample, or the function of set '{made.name}'"
+        if work.on_error == "stop":
+            raise _stopped(made, sample, problem) from error
     why.append({"set": made.name, "problem": problem, "hint": hint})
     return None
 
 
-def _stop(work: Work, made: FeatureSet, sample: str, words: str, error: Exception) -> None:
-    if work.on_error == "stop":
-        raise FeatureFailedError(
-            f"set '{made.name}' fails on sample '{sample}': {words}",
-            hint="leave such samples out and have them reported: --on-error skip",
-        ) from error
+def _stopped(made: FeatureSet, sample: str, words: str) -> FeatureFailedError:
+    return FeatureFailedError(
+        f"set '{made.name}' fails on sample '{sample}': {words}",
+        hint="leave such samples out and have them reported: --on-error skip",
+    )
