@@ -4,7 +4,7 @@ What counts a part is the library's own :func:`registry.curate.bias.counting.tal
 spreads the rows and adds the counts up.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ from registry.curate.bias.counting import (
 )
 from registry.curate.bias.engine import Extent, Work
 from registry.curate.bias.weighing import Weights, weigh
+from registry.curate.layers.acquired import NUMBERS, TEXTS
 from registry.lake import Location, lazy
 from registry.lake.engines import is_remote, spark_uri
 from registry.progress import SILENT, Progress
@@ -40,6 +41,16 @@ if TYPE_CHECKING:
 __all__ = ["SparkEngine", "main", "transform"]
 
 _SUMS: Final = COUNTS.names[len(KEYS) :]
+_SAID: Final = {
+    *(name for names in TEXTS.values() for name in names),
+    *(name for _, names in NUMBERS.values() for name in names),
+}
+_FIELDS: Final = {
+    "source": {name.partition(".")[2] for name in _SAID if name.startswith("source.")},
+    "properties": _SAID,
+}
+"""Fields of structs that layers look at."""
+
 _NOT_REJECTED: Final = "status is null or status <> 'rejected'"
 
 
@@ -133,7 +144,7 @@ class SparkEngine:
         """Return samples with what is joined to them, a row each."""
         from pyspark.sql import functions as f
 
-        rows = _frame(self.spark, self.root or work.root, "samples").select(*work.columns)
+        rows = _narrow(_frame(self.spark, self.root or work.root, "samples"), work.columns)
         if work.annotated:
             drawn = self._annotations(work).groupBy(f.col("sample").alias("id"))
             rows = rows.join(
@@ -241,6 +252,23 @@ def _frame(spark: "SparkSession", root: Location, table: str) -> "DataFrame":
         return spark.read.format("delta").load(spark_uri(place))
     lazy.ensure(*snapshot(root, table).paths())
     return spark.read.format("delta").load(f"file://{Path(place.uri).absolute()}")
+
+
+def _narrow(samples: "DataFrame", columns: Iterable[str]) -> "DataFrame":
+    """Return only what strata are told from, so that nothing else is read or travels to Python."""
+    from pyspark.sql import functions as f
+
+    chosen = []
+    for name in columns:
+        kept = _FIELDS.get(name)
+        if kept is None:
+            chosen.append(f.col(name))
+            continue
+        there = [one for one in samples.schema[name].dataType.fieldNames() if one in kept]
+        if there:
+            parts = [f.col(name).getField(one).alias(one) for one in there]
+            chosen.append(f.struct(*parts).alias(name))
+    return samples.select(*chosen)
 
 
 def _finite(column: "Column") -> "Column":
