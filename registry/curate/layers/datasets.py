@@ -105,15 +105,22 @@ def layer_of(
     """
     if asset is None:
         column = _class_column(version, column)
+    elif bands is None and name == "elevation":
+        bands = ELEVATIONS
     tables = ["samples", *(one for one in ("annotations", "assets", "pixels")
                            if one in version.tables_published())]  # fmt: skip
+    said = version.spec.assets.get(asset) if asset else None
+    decided_by = (
+        column, asset, bands and (bands.edges, bands.labels),
+        said and (said.scale, said.offset, sorted(said.values.items())),
+    )  # fmt: skip
     reference = Reference(
         name=name,
         title=version.spec.title or version.dataset,
         version=str(version.ref),
         source=", ".join(one.name for one in version.spec.providers) or version.dataset,
         licence=str(version.spec.licence or "not stated"),
-        digest=sha256(f"{version.content_id_of(*tables)} {column}".encode()).hexdigest(),
+        digest=sha256(f"{version.content_id_of(*tables)} {decided_by}".encode()).hexdigest(),
     )
     if asset is not None:
         if asset not in version.spec.assets and not _has_asset(version, asset):
@@ -121,8 +128,6 @@ def layer_of(
                 f"{version.ref} has no asset '{asset}'",
                 hint=f"it has {', '.join(version.spec.assets) or 'none'}",
             )
-        if bands is None and name == "elevation":
-            bands = ELEVATIONS
         return RasterLayer(reference=reference, version=version, asset=asset, bands=bands)
     return ShapeLayer(reference=reference, version=version, column=column or _LABEL)
 

@@ -51,6 +51,9 @@ class Times:
     month: npt.NDArray[np.int64]
     """From 1, in UTC; 13 for several, 0 for unknown."""
 
+    season_month: npt.NDArray[np.int64]
+    """A month of the season that all of it has, from 1; 13 for several seasons, 0 for unknown."""
+
     hour: npt.NDArray[np.int64]
     """Of mean local solar time; -1 for unknown."""
 
@@ -78,14 +81,14 @@ def spans_of(
         samples: With ``datetime``, which comes first, or ``start_datetime`` and ``end_datetime``.
 
     Returns:
-        Microseconds of UTC since 1970, 0 where unknown; and whether both are known.
+        Microseconds of UTC since 1970, 0 where unknown; and whether both are known and in order.
     """
     said = instants_of(samples)
     first, last = (
         np.where(said != NEVER, said, instants_of(samples, name))
         for name in ("start_datetime", "end_datetime")
     )
-    known = (first != NEVER) & (last != NEVER)
+    known = (first != NEVER) & (first <= last)
     return np.where(known, first, 0), np.where(known, last, 0), known
 
 
@@ -97,19 +100,23 @@ def times_of(samples: pa.Table, lon: Floats) -> Times:
         lon: Of each, in degrees; NaN where unknown.
 
     Returns:
-        An interval has the year, month and hour that all of it has. A time of exactly midnight UTC
+        An interval has the year, month, season and hour that all of it has; one that ends before
+        it starts has none. A time of exactly midnight UTC
         is taken for a date, without an hour.
     """
     first, last, known = spans_of(samples)
     from_month, to_month = _months(first), _months(last)
     year, month = from_month // 12 + 1970, from_month % 12 + 1
     year = np.where(year == to_month // 12 + 1970, year, 0)
+    same_season = (from_month + 1) // 3 == (to_month + 1) // 3  # each begins in December, March, …
+    season_month = np.where(same_season, month, SEVERAL)
     month = np.where(from_month == to_month, month, SEVERAL)
     hour = solar_hours(first // 2 + last // 2, lon)
     timed = known & (last - first <= _HOUR_US) & (first % _DAY_US != 0) & ~np.isnan(hour)
     return Times(
         year=np.where(known, year, -1),
         month=np.where(known, month, 0),
+        season_month=np.where(known, season_month, 0),
         hour=np.where(timed, np.where(timed, hour, 0).astype(np.int64), -1),
     )
 

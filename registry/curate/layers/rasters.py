@@ -137,7 +137,8 @@ class RasterLayer:
         row = np.floor((a * (y - f) - d * (x - c)) / size)
         inside = (column >= 0) & (row >= 0) & (column < band.shape[1]) & (row < band.shape[0])
         values = np.full(lon.shape, np.nan)
-        values[inside] = band[row[inside].astype(int), column[inside].astype(int)]
-        return (
-            np.where(values == tile.nodata, np.nan, values) if tile.nodata is not None else values
-        )
+        found = band[row[inside].astype(int), column[inside].astype(int)]
+        # compared before it is widened: -9999.9 in single precision is no -9999.9 in double
+        missing = False if tile.nodata is None else found == tile.nodata
+        values[inside] = np.where(missing, np.nan, found)
+        return values

@@ -238,7 +238,7 @@ def _of_times(samples: pa.Table, lon: Floats, lat: Floats) -> dict[str, pa.Dicti
     years, place = np.unique(times.year, return_inverse=True)
     labels = [{0: "several", -1: UNKNOWN}.get(int(year), str(year)) for year in years]
     return {
-        "season": encoded(seasons_of(times.month, lat), SEASONS),
+        "season": encoded(seasons_of(times.season_month, lat), SEASONS),
         "month": encoded(times.month - 1, MONTHS),
         "year": pa.DictionaryArray.from_arrays(place.astype(np.int16), labels),
         "hour": encoded(times.hour, HOURS),

