@@ -179,8 +179,8 @@ def _take_row(
     if not _WHOLE_PATCH.fullmatch(patch):
         wrong.append(f"{patch:.100}")
         return
-    older, s1 = said.get("s2v1_name"), said.get("s1_name")
-    if patch not in here and isinstance(older, str) and older in here:
+    older, s1 = (_text(said.get(name)) for name in ("s2v1_name", "s1_name"))
+    if patch not in here and older in here:
         patch = older  # the patches are of v1, the table is of v2
     if patch not in here and s1 not in here:
         facts.absences += 1
@@ -193,6 +193,10 @@ def _take_row(
     facts.patches[patch] = fact = _fact(said, patch, wrong)
     if fact.s1 is not None:
         facts.pairs.setdefault(fact.s1, patch)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _fact(said: Mapping[str, Any], patch: str, wrong: list[str]) -> Fact:

@@ -225,8 +225,8 @@ def transform_of(
     """Return the affine from pixel corner to CRS of evenly spaced centres.
 
     Args:
-        y: Coordinates of rows' centres; None if there are none.
-        x: Of columns' centres.
+        y: Coordinates of rows' centres, one at least; None if there are none.
+        x: Of columns' centres, likewise.
         resolution: What the file says a pixel measures, in units of the CRS; counts where there
             is one row or column alone.
 

@@ -193,15 +193,11 @@ def _readable(each: _Described, data: bytes, step: int) -> Variable:
         count = each.shape[0] if each.is_record else 1
         if declared and each.begin + stride * (count - 1) + each.slab > len(data):
             raise _damaged(f"its {each.name!r} is cut short")
-        if not each.is_record:
-            number = math.prod(each.shape)
-            return np.frombuffer(data, dtype, number, each.begin).reshape(each.shape)
-        values = np.empty(each.shape, dtype)
-        for number in range(count):
-            start = each.begin + number * stride
-            one = np.frombuffer(data, dtype, each.slab // dtype.itemsize, start)
-            values[number] = one.reshape(each.shape[1:])
-        return values
+        if not declared:
+            return np.empty(each.shape, dtype)
+        record = np.dtype((dtype, each.shape[each.is_record :]))
+        values = np.ndarray((count,), record, data, each.begin, (stride,))
+        return values if each.is_record else values[0]
 
     return Variable(
         name=each.name,

@@ -124,9 +124,9 @@ def _crs(document: object) -> str | None:
     said = document.get("crs") if isinstance(document, dict) else None
     if said is None:
         return "OGC:CRS84"
-    name = said.get("properties", {}).get("name") if isinstance(said, dict) else None
+    properties = said.get("properties") if isinstance(said, dict) else None
     try:
-        return normalise_crs(str(name))
+        return normalise_crs(str(properties.get("name") if isinstance(properties, dict) else said))
     except InvalidInputError:
         return None
 
@@ -175,7 +175,8 @@ def _dates(record: Mapping[str, Any], asset: str, name: str, rows: PlanRows) -> 
 
 
 def _place_of(key: str) -> tuple[int, str]:
-    return (int(key), "") if key.isascii() and key.isdigit() else (1 << 62, key)
+    is_number = key.isascii() and key.isdigit() and len(key) <= len(str(_MOST_DATES))
+    return (int(key), "") if is_number else (_MOST_DATES, key)
 
 
 def _day(value: object) -> Acquired | None:

@@ -106,20 +106,16 @@ def _choose(container: Container, layer: Layer) -> _Chosen:
     ]
     if not described:
         raise _absent(container, layer, meant)
-    kinds = Counter((each.shape, roles, each.dtype) for each, roles, _ in described)
-    usual = kinds.most_common(1)[0][0]
-    taken = [
-        (each, roles, axes)
-        for each, roles, axes in described
-        if (each.shape, roles, each.dtype) == usual
-    ]
+    kinds = [(each.shape, roles, _packing(each).dtype) for each, roles, _ in described]
+    usual = Counter(kinds).most_common(1)[0][0]
+    taken = [one for one, kind in zip(described, kinds, strict=True) if kind == usual]
     variables = tuple(each for each, _, _ in taken)
     names = {each.name for each in variables}
     return _Chosen(
         variables=variables,
         roles=taken[0][1],
         axes=taken[0][2],
-        packings=_packings(variables),
+        packings=tuple(_packing(each) for each in variables),
         others=tuple(each.name for each in meant if each.name not in names)[:_SHOWN],
     )
 
@@ -158,15 +154,13 @@ def _roles(container: Container, variable: Variable) -> tuple[tuple[str, ...], t
     return roles, axes
 
 
-def _packings(variables: Sequence[Variable]) -> tuple[cf.Packing, ...]:
-    packings = []
-    for each in variables:
-        if each.dtype is None or each.dtype.newbyteorder("=").name not in DTYPES:
-            raise UnreadableError(
-                "dtype", f"has {each.name!r} of a type that is not read", "convert it"
-            )
-        packings.append(cf.packing_of(each, each.dtype.newbyteorder("=")))
-    return tuple(packings)
+def _packing(variable: Variable) -> cf.Packing:
+    native = None if variable.dtype is None else variable.dtype.newbyteorder("=")
+    if native is None or native.name not in DTYPES:
+        raise UnreadableError(
+            "dtype", f"has {variable.name!r} of a type that is not read", "convert it"
+        )
+    return cf.packing_of(variable, native)
 
 
 # --------------------------------------------------------------------- reading
@@ -227,7 +221,9 @@ def _transform(container: Container, chosen: _Chosen) -> tuple[tuple[float, ...]
         return None, []
     y, x = chosen.axes[-2].variable, chosen.axes[-1].variable
     said = chosen.variables[0].attributes.get("resolution", container.attributes.get("resolution"))
-    transform = cf.transform_of(y, x, resolution=said)
+    sides = tuple((0 if one is None else one.shape[0]) for one in (y, x))
+    fits = sides == chosen.variables[0].shape[-2:]
+    transform = cf.transform_of(y, x, resolution=said) if fits else None
     if transform is None and y is not None and x is not None:
         return None, ["grid: has coordinates that are no even grid, so it has no place"]
     return transform, []

@@ -125,6 +125,16 @@ def test_times_are_counted_from_where_their_unit_says(units, value, expected):
     assert [moment.isoformat() for moment in layer(data).header.times] == [expected]
 
 
+def test_signed_and_unsigned_numbers_are_not_taken_for_each_other():
+    variables = {
+        "a": ("tyx", cube(), {"_Unsigned": "true"}), "b": ("tyx", -cube(), {}),
+        "c": ("tyx", -cube(), {}),
+    }  # fmt: skip
+    read = layer(netcdf4(variables))
+    assert (read.array.min(), read.header.dtype) == (-23, "int16")
+    assert read.header.warnings == ("variables: leaves out a",)
+
+
 def test_times_may_be_texts():
     days = np.array(["2018-01-01", "2018-01-09T10:00:00Z", "20180117"], object)
     read = layer(netcdf4({"a": ("tyx", cube(), {})}, t={"values": days, "axis": "T"}))
@@ -155,6 +165,13 @@ def test_an_uneven_grid_has_no_place():
     assert read.header.warnings == (
         "grid: has coordinates that are no even grid, so it has no place",
     )
+
+
+@pytest.mark.parametrize("y", [np.zeros(0), np.array([45.0, 35.0]), np.arange(9.0)])
+def test_coordinates_of_another_number_than_rows_give_no_place(y):
+    read = layer(netcdf4({"B02": ("tyx", cube(), {})}, y=y))
+    assert read.transform is None
+    assert any(one.startswith("grid: ") for one in read.header.warnings)
 
 
 def test_one_pixel_is_as_wide_as_the_file_says():

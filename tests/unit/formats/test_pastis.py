@@ -145,6 +145,7 @@ def test_what_is_missing_or_too_much_is_said(listed):
         ({"lon": 500}, "it lies at longitude 500"),
         ({"lat": None}, "it lies at longitude 5.5, latitude None"),
         ({"id": None}, "without a number"),
+        ({"dates": {"9" * 5_000: 20180920, "0": "never"}}, "has the date 'never' for s2"),
     ],
 )
 def test_metadata_that_cannot_be_are_said_and_left_out(listed, change, words):
@@ -161,9 +162,10 @@ def test_metadata_of_another_kind_say_nothing(listed, document):
     assert (sample["geometry"], sample["start_datetime"]) == (None, None)
 
 
-def test_an_outline_in_an_unknown_system_is_no_place(listed):
+@pytest.mark.parametrize("crs", [{"properties": {"name": "EPSG:0"}}, {"properties": []}, "none"])
+def test_an_outline_in_an_unknown_system_is_no_place(listed, crs):
     files = official(10, metadata=[feature(10)])
-    files["metadata.geojson"]["crs"]["properties"]["name"] = "EPSG:0"
+    files["metadata.geojson"]["crs"] = crs
     plan = planned(listed(files))
     assert plan.samples["geometry"].null_count == 1
     assert "bad-sidecar" in found(plan)

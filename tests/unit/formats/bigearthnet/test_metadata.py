@@ -153,6 +153,12 @@ def test_what_cannot_be_is_said_and_the_rest_is_kept(read, make, said):
     assert found.evidence["names"] == [make.patch(1)[0]]
 
 
+def test_names_of_other_patches_that_are_no_texts_are_none(read, make):
+    row = make.facts(7) | {"s1_name": ["S1"], "s2v1_name": {"a": 1}}
+    facts, _ = read("metadata.json", [row])
+    assert (facts.patches, facts.absences) == ({}, 1)
+
+
 def test_properties_are_single_values_under_plain_names(read, make):
     row = make.facts(1) | {
         "season": "Summer", "a b": 1, "deep": {"a": 1}, "long": "x" * 2_000,
