@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from registry.cache import user_cache
 from registry.errors import UnavailableError
 
 __all__ = ["DELTA", "S3", "Jar", "ready"]
@@ -117,8 +118,7 @@ def _whole(path: Path, jar: Jar) -> bool:
 
 
 def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "eolab" / "spark-jars"
+    return user_cache("spark-jars")
 
 
 @contextmanager

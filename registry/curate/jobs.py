@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Final
 
+from registry.cache import cache_folder
 from registry.errors import InvalidInputError, RegistryError, UnavailableError
 from registry.progress import SILENT, Progress
 
@@ -81,9 +82,7 @@ def launch(
 
 def logs_folder() -> Path:
     """Return where the logs of jobs are kept: ``logs`` below ``EOLAB_CACHE`` or the user's."""
-    stated = os.environ.get("EOLAB_CACHE")
-    general = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eolab"
-    return (Path(stated) if stated else general) / "logs"
+    return cache_folder("logs")
 
 
 def settings_of(words: Iterable[str]) -> dict[str, str]:

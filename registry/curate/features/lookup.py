@@ -6,7 +6,6 @@ another name and renamed, so makers do not disturb each other; a block is checke
 read, and a damaged folder is made again.
 """
 
-import os
 import shutil
 import uuid
 import zlib
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from registry.cache import cache_folder
 from registry.catalog.version import Version
 from registry.curate.features.getting import home_of
 from registry.curate.features.inputs import answers, engine, source
@@ -189,10 +189,7 @@ def _sum(block: pa.RecordBatch) -> int:
 
 # -------------------------------------------------------------------------------------- making
 def _folder(version: Version, name: str) -> Path:
-    stated = os.environ.get("EOLAB_CACHE")
-    general = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eolab"
-    base = (Path(stated) if stated else general) / "features"
-    return base / f"{name}-{version.data_id_of(table_name(name))}"
+    return cache_folder("features", f"{name}-{version.data_id_of(table_name(name))}")
 
 
 def _make(version: Version, name: str, folder: Path) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.cache import user_cache
 from registry.curate.formats.raster import RASTERS, read_part
 from registry.errors import ConflictError, CorruptError
 from registry.lake.system import translated
@@ -132,8 +133,7 @@ def _home(address: str) -> Path:
     parts = urlsplit(address)
     if parts.scheme in {"", "file"}:
         return Path(unquote(parts.path)) / ".ingest"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "eolab" / "ingest"
+    return user_cache("ingest")
 
 
 def _forget_old(home: Path) -> None:

@@ -8,7 +8,6 @@ damaged is made again.
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from registry.cache import cache_folder
 from registry.errors import UnavailableError
 
 __all__ = ["kept"]
@@ -54,9 +54,7 @@ def kept(name: str, key: str, make: Make, array: str) -> npt.NDArray[Any]:
 
 
 def _home() -> Path:
-    stated = os.environ.get("EOLAB_CACHE")
-    general = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eolab"
-    return (Path(stated).expanduser().absolute() if stated else general) / "layers"
+    return cache_folder("layers")
 
 
 def _open(folder: Path, array: str) -> npt.NDArray[Any] | None:

@@ -10,7 +10,6 @@ it can only make a merge. Such merges are *aliases* of the commit that they brin
 
 import itertools
 import json
-import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import Any
 
 import pygit2
 
+from registry.cache import cache_folder
 from registry.errors import CorruptError, InvalidInputError, NotFoundError
 from registry.lake.lakefs.answers import GoneError
 from registry.lake.lakefs.names import is_hidden_key
@@ -57,11 +57,8 @@ def folder_of(*about: str) -> Path:
     """
     import hashlib
 
-    stated = os.environ.get("EOLAB_CACHE")
-    general = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eolab"
-    home = Path(stated).expanduser().absolute() if stated else general
     name = hashlib.sha256("\x00".join(about).encode()).hexdigest()[:20]
-    return home / "lakefs" / name
+    return cache_folder("lakefs", name)
 
 
 def prepare(root: Path) -> Layout:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from registry.cache import user_cache
 from registry.errors import InvalidInputError
 from registry.lake import lazy
 from registry.lake.local import disk, folders, locks, objects
@@ -127,9 +128,8 @@ def _outside(git: Git, commit: str, left: Mapping[str, Entry]) -> Path:
 
 def home_outside(layout: Layout) -> Path:
     """Return where this user's private views of a repository lie, if there are any."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = hashlib.sha256(str(layout.root).encode()).hexdigest()[:16]
-    return cache / "eolab" / "views" / name
+    return user_cache("views", name)
 
 
 def lay(

@@ -4,11 +4,12 @@ A cache: losing it costs time. It is only consulted for commits that agree in al
 """
 
 import hashlib
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+from registry.cache import cache_folder
 
 __all__ = ["Pairs"]
 
@@ -34,10 +35,8 @@ class Pairs:
         Returns:
             The pairs.
         """
-        home = os.environ.get("EOLAB_CACHE")
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eolab"
         name = hashlib.sha256(f"{source}\n{target}".encode()).hexdigest()[:32]
-        pairs = cls((Path(home) if home else cache) / "transfers" / f"{name}.pairs")
+        pairs = cls(cache_folder("transfers", f"{name}.pairs"))
         pairs._read()
         return pairs
 
