@@ -137,6 +137,9 @@ def test_the_missing_sensors_of_the_second_season_are_missed(worldcereal):
     assert check(version).verdict == "passed"
 
 
+CUBES = {"worldcereal_inputs", "worldcereal_preprocessed_inputs"}
+
+
 def test_monthly_cubes_of_both_formats_are_taken(worldcereal, shared_data):
     _, version = worldcereal
     rows = by_asset(version)
@@ -149,6 +152,11 @@ def test_monthly_cubes_of_both_formats_are_taken(worldcereal, shared_data):
         old = np.stack([file.variables[name][:] for name in ("VH", "VV")], axis=1)
     np.testing.assert_array_equal(version.chip("worldcereal_inputs", "s1"), old.astype("u2"))
     assert rows["worldcereal_inputs", "s1"]["crs"] == "EPSG:3035"
+    assert {row["nodata"] for (sample, _), row in rows.items() if sample in CUBES} == {65_535}
+    assert version.spec.assets["s2"].scale == 1e-4
+    amplitude = old * version.spec.assets["s1"].scale
+    decibels = 20 * np.log10(old.astype(np.float64)) - 83
+    np.testing.assert_allclose(20 * np.log10(amplitude), decibels, rtol=1e-4)
     months = rows["worldcereal_inputs", "s1"]["times"]
     assert [(moment.year, moment.month) for moment in months][::11] == [(2021, 1), (2021, 12)]
     samples = {row["id"]: row for row in version.table("samples").to_pylist()}

@@ -93,7 +93,8 @@ PLAN_ASSETS = pa.schema([
     ("checksum", pa.string()),
     ("size", pa.int64()),
     # What a source states of an asset by reference. Rasters say it themselves: where the source
-    # states another shape, CRS or transform, that is a finding.
+    # states another shape, CRS or transform, that is a finding. Its nodata is taken where they say
+    # none.
     ("shape", pa.list_(pa.int32())),
     ("dtype", pa.string()),
     ("crs", pa.string()),

@@ -3,7 +3,9 @@
 References:
     Van Tricht et al. (2023), "WorldCereal: a dynamic open-source system for global-scale, seasonal,
     and reproducible crop and irrigation mapping", ESSD 15, doi:10.5194/essd-15-5491-2023; names of
-    files as in its ``worldcereal-classification`` package.
+    files, and numbers of the monthly cubes, which say none of it, as in its
+    ``worldcereal-classification`` and ``openeo-gfmap`` packages: 65535 where nothing was observed,
+    decibels of backscatter as 20 log10(n) - 83, hundredths of kelvin and of millimetres.
 """
 
 import re
@@ -18,6 +20,7 @@ from registry.catalog import AssetSpec
 from registry.curate.formats.acquired import Acquired, acquired_in
 from registry.curate.formats.contract import AssetKind, Listing, Plan, SourceOptions
 from registry.curate.formats.filenames import escape_id, sample_ids
+from registry.curate.formats.layers import split_layer
 from registry.curate.formats.planning import PlanRows, ignored_files, keys_of
 from registry.curate.formats.worldcereal_legend import CROP_TYPE, IRRIGATION, LAND_COVER, SCENE
 from registry.errors import RejectedError
@@ -58,6 +61,8 @@ _OTHER: Final = ",".join([
 _CUBES: Final = (*_BANDS.items(), ("other", _OTHER))
 """Arrays of a cube that openEO made."""
 
+_CUBE_NODATA: Final = 65_535.0
+
 _SPECS: Final[Mapping[str, AssetSpec]] = MappingProxyType({
     "s2-10m": AssetSpec(title="Sentinel-2 L2A, 10 m", role="data", unit="reflectance", gsd=10),
     "s2-20m": AssetSpec(title="Sentinel-2 L2A, 20 m", role="data", unit="reflectance", gsd=20),
@@ -81,11 +86,17 @@ _SPECS: Final[Mapping[str, AssetSpec]] = MappingProxyType({
     "irr": AssetSpec(title="Irrigation", role="labels", gsd=10, values=IRRIGATION),
     "agera5": AssetSpec(title="AgERA5 weather of each day", role="data"),
     "crop-calendar": AssetSpec(title="Days of the year of the seasons", role="metadata"),
-    "s2": AssetSpec(title="Sentinel-2 L2A, monthly", role="data"),
-    "s1": AssetSpec(title="Sentinel-1, monthly", role="data"),
-    "temperature": AssetSpec(title="AgERA5 mean temperature, monthly", role="data"),
-    "precipitation": AssetSpec(title="AgERA5 precipitation, monthly", role="data"),
-    "elevation": AssetSpec(title="Elevation", role="data"),
+    "s2": AssetSpec(title="Sentinel-2 L2A, monthly", role="data", unit="reflectance", scale=1e-4),
+    "s1": AssetSpec(
+        title="Sentinel-1, monthly", role="data", unit="amplitude", scale=10 ** (-83 / 20)
+    ),
+    "temperature": AssetSpec(
+        title="AgERA5 mean temperature, monthly", role="data", unit="K", scale=0.01
+    ),
+    "precipitation": AssetSpec(
+        title="AgERA5 precipitation, monthly", role="data", unit="mm", scale=0.01
+    ),
+    "elevation": AssetSpec(title="Elevation", role="data", unit="m"),
     "slope": AssetSpec(title="Slope of the ground", role="data"),
     "other": AssetSpec(title="Other arrays of the cube", role="data"),
 })  # fmt: skip
@@ -186,7 +197,7 @@ def _found(listing: Listing) -> tuple[dict[_Key, list[_File]], list[str]]:
 
 
 def _ids(seasons: _Seasons) -> dict[_Key, str]:
-    """Return each season's id: the place's, with its first day where a place has several."""
+    """Return each season's id: the place's, with its days where a place has several."""
     counts = Counter(place for place, _, _ in seasons)
     return {
         key: escape_id(place if counts[place] == 1 else f"{place}-{start}-{end}")
@@ -207,7 +218,7 @@ def _add_season(rows: PlanRows, sample: str, files: list[_File], *, several: boo
     order = list(_LAYERS)
     for file in sorted(files, key=lambda each: _rank(each, order)):
         for asset, layer in file.layers:
-            _add_layer(rows, sample, asset, file.path, layer)
+            _add_layer(rows, sample, asset, f"{file.path}/{layer}")
 
 
 def _rank(file: _File, order: list[str]) -> tuple[int, str]:
@@ -215,10 +226,13 @@ def _rank(file: _File, order: list[str]) -> tuple[int, str]:
     return (order.index(kind) if kind in order else len(order), file.kind)
 
 
-def _add_layer(rows: PlanRows, sample: str, asset: str, path: str, layer: str) -> None:
+def _add_layer(
+    rows: PlanRows, sample: str, asset: str, file: str, *, nodata: float | None = None
+) -> None:
     if any(
         row["sample"] == sample and row["asset"] == asset for row in rows.assets[-len(_SPECS) :]
     ):
+        path, _ = split_layer(file)
         rows.warn(
             "second-file",
             f"sample {sample!r} has {asset} in another file already, so {path!r} is left out",
@@ -232,7 +246,8 @@ def _add_layer(rows: PlanRows, sample: str, asset: str, path: str, layer: str) -
         "sample": sample,
         "asset": asset,
         "kind": AssetKind.RASTER.value,
-        "file": f"{path}/{layer}",
+        "file": file,
+        "nodata": nodata,
     })
 
 
@@ -251,7 +266,7 @@ def _span(file: _File) -> Acquired | None:
 def _add_cube(rows: PlanRows, sample: str, path: str) -> None:
     rows.samples.append({"id": sample, "href": path})
     for asset, layer in _CUBES:
-        _add_layer(rows, sample, asset, path, layer)
+        _add_layer(rows, sample, asset, f"{path}/{layer}", nodata=_CUBE_NODATA)
 
 
 def _check_complete(rows: PlanRows, ids: Mapping[_Key, str], seasons: _Seasons) -> None:

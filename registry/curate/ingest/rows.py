@@ -107,7 +107,9 @@ def _joined_assets(assets: pa.Table, rasters: pa.Table, options: SourceOptions) 
     by_file = pc.equal(assets["kind"], AssetKind.RASTER.value)
     columns = {
         name: pc.if_else(by_file, read[name], assets[name])
-        for name in ("dtype", "crs", "nodata")
+        for name in ("dtype", "crs")
+    } | {
+        "nodata": pc.coalesce(pc.if_else(by_file, read["nodata"], None), assets["nodata"])
     } | {
         name: _either(by_file, read[name], assets[name]) for name in ("shape", "transform")
     }  # fmt: skip
