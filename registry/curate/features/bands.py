@@ -86,7 +86,7 @@ _SENSORS: Final[tuple[tuple[re.Pattern[str], tuple[_Numbers, ...]], ...]] = tupl
         (r"\bhls\b(?!.*\b[ls]30\b)", (_SENTINEL_2, _OLI)),
         (r"\bmodis\b|\bm[oyc]d(09|13|43)\w*|\bsur refl\b", (_MODIS,)),
         (r"\bnaip\b", (_NAIP,)),
-        (r"planet|\bsuperdove\b|\bpsscene\b", (_PLANET_4, _PLANET_8)),
+        (r"planet(?!ary)|\bsuperdove\b|\bpsscene\b", (_PLANET_4, _PLANET_8)),
         (r"worldview|\bwv0?[23]\b", (_WORLDVIEW,)),
         # sensors whose numbers mean something else, so that none is taken for Sentinel-2
         (r"sentinel[\W_]*3|\bs3\b|spot|pleiades|gaofen|\bgf\d|kompsat|resourcesat|\bliss\b", ()),
@@ -217,8 +217,8 @@ def _plain(text: str) -> str:
 
 
 def _unnamed(told: str, *, asset: str, count: int | None, picture: bool) -> tuple[str | None, ...]:
-    if count == 1:
-        return common_letters([asset]) if asset else ()
+    if count == 1:  # but s1 and s2 name the satellites
+        return common_letters([asset]) if asset and asset not in {"S1", "S2"} else ()
     if picture and count == len("RGB"):
         return ("R", "G", "B")
     if count == len(_NAIP) and re.search(r"\bnaip\b", told):

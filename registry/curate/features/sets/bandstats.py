@@ -61,13 +61,14 @@ def band_statistics(scene: Scene) -> dict[str, object]:
             "it has no array of role 'data'", hint="name the roles of the assets in the card"
         )
     lists: dict[str, list[float | None]] = {f"band_{name}": [] for name, _ in (*_FIGURES, *_SHARES)}
+    told: set[str] = set()
     found: dict[str, object] = {"names": [name for layer in layers for name in _names(layer)]}
     for letter, figures in (one for layer in layers for one in _of_layer(layer)):
         for name, _ in (*_FIGURES, *_SHARES):
             lists[f"band_{name}"].append(figures.get(name))
-        if letter is not None:
-            for name, value in figures.items():
-                found.setdefault(f"{letter.lower()}_{name}", value)
+        if letter is not None and letter not in told:
+            told.add(letter)
+            found |= {f"{letter.lower()}_{name}": value for name, value in figures.items()}
     return found | lists
 
 

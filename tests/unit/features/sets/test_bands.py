@@ -68,6 +68,16 @@ def test_what_is_not_certain_has_no_letter(names, said):
     assert set(common_letters(names, **said)) == {None}
 
 
+@pytest.mark.parametrize("asset", ["S1", "S2", "s1", "s2"])
+def test_a_satellites_name_is_no_short_wave_band(asset):
+    assert set(common_letters([], asset=asset, count=1)) <= {None}
+
+
+def test_a_catalogue_of_planets_is_no_sensor_of_planet():
+    title = "Sentinel-2 L2A, Microsoft Planetary Computer"
+    assert common_letters(["B03", "B04", "B08"], title=title) == ("G", "R", "N")
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 12, 13])
 def test_bands_without_names_are_not_guessed_from_their_number(count):
     assert set(common_letters([], count=count, title="Sentinel-2 L2A", asset="image")) <= {None}

@@ -76,6 +76,16 @@ def test_several_assets_follow_each_other_and_the_first_has_the_letter():
     assert found["r_mean"] == 1
 
 
+def test_a_letter_whose_first_band_is_empty_has_no_value_of_the_second():
+    empty, full = np.full((1, 2, 2), np.nan), np.ones((1, 2, 2))
+    found = band_statistics(
+        scene(layer(empty, ["red"], asset="a"), layer(full, ["red"], asset="b"))
+    )
+
+    assert found["r_missing_share"] == 1
+    assert "r_mean" not in found
+
+
 def test_masks_of_labels_are_no_bands():
     with pytest.raises(MissingInputError, match="no array of role 'data'"):
         band_statistics(scene(layer(np.ones((1, 2, 2)), role="labels")))
