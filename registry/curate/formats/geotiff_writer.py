@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from registry.curate.formats.unplaced import unplaced_allowed
 from registry.errors import CorruptError, RejectedError
+from registry.geo.systems import system
 
 __all__ = ["Raster", "said_of", "write_geotiff"]
 
@@ -141,12 +143,11 @@ def _describe(file: Any, said: Mapping[str, Any]) -> None:  # noqa: ANN401 — r
 
 
 def _check(file: Any, raster: Raster, nodata: float | None) -> None:  # noqa: ANN401 — as above
-    from rasterio.crs import CRS
-
-    crs = None if raster.crs is None else CRS.from_user_input(raster.crs)
+    crs = None if file.crs is None else file.crs.to_wkt()
+    if not _is_same_system(crs, raster.crs):
+        raise _written_wrong(file, "crs", crs, raster.crs)
     transform = None if raster.transform is None else tuple(raster.transform)
     pairs: dict[str, tuple[object, object]] = {
-        "crs": (file.crs, crs),
         "nodata": (_plain(file.nodata), _plain(nodata)),
     }
     if transform is not None:
@@ -161,10 +162,27 @@ def _check(file: Any, raster: Raster, nodata: float | None) -> None:  # noqa: AN
             pairs[name] = (found, [value or "" for value in raster.said[name]])
     for name, (there, wanted) in pairs.items():
         if there != wanted:
-            raise CorruptError(
-                f"{Path(file.name).name!r} was written with {name} {there!r}, not {wanted!r}",
-                hint="check the disk; if it happens again, report it with this message",
-            )
+            raise _written_wrong(file, name, there, wanted)
+
+
+@lru_cache(maxsize=64)
+def _is_same_system(there: str | None, wanted: str | None) -> bool:
+    """Return whether both put pixels at the same place, in whatever words.
+
+    GeoTIFF keeps neither all names nor the order of axes, which is always x, y.
+    """
+    if there is None or wanted is None:
+        return there is wanted
+    found, meant = system(there), system(wanted)
+    nowhere = found.is_engineering and meant.is_engineering
+    return bool(nowhere or found.equals(meant, ignore_axis_order=True))
+
+
+def _written_wrong(file: Any, name: str, there: object, wanted: object) -> CorruptError:  # noqa: ANN401 — as above
+    return CorruptError(
+        f"{Path(file.name).name!r} was written with {name} {there!r}, not {wanted!r}",
+        hint="check the disk; if it happens again, report it with this message",
+    )
 
 
 def _plain(value: float | None) -> object:
