@@ -1,7 +1,7 @@
 """Where each asset's file goes, so that the same format reads it back and no name escapes."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
@@ -15,12 +15,15 @@ _NOT_IN_NAMES: Final = re.compile(r"[^\w .,()+-]")
 _LONGEST: Final = 100
 
 
-def primary_asset(assets: Iterable[str], href: str | None = None) -> str | None:
+def primary_asset(
+    assets: Iterable[str], href: str | None = None, *, beside: Collection[str] = ()
+) -> str | None:
     """Return the asset that stands for a sample.
 
     Args:
         assets: Its assets' names.
         href: Where the sample came from, which names the folder of its first asset.
+        beside: Assets that the card calls labels or metadata: they come last.
 
     Returns:
         An ``image``, else the one that the address names, else the first; None if all are masks.
@@ -28,11 +31,16 @@ def primary_asset(assets: Iterable[str], href: str | None = None) -> str | None:
     Examples:
         >>> primary_asset(["dnbr", "mask", "post_fire"], "post_fire/POLE_20240730.tif")
         'post_fire'
+        >>> primary_asset(["reference_map", "s2"], beside=["reference_map"])
+        's2'
     """
     images = [asset for asset in assets if not is_mask_word(asset)]
     named = re.split(r"[/.]", href or "")
-    best = sorted(images, key=lambda asset: (not is_image_word(asset), asset not in named))
-    return best[0] if best else None
+    return min(
+        images,
+        key=lambda asset: (asset in beside, not is_image_word(asset), asset not in named),
+        default=None,
+    )
 
 
 def folders_of(assets: Iterable[str]) -> dict[str, str]:

@@ -297,18 +297,19 @@ class _Desk:
 
     def _firsts(self, assets: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return the asset that stands for each sample."""
-        return {
-            sample: rows[primary_asset(rows, self._href(sample)) or next(iter(rows))]
-            for sample, rows in _by_sample(assets).items()
-        }
+        specs = self.version.spec.assets
+        beside = {name for name, spec in specs.items() if spec.role not in {None, "data"}}
+        found = {}
+        for sample, rows in _by_sample(assets).items():
+            first = primary_asset(rows, self._href(sample), beside=beside)
+            found[sample] = rows[first or next(iter(rows))]
+        return found
 
     def _frames(self) -> dict[str, dict[str, Any]]:
         """Return the asset in whose CRS each sample's annotations are: the first that has one."""
-        firsts = self._firsts(self.assets)
-        return {
-            sample: next((row for row in (firsts[sample], *rows.values()) if row["crs"]), {})
-            for sample, rows in _by_sample(self.assets).items()
-        }
+        placed = [row for row in self.assets if row["crs"]]
+        ranked = sorted(placed, key=lambda row: (row["transform"] is None, row["asset"]))
+        return {sample: next(iter(rows.values())) for sample, rows in _by_sample(ranked).items()}
 
     def _href(self, sample: str) -> str | None:
         return (self.samples.get(sample, {}).get("source") or {}).get("href")

@@ -1,7 +1,7 @@
 """Layers out of a lake: datasets whose shapes have classes, or whose rasters have values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -23,10 +23,49 @@ from registry.geo import to_crs84
 if TYPE_CHECKING:
     from registry.catalog.version import Version
 
-__all__ = ["ShapeLayer", "layer_of"]
+__all__ = ["ClassedShapes", "ShapeLayer", "layer_of"]
 
 _LABEL: Final = "label"
 _CATEGORY: Final = "category"
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: shapes are decoded once, when asked
+class ClassedShapes:
+    """Shapes with classes at hand, as :class:`registry.curate.layers.strata.Lookup` wants them.
+
+    Plain values, so that it travels to executors.
+    """
+
+    reference: Reference
+    """Where they come from."""
+
+    names: tuple[str, ...] = field(repr=False)
+    """The class of each."""
+
+    shapes: tuple[bytes, ...] = field(repr=False)
+    """WKB in OGC:CRS84, in the order of their ids."""
+
+    def classes(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> pa.DictionaryArray:
+        """Return the class of the first shape that each point lies in; null outside all."""
+        codes = self._polygons.at(lon, lat)
+        names, places = self._places
+        inside = codes >= 0
+        indices = pa.array(places[np.where(inside, codes, 0)] if len(places) else codes,
+                           pa.int32(), mask=~inside)  # fmt: skip
+        return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))
+
+    @cached_property
+    def _polygons(self) -> Polygons:
+        return Polygons(name="shapes", reference=self.reference, read=self._decoded)
+
+    @cached_property
+    def _places(self) -> tuple[list[str], npt.NDArray[np.int32]]:
+        names = sorted(set(self.names))
+        place = {name: i for i, name in enumerate(names)}
+        return names, np.array([place[name] for name in self.names], np.int32)
+
+    def _decoded(self) -> Sequence[BaseGeometry]:
+        return list(shapely.from_wkb(np.array(self.shapes, object)))
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: shapes are read once, when asked
@@ -44,28 +83,14 @@ class ShapeLayer:
 
     def classes(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> pa.DictionaryArray:
         """Return the class of the first shape by id that each point lies in; null outside all."""
-        codes = self._polygons.at(lon, lat)
-        names, places = self._names
-        inside = codes >= 0
-        indices = pa.array(places[np.where(inside, codes, 0)] if len(places) else codes,
-                           pa.int32(), mask=~inside)  # fmt: skip
-        return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))
+        return self._shapes.classes(lon, lat)
+
+    def carried(self) -> ClassedShapes:
+        """Return it without the lake: what it says, at hand and ready to travel."""
+        return replace(self._shapes)  # without what it has found out so far
 
     @cached_property
-    def _polygons(self) -> Polygons:
-        return Polygons(name="shapes", reference=self.reference, read=self._shapes)
-
-    @cached_property
-    def _names(self) -> tuple[list[str], npt.NDArray[np.int32]]:
-        names = sorted({name for name, _ in self._rows})
-        place = {name: i for i, name in enumerate(names)}
-        return names, np.array([place[name] for name, _ in self._rows], np.int32)
-
-    def _shapes(self) -> Sequence[BaseGeometry]:
-        return [shape for _, shape in self._rows]
-
-    @cached_property
-    def _rows(self) -> list[tuple[str, BaseGeometry]]:
+    def _shapes(self) -> ClassedShapes:
         read = _annotated if self.column == _CATEGORY else _sampled
         found = read(self.version, self.column)
         if not found:
@@ -73,7 +98,11 @@ class ShapeLayer:
                 f"{self.version.ref} has no shape with a class in '{self.column}'",
                 hint="name the column that holds the classes",
             )
-        return found
+        return ClassedShapes(
+            reference=self.reference,
+            names=tuple(name for name, _ in found),
+            shapes=tuple(shapely.to_wkb([shape for _, shape in found])),
+        )
 
 
 def layer_of(
@@ -202,8 +231,13 @@ def _annotated(version: "Version", column: str) -> list[tuple[str, BaseGeometry]
 
 
 def _systems(version: "Version") -> dict[str, str]:
-    """Return the CRS that each sample's annotations are in."""
+    """Return the CRS that each sample's annotations are in: that of its first placed asset."""
     if "assets" not in version.tables_published():
         return {}
-    rows: list[dict[str, Any]] = version.table("assets", ["sample", "crs"]).to_pylist()
-    return {row["sample"]: row["crs"] for row in rows if row["crs"]}
+    columns = ["sample", "asset", "crs", "transform"]
+    rows: list[dict[str, Any]] = version.table("assets", columns).to_pylist()
+    found: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: (row["transform"] is None, row["asset"])):
+        if row["crs"]:
+            found.setdefault(row["sample"], row["crs"])
+    return found

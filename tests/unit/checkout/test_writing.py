@@ -261,6 +261,29 @@ def test_labels_are_placed_by_the_asset_that_has_a_crs(version_of, tmp_path):
     assert said["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32632"
 
 
+def test_facts_lie_beside_the_data_and_not_beside_a_map_of_labels(version_of, tmp_path):
+    label, zeros = asset("a", "reference_map", chip(1, dtype="uint8"))
+    image, pixels = asset("a", "s2", chip())
+    version = version_of(
+        samples=[{"id": "a"}], assets=[label, image], pixels=[zeros, pixels],
+        assets_spec={"reference_map": AssetSpec(role="labels"), "s2": AssetSpec(role="data")},
+    )  # fmt: skip
+    checkout(version, tmp_path / "out")
+    assert tree(tmp_path / "out") == ["README.md", "reference_map/a.tif", "s2/a.json", "s2/a.tif"]
+
+
+def test_labels_are_said_in_the_system_that_they_are_kept_in(version_of, tmp_path):
+    other, pixels = asset("a", "dem", chip(1), crs="EPSG:32633")
+    image, zeros = asset("a", "image", chip())
+    version = version_of(
+        samples=[{"id": "a"}], assets=[image, other], pixels=[pixels, zeros],
+        annotations=[outlined()],
+    )  # fmt: skip
+    checkout(version, tmp_path / "out")
+    said = json.loads((tmp_path / "out/labels/a.geojson").read_bytes())
+    assert said["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32633"
+
+
 def test_what_coco_cannot_say_is_listed(version_of, tmp_path):
     image, pixels = asset("a", "image", chip())
     bare, _ = asset("b", "image", chip(), crs=None, transform=None)

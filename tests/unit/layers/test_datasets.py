@@ -86,8 +86,9 @@ def test_annotations_are_brought_from_their_own_system(publish):
     asset = {"sample": "t", "asset": "s2", "shape": [1, 2, 2],
              "dtype": "uint8", "crs": "EPSG:32633", "transform": [1.0, 0.0, 0.0, 0.0, -1.0, 0.0],
              "times": []}  # fmt: skip
+    second = asset | {"asset": "z", "crs": "EPSG:32634"}
     version = publish(
-        (ZONED, [tile]), (ASSETS, [asset]), (ANNOTATIONS, [drawn, elsewhere, refused])
+        (ZONED, [tile]), (ASSETS, [asset, second]), (ANNOTATIONS, [drawn, elsewhere, refused])
     )
     layer = layer_of(version)
     assert layer.column == "category"
