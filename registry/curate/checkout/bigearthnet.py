@@ -4,7 +4,6 @@ References:
     Clasen et al. (2025), reBEN, doi:10.1109/IGARSS55030.2025.11242834 (trees and metadata).
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -242,7 +242,7 @@ def _write_json(metadata: pa.Table, samples: pa.Table, path: Path) -> None:
         | ({} if outline is None else {"geometry": _geojson(outline)})
         for row, outline in zip(metadata.to_pylist(), footprints, strict=True)
     ]
-    path.write_text(json.dumps(said, ensure_ascii=False, indent=1), "utf-8")
+    path.write_bytes(orjson.dumps(said, option=orjson.OPT_INDENT_2))
 
 
 def _geojson(outline: bytes) -> dict[str, Any]:

@@ -83,8 +83,13 @@ def write_pastis(version: "Version", work: Path, *, progress: "Progress") -> Wri
         for row, told in zip(rows, write_each(version, rows, write, progress=progress), strict=True)
         for what in told
     ]
+    lost += [
+        f"{row['sample']}: {FURTHER}: no place without 'semantic'"
+        for row in held
+        if row["asset"] == FURTHER and row["sample"] not in there
+    ]
     lost += _unheld(version, assets, tables)
-    lost += _write_metadata(version, samples, held, work)
+    lost += _write_metadata(version, samples, [*firsts, *rest], work)
     return Written(rasters=len(firsts), lost=tuple(lost))
 
 
@@ -216,7 +221,7 @@ def _record(
 
 
 def _further(sample: Row) -> Iterable[str]:
-    return [key for key in ("label", "target", "group") if sample.get(key)]
+    return [key for key in ("label", "target", "group") if sample.get(key) not in (None, "", [])]
 
 
 def _has_clock(moment: datetime) -> bool:
