@@ -1,25 +1,21 @@
 """Where counted samples lie: equal-area cells over the outlines of land."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow.compute as pc
-import shapely
 
-from registry.errors import UnavailableError
+from registry.web.land import land_path
 from registry.web.maps import Frame, frame_around, world
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
-    from shapely.geometry.base import BaseGeometry
 
-__all__ = ["Cell", "CoverageMap", "coverage_map", "land_path"]
+__all__ = ["Cell", "CoverageMap", "coverage_map"]
 
-_FINEST: Final = 0.7  # of the paper's units; what is closer than that looks like one point
 _LEAST: Final = 5.0  # a cell is drawn at least this large, so that it is seen
 _MOST: Final = 4000
 
@@ -105,38 +101,4 @@ def _cell(edges: "Sequence[float]", count: int, most: int, frame: Frame) -> Cell
         height=height,
         weight=float(np.log1p(count) / np.log1p(most)),
         title=f"{count:,} sample{'s' if count > 1 else ''} around {middle}",
-    )
-
-
-def land_path(frame: Frame) -> str:
-    """Return the outlines of land inside a frame as an SVG path; empty without that layer."""
-    from registry.curate.layers.countries import shapes
-
-    try:
-        land = shapes()
-    except UnavailableError:
-        return ""
-    parts = (part for turn in (-360, 0, 360) for part in _clipped(land, frame, turn))
-    return "".join(_ring(part, frame) for part in parts)
-
-
-def _clipped(
-    land: "Sequence[BaseGeometry]", frame: Frame, turn: int
-) -> Iterator["shapely.Polygon"]:
-    box = (frame.west - turn, frame.south, frame.east - turn, frame.north)
-    if box[0] > 180 or box[2] < -180:  # noqa: PLR2004 — degrees
-        return
-    finest = _FINEST * (frame.east - frame.west) / frame.width
-    cut = shapely.clip_by_rect(shapely.make_valid(np.asarray(land, dtype=object)), *box)
-    simple = shapely.simplify(cut, finest)
-    for part in shapely.get_parts(simple[~shapely.is_empty(simple)]):
-        if part.geom_type == "Polygon" and part.area > finest**2:
-            yield shapely.transform(part, lambda points: points + (turn, 0))  # noqa: RUF005 — adds
-
-
-def _ring(part: "shapely.Polygon", frame: Frame) -> str:
-    points = shapely.get_coordinates(part.exterior)
-    x, y = frame.x(points[:, 0]), frame.y(points[:, 1])
-    return (
-        "M" + " ".join(f"{across:.1f},{down:.1f}" for across, down in zip(x, y, strict=True)) + "Z"
     )

@@ -15,6 +15,7 @@ from registry.catalog.comparing.differing import card_lines, counted
 from registry.web.changed import RowChange, Touched, touched
 from registry.web.chips import Chip, chips_of
 from registry.web.footprints import ShapeMap, map_of_shapes
+from registry.web.land import land_path
 from registry.web.maps import graticule
 from registry.web.panes import Album, Mark, Pane, pane, view_around
 from registry.web.paper import filled, written
@@ -91,6 +92,7 @@ def _facts(found: "DatasetDiff", most: int) -> dict[str, Any]:
         "total": seen.total,
         "place": place,
         "graticule": graticule(place.frame),
+        "land": land_path(place.frame),
         "scale_bar": place.frame.scale_bar(),
         "pictures": album.pictures,
         "rest": list(_rest(found)),

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from shapely.geometry.base import BaseGeometry
 
 from registry.geo import centres_of
+from registry.web.land import land_rings
 
 if TYPE_CHECKING:
     from registry.catalog.version import Version
@@ -166,6 +167,8 @@ class VersionMap:
         size = (width, max(1, round(self.frame.height * factor)))
         whole = Image.new("RGB", size, (247, 248, 250))
         pen = ImageDraw.Draw(whole, "RGBA")
+        for outline in land_rings(self.frame):
+            pen.polygon([(x * factor, y * factor) for x, y in outline], fill=(226, 231, 223, 255))
         for lon in self.frame.meridians():
             across = float(self.frame.x(lon)) * factor
             pen.line([(across, 0), (across, size[1])], fill=(200, 206, 214, 255))

@@ -12,6 +12,7 @@ from registry.web.chips import Chip, Outline, chosen_chips
 from registry.web.colours import hexadecimal
 from registry.web.counts import class_bars, month_bars, split_bars
 from registry.web.findings import Judged, judgement
+from registry.web.land import land_path
 from registry.web.maps import graticule, map_of
 from registry.web.panes import path_of
 from registry.web.paper import filled, written
@@ -98,6 +99,7 @@ def _facts(version: "Version") -> dict[str, Any]:
         "chips": [_picture(chip) for chip in chosen_chips(version, _CHIPS)],
         "place": place,
         "graticule": graticule(place.frame),
+        "land": land_path(place.frame),
         "scale_bar": place.frame.scale_bar(),
         "classes": class_bars(version),
         "splits": split_bars(version),

@@ -70,12 +70,16 @@ def test_names_from_data_stay_text(lab, tmp_path):
 
 
 def test_cells_lie_on_land_that_is_drawn_under_them():
-    drawn = coverage_map(_cells((10.0, 50.0, 11.0, 51.0)))
+    drawn = coverage_map(_cells((10.0, 50.0, 13.0, 53.0)))
 
     [cell] = drawn.cells
     assert drawn.land.startswith("M")
     assert 0 < cell.x < cell.x + cell.width < drawn.frame.width
     assert 0 < cell.y < cell.y + cell.height < drawn.frame.height
+
+
+def test_a_coast_too_coarse_for_a_narrow_map_is_not_drawn():
+    assert coverage_map(_cells((10.0, 50.0, 10.1, 50.1))).land == ""
 
 
 def test_a_map_across_the_antimeridian_is_not_torn():
