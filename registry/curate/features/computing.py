@@ -273,8 +273,15 @@ class _Job:
 
     def _refuse_other(self, version: Version, name: str, record: Record) -> None:
         other = record_at(version.derived, name)
-        if other is None or self.again or other.recipe == record.recipe:
+        if self.again or (other is not None and other.recipe == record.recipe):
             return
+        if other is None:
+            if table_name(name) not in version.tables():
+                return
+            raise FeaturesExistError(
+                f"{version.dataset}@{version.tag} has features '{name}' that no set made",
+                hint="call your set otherwise, or put the new ones in their place: --again",
+            )
         raise FeaturesExistError(
             f"{version.dataset}@{version.tag} has features '{name}' of another recipe "
             f"({', '.join(changed_parts(other, record)) or 'its code'} differ)",

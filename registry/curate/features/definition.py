@@ -30,6 +30,8 @@ _UNDER_SCENES: Final = (  # they decide what a set sees of a sample's arrays
     "registry.curate.features.scene",
 )
 _COLUMN: Final = re.compile(r"[a-z][a-z0-9_]{0,119}")
+_TAKEN: Final = frozenset({"digests", "failures", "id", "sample"})
+"""What stands beside sets while they are computed, so no set is called so."""
 
 ByScene = Callable[["Scene"], Mapping[str, object]]
 """Values of one sample by the features' names, out of its arrays; a feature that is left out is
@@ -167,13 +169,18 @@ class FeatureSet:
                 f"{self.name!r} cannot name a feature set",
                 hint="use lower-case letters, digits, _ and -, as in spectral",
             )
+        if self.name in _TAKEN:
+            raise InvalidInputError(
+                f"{self.name!r} cannot name a feature set: it is said of every row",
+                hint="call it what it tells, as in spectral",
+            )
         if (self.by_scene is None) == (self.by_row is None):
             ways = "no way" if self.by_scene is None else "two ways"
             raise InvalidInputError(
                 f"feature set {self.name!r} says {ways} to compute it",
                 hint="give by_scene or by_row",
             )
-        names = [feature.name for feature in self.features]
+        names = [*self.key, *(feature.name for feature in self.features)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise InvalidInputError(
                 f"feature set {self.name!r} names {', '.join(twice)} twice",

@@ -9,7 +9,7 @@ from registry.catalog.version import Version
 from registry.curate.features.catalogue import names, one
 from registry.curate.features.definition import FeatureSet
 from registry.curate.features.planning import asset_facts, shortly, unmet
-from registry.curate.features.records import columns_of, record_at
+from registry.curate.features.records import columns_of, record_at, table_name
 from registry.errors import UnavailableError
 from registry.tables import store
 
@@ -24,7 +24,7 @@ class Listed:
     """Its name."""
 
     version: int | None
-    """Its version; None where it cannot be loaded."""
+    """Its version; None where it cannot be loaded, or no set made the table."""
 
     features: int
     """How many features it has."""
@@ -70,16 +70,7 @@ def listed(registry: Registry | None = None, ref: str | None = None) -> list[Lis
             lacking = unmet(version, made, facts) if store.exists(version.root, "samples") else None
             state = _state(version, made) or lacking or "can be computed"
         rows.append(_row(made, state))
-    for name in own:
-        record = record_at(version.derived, name) if version is not None else None
-        if record is not None:
-            rows.append(
-                Listed(
-                    name=name, version=record.version, features=len(record.columns), needs="",
-                    title=record.title, state="computed",
-                )
-            )  # fmt: skip
-    return rows
+    return [*rows, *(_own_row(version, name) for name in own if version is not None)]
 
 
 def described(made: FeatureSet) -> dict[str, Any]:
@@ -99,6 +90,23 @@ def _computed(version: Version) -> list[str]:
     return [
         name.removeprefix("features/") for name in version.tables() if name.startswith("features/")
     ]
+
+
+def _own_row(version: Version, name: str) -> Listed:
+    """Return a table of none of the catalogue's sets: of a user's own, or that others made."""
+    record = record_at(version.derived, name)
+    if record is None:
+        table = table_name(name)
+        schema = store.schema_of(version.home_of(table), table)
+        count = len([one for one in schema.arrow if one.name not in schema.key])
+        return Listed(
+            name=name, version=None, features=count, needs="", title="made by no feature set",
+            state="there",
+        )  # fmt: skip
+    return Listed(
+        name=name, version=record.version, features=len(record.columns), needs="",
+        title=record.title, state="computed",
+    )  # fmt: skip
 
 
 def _state(version: Version, made: FeatureSet) -> str | None:

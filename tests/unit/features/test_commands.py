@@ -1,10 +1,14 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from registry.cli.app import run
+from registry.curate.features.computing import FeaturesExistError, compute
+from registry.tables import store
+from registry.tables.schemas import features_schema
 
 
 @pytest.fixture
@@ -37,6 +41,17 @@ def test_the_list_says_what_a_version_has_and_can_have(eolab):
     assert states["statistics"] == "computed"
     assert states["bands"] == "can be computed"
     assert states["terrain"] == "no asset has bands E"
+
+
+def test_a_table_that_no_set_made_is_listed_and_left_alone(eolab, lake, tmp_path):
+    schema = features_schema("weights", [pa.field("weight", pa.float64())])
+    with lake.derive(lake.resolve("toy@v1")).edit("from elsewhere") as root:
+        store.append(root, schema, pa.table({"sample": ["a"], "weight": [1.0]}, schema.arrow))
+    (row,) = [one for one in eolab("features", "list", "toy@v1") if one["name"] == "weights"]
+    assert (row["version"], row["features"], row["state"]) == (None, 1, "there")
+    (tmp_path / "w.yaml").write_text("name: weights\ncolumns: {half: target / 2}", "utf-8")
+    with pytest.raises(FeaturesExistError, match="that no set made"):
+        compute(lake, "toy@v1", [str(tmp_path / "w.yaml")])
 
 
 def test_a_set_shows_its_formulas(eolab):

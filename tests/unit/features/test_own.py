@@ -124,3 +124,14 @@ def test_sets_that_are_not_there_are_named(lake, publish, name):
     publish(lake)
     with pytest.raises((NotFoundError, InvalidInputError)):
         [call.resolve() for call in calls_of(lake, [name])]
+
+
+@pytest.mark.parametrize("name", ["digests", "failures", "id", "sample"])
+def test_no_set_is_called_what_stands_beside_sets(name):
+    with pytest.raises(InvalidInputError, match="cannot name a feature set"):
+        own_set(f"name: {name}\ncolumns: {{half: target / 2}}")
+
+
+def test_no_feature_is_called_what_a_row_is_named_by():
+    with pytest.raises(InvalidInputError, match="names sample twice"):
+        own_set("name: mine\ncolumns: {sample: target / 2}")
