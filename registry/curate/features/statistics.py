@@ -27,7 +27,7 @@ import pyarrow as pa
 from registry.catalog.version import Version
 from registry.curate.features.cells import EVERYTHING, Subsets
 from registry.curate.features.definition import Feature, FeatureSet, Gathering, Needs
-from registry.curate.features.scene import Layer, Scene
+from registry.curate.features.scene import Layer, MissingInputError, Scene
 from registry.curate.features.work import AssetFacts
 from registry.errors import NotFoundError
 from registry.tables.schemas import STATISTICS as SCHEMA
@@ -36,6 +36,7 @@ __all__ = ["STATISTICS", "Normalisation", "normalisation"]
 
 _DROPPED_BITS: Final = 12  # of a float32's 24: bins of 2^-12 of the value
 _EXACT_BYTES: Final = 2
+_MOST_SUMS: Final = 64  # numbers that stand for one exact sum before they are folded
 _QUANTILES: Final = {"p1": 0.01, "p2": 0.02, "median": 0.5, "p98": 0.98, "p99": 0.99}
 
 Whole = npt.NDArray[np.int64]
@@ -74,8 +75,16 @@ def _band(layer: Layer, number: int) -> dict[str, Any]:
     observed = layer.observed[:, number]
     stored = layer.raw[:, number][observed]
     exact = stored.dtype.kind in "uib" and stored.dtype.itemsize <= _EXACT_BYTES
-    values, counts = _counted(stored) if exact else _binned(stored)
     precise = stored.astype(np.float64) if not exact else np.empty(0)
+    with np.errstate(over="ignore"):
+        squares = float((precise * precise).sum())
+    if not math.isfinite(squares):
+        raise MissingInputError(
+            f"asset '{layer.asset}' has values up to {np.abs(precise).max():.3g}, whose squares no "
+            "number holds",
+            hint="say in the card which value means nodata, or mend the pixels",
+        )
+    values, counts = _counted(stored) if exact else _binned(stored)
     return {
         "asset": layer.asset,
         "number": number,
@@ -86,7 +95,7 @@ def _band(layer: Layer, number: int) -> dict[str, Any]:
         "values": values,
         "counts": counts,
         "sums": [float(precise.sum())] if precise.size else [],
-        "squares": [float((precise * precise).sum())] if precise.size else [],
+        "squares": [squares] if precise.size else [],
         "least": float(stored.min()) if stored.size else math.inf,
         "most": float(stored.max()) if stored.size else -math.inf,
     }
@@ -142,11 +151,28 @@ def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         **{name: sum(one[name] for one in parts) for name in ("samples", "missing")},
         "values": distinct,
         "counts": totals,
-        "sums": [number for one in parts for number in one["sums"]],
-        "squares": [number for one in parts for number in one["squares"]],
+        **{name: _folded([x for one in parts for x in one[name]]) for name in ("sums", "squares")},
         "least": min(one["least"] for one in parts),
         "most": max(one["most"] for one in parts),
     }
+
+
+def _folded(numbers: list[float]) -> list[float]:
+    """Return few numbers whose exact sum is that of many, so that memory does not grow with them.
+
+    Examples:
+        >>> _folded([1e16] + [1.0] * 99)
+        [1.00000000000001e+16, -1.0]
+    """
+    if len(numbers) <= _MOST_SUMS:
+        return numbers
+    folded: list[float] = []
+    try:
+        while rest := math.fsum([*numbers, *(-one for one in folded)]):
+            folded.append(rest)
+    except OverflowError:  # beyond all numbers on the way; together they may be within
+        return numbers
+    return folded
 
 
 def finish(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from registry.curate.features.cells import EVERYTHING
 from registry.curate.features.computing import compute
-from registry.curate.features.scene import Layer, Scene
+from registry.curate.features.scene import Layer, MissingInputError, Scene
 from registry.curate.features.statistics import by_scene, finish, gather, normalisation
 from registry.curate.features.work import AssetFacts
 from registry.errors import NotFoundError
@@ -77,6 +77,20 @@ def test_no_order_and_no_batching_changes_a_bit(kind, order, size, seed):
     scenes = [scene((random.normal(0, 50, (1, 3, 4))).astype(kind)) for _ in range(6)]
     batches = [order[start : start + size] for start in range(0, 6, size)]
     assert rows_of(scenes, batches) == rows_of(scenes, [range(6)])
+
+
+def test_many_samples_keep_few_numbers_and_the_same_sums():
+    random = np.random.default_rng(5)
+    chips = [random.normal(0, 10.0 ** (n % 9), (1, 4, 4)) for n in range(300)]
+    scenes = [scene(chip) for chip in chips]
+    (part,) = gather([0] * 300, [by_scene(one) for one in scenes])
+    assert len(part["sums"]) < 10
+    assert rows_of(scenes, [range(300)]) == rows_of(scenes, [[n] for n in range(300)])
+
+
+def test_values_whose_squares_no_number_holds_are_a_reason_and_no_crash():
+    with pytest.raises(MissingInputError, match="has values up to"):
+        by_scene(scene(np.full((1, 2, 2), np.finfo(np.float64).min)))
 
 
 def test_nodata_and_nan_count_as_missing():
