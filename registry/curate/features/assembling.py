@@ -185,7 +185,9 @@ def _why(made: FeatureSet) -> str:
 
 
 def _written(fresh: Path) -> str:
-    return f"read_parquet({text_literal(f'{fresh}/**/*.parquet')}, hive_partitioning = false)"
+    # Named one by one: a folder above may have a name that reads as a pattern.
+    files = ", ".join(text_literal(str(file)) for file in sorted(fresh.glob("**/*.parquet")))
+    return f"read_parquet([{files}], hive_partitioning = false)"
 
 
 def _gathered(found: Plan, made: FeatureSet, fresh: Path | None, out: Path) -> Counts:

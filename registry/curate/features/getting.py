@@ -57,7 +57,8 @@ def features(
         FeaturesMissingError: A set was not computed on it.
         InvalidInputError: There is no such column, or the slice is of another version.
     """
-    asked = _Asked(version=version, sets=tuple(sets), columns=columns, beside=beside, split=split)
+    once = tuple(dict.fromkeys(sets))
+    asked = _Asked(version=version, sets=once, columns=columns, beside=beside, split=split)
     with engine() as connection:
         query = asked.query(connection)
         if slice is not None:
