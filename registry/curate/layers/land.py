@@ -12,7 +12,7 @@ from registry.curate.layers.keeping import kept
 from registry.curate.layers.packages import package_file, package_version, sha256_of
 from registry.curate.layers.places import Floats, cell_of, degrees, row_areas_km2
 from registry.curate.layers.reference import Reference
-from registry.errors import InvalidInputError, UnavailableError
+from registry.errors import UnavailableError
 
 __all__ = [
     "COLUMNS",
@@ -21,7 +21,6 @@ __all__ = [
     "kept_array",
     "land_area_km2",
     "land_share",
-    "land_share_within",
     "reference",
 ]
 
@@ -37,8 +36,6 @@ FINE: Final = 10
 _STRIP: Final = 240  # rows at once: 10 MB of the mask
 _REMEDY: Final = "pip install 'eo-training-data-lab[features]'"
 _FORM: Final = "1"  # of what is kept
-_CELL_KM: Final = 0.9277  # of half a minute of latitude, at most
-_MOST_KM: Final = 50.0
 
 
 def reference() -> Reference:
@@ -98,33 +95,6 @@ def land_share(lon: npt.ArrayLike, lat: npt.ArrayLike) -> Floats:
     return np.where(there, share, np.nan)
 
 
-def land_share_within(lon: npt.ArrayLike, lat: npt.ArrayLike, *, radius_km: float) -> Floats:
-    """Return how much of a disc around each point is land.
-
-    Args:
-        lon: Longitudes in degrees; NaN where unknown.
-        lat: Latitudes in degrees.
-        radius_km: Of the disc, in (0, 50]; cells whose centres lie in it count.
-
-    Returns:
-        Shares in [0, 1]; NaN where the point is nowhere.
-
-    Raises:
-        InvalidInputError: The radius is out of range.
-    """
-    if not 0 < radius_km <= _MOST_KM:
-        raise InvalidInputError(
-            f"radius_km={radius_km} is outside (0, {_MOST_KM:g}]",
-            hint="give the radius in kilometres",
-        )
-    x, y = degrees(lon, lat)
-    result = np.full(x.shape, np.nan)
-    reach = int(radius_km / _CELL_KM) + 1
-    for place in np.flatnonzero(~np.isnan(x)):
-        result[place] = _share_around(x[place], y[place], reach, radius_km)
-    return result
-
-
 def land_area_km2() -> Floats:
     """Return the area of land in each row of the mask, on the ellipsoid.
 
@@ -149,26 +119,6 @@ def _bits_at(cell: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
     packed = kept_array("bits").reshape(-1)[cell >> 3]
     bit: npt.NDArray[np.int8] = (packed >> (7 - (cell & 7)).astype(np.uint8) & 1).astype(np.int8)
     return bit
-
-
-def _share_around(lon: float, lat: float, reach: int, radius_km: float) -> float:
-    from registry.curate.layers.places import earth_centred
-
-    row = int(np.clip((90 - lat) * (ROWS / 180), 0, ROWS - 1))
-    rows = np.arange(max(0, row - reach), min(ROWS, row + reach + 1))
-    flattest = np.cos(np.radians(max(abs(90 - (rows[[0, -1]] + 0.5) / ROWS * 180))))
-    wide = int(min(COLUMNS // 2 - 1, reach / max(flattest, 1e-9) + 1))
-    columns = int((lon + 180) * (COLUMNS / 360)) + np.arange(-wide, wide + 1)
-    y, x = np.meshgrid(
-        90 - (rows + 0.5) / ROWS * 180, (columns + 0.5) / COLUMNS * 360 - 180, indexing="ij"
-    )
-    here = earth_centred(np.array([lon]), np.array([lat]))
-    inside = np.linalg.norm(earth_centred(x.ravel(), y.ravel()) - here, axis=1) <= radius_km
-    if not inside.any():  # smaller than a cell: the one that the point is in
-        return float(is_land([lon], [lat])[0])
-    cells = (rows[:, None] * COLUMNS + columns % COLUMNS).ravel()[inside]
-    weights = np.cos(np.radians(y.ravel()[inside]))
-    return float((_bits_at(cells) * weights).sum() / weights.sum())
 
 
 def _npz() -> Path:

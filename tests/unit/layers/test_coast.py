@@ -5,7 +5,6 @@ from pyproj import Geod
 from registry.curate.layers import coast, land
 from registry.curate.layers.coast import BANDS, EDGES_KM, coast_band_codes, coast_km
 from registry.curate.layers.places import earth_centred, row_areas_km2
-from registry.errors import InvalidInputError
 
 GEOD = Geod(ellps="WGS84")
 
@@ -81,28 +80,3 @@ def test_cells_make_the_ellipsoids_area():
 def test_land_is_29_percent_of_the_earth():
     # 148.9 million km2 with Antarctica's ice shelves (1.5), which this mask has as sea.
     assert land.land_area_km2().sum() == pytest.approx(147.5e6, rel=0.002)
-
-
-def test_the_share_of_land_around_a_point_is_that_of_its_cells():
-    assert land.land_share_within([0.0, 10.0], [0.0, 50.0], radius_km=20).tolist() == [0.0, 1.0]
-    (share,) = land.land_share_within([4.27], [52.11], radius_km=20)  # a straight coast
-    assert share == pytest.approx(0.5, abs=0.1)
-
-
-def test_a_radius_smaller_than_a_cell_says_the_points_own():
-    lon, lat = [4.27, 4.0, 5.0], [52.11, 52.3, 52.2]
-    assert (
-        land.land_share_within(lon, lat, radius_km=0.01).tolist() == land.is_land(lon, lat).tolist()
-    )
-
-
-@pytest.mark.parametrize("radius", [0.0, -1.0, 51.0, float("nan")])
-def test_a_radius_out_of_range_is_refused(radius):
-    with pytest.raises(InvalidInputError, match="radius_km"):
-        land.land_share_within([0.0], [0.0], radius_km=radius)
-
-
-def test_land_around_the_pole_and_across_the_antimeridian_is_seen():
-    assert land.land_share_within([0.0, 180.0], [-89.99, 67.5], radius_km=10).tolist()[0] == 1.0
-    same = land.land_share_within([180.0, -180.0], [-16.8, -16.8], radius_km=30)
-    assert same[0] == same[1] > 0
