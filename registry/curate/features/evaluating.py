@@ -27,6 +27,7 @@ __all__ = ["FeatureFailedError", "evaluate"]
 
 _MOST_WORDS: Final = 300  # of somebody's exception that are kept
 _BAND_Y_X: Final = 3
+_UNFITTING: Final = (pa.ArrowException, TypeError, ValueError, OverflowError)  # for a type
 
 Found = TypeVar("Found")
 Values = Mapping[str, object]
@@ -211,33 +212,47 @@ def _column(
     failures: Failures,
 ) -> pa.Array:
     """Return a set's values as a column; what is no value of its type is a failure of its row."""
-    kind = values_type(made)
-    plain = [None if one is None else _plain(one, made.features) for one in values]
-    with suppress(pa.ArrowException, TypeError, ValueError, OverflowError):
-        return pa.array(plain, kind)
+    with suppress(*_UNFITTING):
+        return _packed(values, made)
     ids = batch.column("id").to_pylist()
     checked = [
-        _tried(made, ids[i], partial(_fitting, one, kind), work, failures[i])
-        for i, one in enumerate(plain)
+        _tried(made, ids[i], partial(_fitting, one, made), work, failures[i])
+        for i, one in enumerate(values)
     ]
-    return pa.array(checked, kind)
+    return _packed(checked, made)
 
 
-def _fitting(values: Values | None, kind: pa.DataType) -> Values | None:
-    pa.array([values], kind)
+def _fitting(values: Values | None, made: FeatureSet) -> Values | None:
+    _packed([values], made)
     return values
 
 
-def _plain(values: Values, features: Sequence[Feature]) -> dict[str, object]:
-    return {one.name: _without_nan(values.get(one.name)) for one in features}
+def _packed(values: Sequence[Values | None], made: FeatureSet) -> pa.Array:
+    columns = [
+        _typed([None if one is None else one.get(feature.name) for one in values], feature.type)
+        for feature in made.features
+    ]
+    absent = pa.array([one is None for one in values], pa.bool_())
+    return pa.StructArray.from_arrays(columns, fields=list(values_type(made)), mask=absent)
 
 
-def _without_nan(value: object) -> object:
+def _typed(values: list[object], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_floating(kind):
+        with suppress(*_UNFITTING):  # numbers, as nearly always
+            return _without_nan(pa.array(values, kind))
+    return pa.array([_plain(value) for value in values], kind)
+
+
+def _plain(value: object) -> object:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     if isinstance(value, float | np.floating) and math.isnan(value):
         return None
     return value
+
+
+def _without_nan(column: pa.Array) -> pa.Array:
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
 
 
 # --------------------------------------------------------------------------------- batch by batch
@@ -298,7 +313,7 @@ def _values_of(found: pa.Table, feature: Feature) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if pa.types.is_floating(feature.type):
-        return pc.if_else(pc.is_nan(column), pa.scalar(None, feature.type), column)
+        return _without_nan(column)
     return column
 
 

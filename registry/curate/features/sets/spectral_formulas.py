@@ -8,7 +8,7 @@ and general powers differ between processors.
 
 import ast
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -143,13 +143,22 @@ def parse(formula: str, constants: Mapping[str, float]) -> Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """Several formulas as one row of operations, each part that they share computed once."""
+    """Several formulas as one row of operations, each part that they share computed once.
 
-    steps: tuple[tuple[str, int, Node | int, Node | int | None, tuple[int, ...]], ...]
-    """Operation, cell of the result, two operands (cell, letter or number), cells that are over."""
+    Whatever is operated on has a number: bands first, then constants, then rooms for results.
+    """
 
-    roots: Mapping[int, tuple[int, ...]]
-    """By step, which formulas are ready after it."""
+    letters: tuple[str, ...]
+    """Bands that are used."""
+
+    constants: tuple[float, ...]
+    """Numbers that are used."""
+
+    rooms: int
+    """How many results are held at once."""
+
+    steps: tuple["_Step", ...]
+    """The operations, in order."""
 
     plain: Mapping[int, str]
     """Formulas that are a mere band."""
@@ -166,18 +175,25 @@ class Program:
         """
         for place, letter in self.plain.items():
             yield (place,), bands[letter]
-        cells: dict[int, Floats] = {}
-        free: list[Floats] = []  # memory that is still warm
+        some = next(iter(bands.values()))
+        held = [
+            *(bands[letter] for letter in self.letters),
+            # as arrays: NumPy takes longer to look at a number than to add it to a small band
+            *(np.array(number, some.dtype) for number in self.constants),
+            *(np.empty_like(some) for _ in range(self.rooms)),
+        ]
         with np.errstate(all="ignore"):
-            for number, (operation, into, left, right, over) in enumerate(self.steps):
-                room = free.pop() if free else None
-                operands = [_operand(left, cells, bands)]
-                if right is not None:
-                    operands.append(_operand(right, cells, bands))
-                cells[into] = _UFUNCS[operation](*operands, out=room)
-                if places := self.roots.get(number):
-                    yield places, cells[into]
-                free += [cells.pop(cell) for cell in over]
+            for operation, left, right, into, ready in self.steps:
+                if right is None:
+                    operation(held[left], held[into])
+                else:
+                    operation(held[left], held[right], held[into])
+                if ready:
+                    yield ready, held[into]
+
+
+_Step = tuple[np.ufunc, int, int | None, int, tuple[int, ...]]
+"""What is done, the numbers of one or two operands and of the result, which formulas it is."""
 
 
 @lru_cache(maxsize=256)
@@ -190,22 +206,32 @@ def compiled(trees: tuple[Node, ...]) -> Program:
     order: dict[Operation, int] = {}
     for tree in trees:
         _visit(tree, order)
-    last = {cell: cell for cell in order.values()}
-    for node, number in order.items():
-        last |= {order[part]: number for part in node[1:] if part in order}
-    over: dict[int, list[int]] = {}
-    for cell, number in last.items():
-        over.setdefault(number, []).append(cell)
-    steps = tuple(
-        (node[0], number, *_operands(node, order), tuple(over.get(number, ())))
-        for node, number in order.items()
-    )
-    ready: dict[int, tuple[int, ...]] = {}
+    leaves = dict.fromkeys(part for node in order for part in node[1:] if part not in order)
+    letters = tuple(leaf for leaf in leaves if isinstance(leaf, str))
+    constants = tuple(leaf for leaf in leaves if not isinstance(leaf, str))
+    numbers: dict[Node, int] = {leaf: n for n, leaf in enumerate((*letters, *constants))}
+    last = {part: node for node in order for part in (node, *node[1:]) if part in order}
+    places: dict[Node, list[int]] = {}
     for place, tree in enumerate(trees):
-        if isinstance(tree, tuple):
-            ready[order[tree]] = (*ready.get(order[tree], ()), place)
+        places.setdefault(tree, []).append(place)
+    steps: list[_Step] = []
+    free: list[int] = []  # the room that was left last is still warm
+    rooms = 0
+    for node in order:
+        if not free:
+            free.append(len(leaves) + rooms)
+            rooms += 1
+        numbers[node] = free.pop()
+        left, *others = (numbers[part] for part in node[1:])
+        right = others[0] if others else None
+        ready = tuple(places.get(node, ()))
+        steps.append((_UFUNCS[node[0]], left, right, numbers[node], ready))
+        over = dict.fromkeys(part for part in (*node[1:], node) if last.get(part) is node)
+        free += [numbers[part] for part in over]
     plain = {place: tree for place, tree in enumerate(trees) if isinstance(tree, str)}
-    return Program(steps=steps, roots=ready, plain=plain)
+    return Program(
+        letters=letters, constants=constants, rooms=rooms, steps=tuple(steps), plain=plain
+    )
 
 
 # ---------------------------------------------------------------------------------- the catalogue
@@ -309,14 +335,3 @@ def _visit(node: Node, order: dict[Operation, int]) -> None:
     for part in node[1:]:
         _visit(part, order)
     order[node] = len(order)
-
-
-def _operands(node: Operation, order: Mapping[Operation, int]) -> Sequence[Any]:
-    sides = [order.get(part, part) for part in node[1:]]
-    return (*sides, None)[:2]
-
-
-def _operand(said: Node | int, cells: Mapping[int, Floats], bands: Mapping[str, Floats]) -> Any:  # noqa: ANN401 — an array or a number
-    if isinstance(said, str):
-        return bands[said]
-    return cells[said] if isinstance(said, int) else said
