@@ -24,6 +24,10 @@ _FIXES: Final = {
     "colour-table": "put the classes' colours into the card",
 }
 _GRID: Final = ("shape", "crs", "transform")
+_PACKED: Final = {"scales": "1.0", "offsets": "0.0"}
+"""What files say of each band, and what it is where they do not."""
+
+_SHOWN: Final = 5
 
 
 def findings_table(findings: Iterable[SourceFinding]) -> pa.Table:
@@ -99,6 +103,8 @@ def raster_findings(rasters: pa.Table, assets: pa.Table) -> Iterator[SourceFindi
         message="holds {} where most hold {}",
         fix="see that no value was lost or wrapped when the file was written",
     )
+    for key, usual in _PACKED.items():
+        yield from _packed_in_several_ways(_beside(assets, read, said=read["said"]), key, usual)
     yield from _contradictions(assets, read)
 
 
@@ -129,6 +135,28 @@ def _unlike_most(said: pa.Table, *, check: str, message: str, fix: str) -> Itera
                 message=f"{row['file']!r} {message.format(row[name], value)}",
                 fix=fix,
                 evidence={"file": row["file"], name: row[name], "usual": value},
+            )
+
+
+def _packed_in_several_ways(said: pa.Table, key: str, usual: str) -> Iterator[SourceFinding]:
+    """Yield assets whose bands or files have several scales or offsets: a card has room for one."""
+    found = pc.extract_regex(said["said"], rf'"{key}": \[(?P<numbers>[^\]]+)\]')
+    numbers = pc.fill_null(pc.struct_field(found, "numbers"), usual)
+    ways = pa.table({"asset": said["asset"], "numbers": numbers}).group_by(["asset", "numbers"])
+    several: dict[str, set[float]] = {}
+    for row in ways.aggregate([]).to_pylist():
+        several.setdefault(row["asset"], set()).update(map(float, row["numbers"].split(", ")))
+    for asset, values in sorted(several.items()):
+        if len(values) > 1:
+            shown = ", ".join(f"{value:g}" for value in sorted(values)[:_SHOWN])
+            yield SourceFinding(
+                check="mixed-scales",
+                severity=Severity.WARNING,
+                asset=asset,
+                message=f"{asset!r} has several {key} to physical values: {shown}; its card "
+                "takes none of them from its files",
+                fix="make what is packed alike an asset of its own, or say one in the card",
+                evidence={key: sorted(values)[:_SHOWN]},
             )
 
 

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 
 from registry.catalog import Registry
@@ -252,6 +253,17 @@ def test_mixed_band_counts_are_found(registry, forest, bring, chip, tmp_path):
     findings = [row for row in result.warnings.to_pylist() if row["check"] == "mixed-bands"]
     assert [row["sample"] for row in findings] == ["Forest_3"]
     assert "has 2 bands where most have 3" in findings[0]["message"]
+
+
+def test_scales_that_no_card_can_hold_are_found(registry, forest, bring, tmp_path):
+    with rasterio.open(tmp_path / "forest" / "Forest" / "Forest_3.tif", "r+") as file:
+        file.scales = (0.5,) * file.count
+    result = bring("forest")
+    (found,) = [row for row in result.warnings.to_pylist() if row["check"] == "mixed-scales"]
+    assert (found["asset"], "several scales to physical values: 0.5, 1" in found["message"]) == (
+        "image", True,
+    )  # fmt: skip
+    assert registry.resolve("things@draft").spec.assets["image"].scale is None
 
 
 def test_a_branch_of_ones_own_is_made_on_the_way(registry, forest, bring):
