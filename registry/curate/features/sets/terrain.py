@@ -159,8 +159,8 @@ def _crs_unit(crs: str) -> float | None:
         known = system(crs)
     except InvalidInputError:
         return None
-    if known.is_geographic:
-        return 0.0
+    if known.is_geographic:  # in degrees, but for a few old ones in grads
+        return 0.0 if known.axis_info[0].unit_name == "degree" else None
     return float(known.axis_info[0].unit_conversion_factor) if known.is_projected else None
 
 

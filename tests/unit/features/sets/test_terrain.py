@@ -129,6 +129,7 @@ def test_without_a_transform_the_cards_resolution_counts():
         ({"unit": "dB"}, "is in 'dB'"),
         ({"crs": None}, "no coordinate system"),
         ({"crs": "nonsense"}, "no coordinate system"),
+        ({"crs": "EPSG:4807"}, "no coordinate system"),  # in grads
         ({"crs": "+init=/etc/passwd"}, "no coordinate system"),
         ({"crs": "EPSG:4326", "transform": (0.1, 0, 0, 0, -0.1, 89)}, "in degrees at latitude"),
         ({"transform": (10.0, 10.0, 0, 10.0, 10.0, 0)}, "squeezes pixels"),
