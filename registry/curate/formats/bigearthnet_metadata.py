@@ -25,7 +25,8 @@ _TABLE_LIMIT: Final = 256 << 20
 _JSON_LIMIT: Final = 64 << 20  # which takes ten times as much once it is read
 _JSON_PARTS: Final = 4_000_000
 _UNPACKED_LIMIT: Final = 1 << 30
-_ROW_LIMIT: Final = 5_000_000
+_COLUMN_LIMIT: Final = 256
+_VALUE_LIMIT: Final = 64_000_000  # those of lists too; equal ones take no room in a file
 _SIDECAR_LIMIT: Final = 1 << 20
 _LONGEST_TEXT: Final = 1_000
 _MOST_LABELS: Final = 64
@@ -279,13 +280,17 @@ def _parquet_rows(data: bytes) -> Iterator[Mapping[str, Any]]:
 
     source = pa.BufferReader(data)
     described = parquet.read_metadata(source)
-    unpacked = sum(
-        described.row_group(group).total_byte_size for group in range(described.num_row_groups)
+    groups = [described.row_group(group) for group in range(described.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    values = sum(
+        group.column(place).num_values for group in groups for place in range(group.num_columns)
     )
-    if described.num_rows > _ROW_LIMIT or unpacked > _UNPACKED_LIMIT:
+    wide = described.num_columns > _COLUMN_LIMIT
+    if wide or values > _VALUE_LIMIT or unpacked > _UNPACKED_LIMIT:
         raise RejectedError(
-            f"it declares {described.num_rows:,} rows of {unpacked:,} bytes",
-            hint=f"give at most {_ROW_LIMIT:,} rows",
+            f"it declares {values:,} values of {unpacked:,} bytes in {described.num_columns:,} "
+            "columns",
+            hint=f"give at most {_VALUE_LIMIT:,} values in {_COLUMN_LIMIT} columns",
         )
     texts = [
         described.schema.column(place).path

@@ -184,6 +184,23 @@ def test_a_small_table_cannot_unfold_into_a_large_one(read, make, tmp_path):
     assert "a text of 1,000,000 bytes" in found.message
 
 
+def test_a_table_of_more_values_than_anybody_states_is_not_read(read, tmp_path):
+    ones = np.ones(7_000_000, np.int8)
+    row = pa.ListArray.from_arrays(np.array([0, len(ones)], np.int32), ones)
+    path = tmp_path / "long.parquet"
+    pq.write_table(pa.table({"many": pa.chunked_array([row] * 10)}), path)
+    assert path.stat().st_size < 1 << 20
+    facts, (found,) = read("metadata.parquet", path.read_bytes())
+    assert (facts.patches, "70,000,000 values" in found.message) == ({}, True)
+
+
+def test_a_table_of_too_many_columns_is_not_read(read, tmp_path):
+    path = tmp_path / "wide.parquet"
+    pq.write_table(pa.table({f"c{number}": [1] for number in range(300)}), path)
+    facts, (found,) = read("metadata.parquet", path.read_bytes())
+    assert (facts.patches, "in 300 columns" in found.message) == ({}, True)
+
+
 def test_columns_of_other_types_are_left_out(read, make):
     table = pa.Table.from_pylist([make.facts(1)])
     table = table.append_column("when", pa.array([0], pa.timestamp("us")))
