@@ -20,6 +20,9 @@ class BiasConfig(dg.Config):
     against: str = "land"
     """`land`, a version of a dataset, or a CSV or Parquet file with weights."""
 
+    layers: dict[str, str] = {}  # noqa: RUF012 — a default as pydantic takes it
+    """Further strata by name, as `biome: zones@v1#category`."""
+
 
 @dg.asset(
     partitions_def=datasets,
@@ -43,7 +46,9 @@ def bias_report(
         asked = {"lake": registry.lake.address, "ref": str(newest.ref), "out": out}
         said = run_job(context, pipes, "bias", asked | config.model_dump())
         newest = lake.newest(context.partition_key)  # with the report beside it
-        report = made_of(registry, newest, Path(out), said, against=config.against)
+        report = made_of(
+            registry, newest, Path(out), said, against=config.against, layers=config.layers
+        )
     page = lake.folder("pages") / f"{newest.ref}-bias.html"
     render(report, newest, page)
     return dg.MaterializeResult(value=str(page), **bias_described(newest, report, page))

@@ -7,6 +7,7 @@ spreads the rows and adds the counts up.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -26,6 +27,8 @@ from registry.curate.bias.counting import (
 from registry.curate.bias.engine import Extent, Work
 from registry.curate.bias.weighing import Weights, weigh
 from registry.curate.layers.acquired import NUMBERS, TEXTS
+from registry.curate.layers.asked import carried
+from registry.curate.layers.strata import Lookup
 from registry.lake import Location, lazy
 from registry.lake.engines import is_remote, spark_uri
 from registry.progress import SILENT, Progress
@@ -73,6 +76,7 @@ def _audited(job: Job) -> Mapping[str, Any]:
             against=asked.get("against", "land"),
             engine=engine,
             predictions=asked.get("predictions"),
+            layers=asked.get("layers") or {},
             keep=bool(asked.get("keep", True)),
             progress=job.progress,
         )
@@ -126,7 +130,9 @@ class SparkEngine:
         progress.stage("counting samples", total=work.samples, unit="samples")
         counted = self.spark.sparkContext.accumulator(0)
         with counting(counted, work.samples, progress), translated():
-            parts = [transform(self._rows(work), recipe, counted=counted).toArrow()]
+            layers = carried(work.layers)
+            rows = transform(self._rows(work), recipe, layers=layers, counted=counted)
+            parts = [rows.toArrow()]
             if work.annotated:
                 parts.append(self._objects(work))
         return combine(part.cast(COUNTS) for part in parts)
@@ -135,7 +141,7 @@ class SparkEngine:
         """Write the weight of each sample as Parquet files."""
         progress.stage("weighing samples", total=work.samples, unit="samples")
         counted = self.spark.sparkContext.accumulator(0)
-        task = _Weigh(weights=weights, counted=counted)
+        task = _Weigh(weights=weights, layers=carried(work.layers), counted=counted)
         with counting(counted, work.samples, progress), translated():
             rows = self._rows(work).mapInArrow(task, "sample string, weight double")
             collected(rows, out, weights.schema)
@@ -195,13 +201,18 @@ class SparkEngine:
 
 
 def transform(
-    rows: "DataFrame", recipe: Recipe, *, counted: "Accumulator[int] | None" = None
+    rows: "DataFrame",
+    recipe: Recipe,
+    *,
+    layers: Mapping[str, Lookup] = MappingProxyType({}),
+    counted: "Accumulator[int] | None" = None,
 ) -> "DataFrame":
     """Return the counts of samples.
 
     Args:
         rows: Of ``samples``, with what is joined to them.
         recipe: How they are counted.
+        layers: Further strata by name, ready to travel; Spark sends them to each worker once.
         counted: Told of the rows that are done.
 
     Returns:
@@ -211,7 +222,8 @@ def transform(
     from pyspark.sql.pandas.types import from_arrow_schema
 
     plain = pa.schema([pa.field(one.name, one.type) for one in COUNTS])
-    parts = rows.mapInArrow(_Tally(recipe=recipe, counted=counted), from_arrow_schema(plain))
+    task = _Tally(recipe=recipe, layers=dict(layers), counted=counted)
+    parts = rows.mapInArrow(task, from_arrow_schema(plain))
     return parts.groupBy(*KEYS).agg(*(f.sum(name).alias(name) for name in _SUMS))
 
 
@@ -220,13 +232,14 @@ class _Tally:
     """What a worker does with its share of the rows: one small table for all of them."""
 
     recipe: Recipe
+    layers: dict[str, Lookup]
     counted: "Accumulator[int] | None"
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with crossing():
             parts = []
             for chunk in in_chunks(batches):
-                parts.append(tally(chunk, self.recipe))
+                parts.append(tally(chunk, self.recipe, self.layers))
                 if self.counted is not None:
                     self.counted.add(chunk.num_rows)
             yield from combine(parts).to_batches()
@@ -237,13 +250,14 @@ class _Weigh:
     """What a worker does to weigh its share of the rows."""
 
     weights: Weights
+    layers: dict[str, Lookup]
     counted: "Accumulator[int]"
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with crossing():
             for chunk in in_chunks(batches):
                 self.counted.add(chunk.num_rows)
-                yield from weigh(chunk, self.weights).to_batches()
+                yield from weigh(chunk, self.weights, self.layers).to_batches()
 
 
 def _frame(spark: "SparkSession", root: Location, table: str) -> "DataFrame":

@@ -21,7 +21,15 @@ from registry.errors import NotFoundError
 from registry.lake import init
 from registry.progress import SILENT
 from registry.tables import store
-from registry.tables.schemas import ANNOTATIONS, samples_schema, splits_schema
+from registry.tables.pixels import encode
+from registry.tables.schemas import (
+    ANNOTATIONS,
+    ASSETS,
+    PIXELS,
+    SAMPLES,
+    samples_schema,
+    splits_schema,
+)
 
 pytestmark = pytest.mark.spark
 
@@ -78,6 +86,26 @@ def world(tmp_path, ungated):
     registry = Registry(lake=init(str(tmp_path / "lake")))
     ungated(registry, registry.create(CARD), write)
     return registry
+
+
+@pytest.fixture
+def zones(world, ungated):
+    packed = encode(np.array([[[100, 700]]], np.int16))
+    halves = {"east": shapely.box(0, -60, 180, 60), "west": shapely.box(-180, -60, 0, 60)}
+    asset = {
+        "sample": "east", "asset": "height", "pixels": packed.sha256, "shape": [1, 1, 2],
+        "dtype": "int16", "crs": "OGC:CRS84", "times": [],
+        "transform": [180.0, 0.0, -180.0, 0.0, -120.0, 60.0],
+    }  # fmt: skip
+    pixel = {"sha256": packed.sha256, "codec": packed.codec, "data": packed.data}
+
+    def write(root):
+        rows = [{"id": name, "geometry": one.wkb, "label": [name]} for name, one in halves.items()]
+        store.append(root, SAMPLES, pa.Table.from_pylist(rows, SAMPLES.arrow))
+        store.append(root, PIXELS, pa.Table.from_pylist([pixel], PIXELS.arrow))
+        store.append(root, ASSETS, pa.Table.from_pylist([asset], ASSETS.arrow))
+
+    return ungated(world, world.create(Spec(name="zones", licence="CC0-1.0")), write)
 
 
 @pytest.fixture
@@ -145,6 +173,23 @@ def test_the_job_measures_and_keeps_what_the_library_would(java, world, guesses,
     version = world.resolve("world@v1")
     assert version.table("reports/bias").equals(report.measures)
     assert pc.count(version.table("features/bias-weights")["weight"]).as_py() > COUNT // 2
+
+
+def test_layers_of_the_lake_sort_alike_on_spark(spark, world, zones, tmp_path):
+    from spark_jobs.bias import SparkEngine
+
+    layers = {"biome": "zones@v1#label", "elevation": "zones@v1#height"}
+    path = tmp_path / "own.csv"
+    path.write_text("lon,lat,weight\n-60,0,1\n60,0,1\n")
+    asked = {"against": str(path), "layers": layers}
+    by_library = audit(world, "world@v1", keep=False, **asked)
+    by_spark = audit(world, "world@v1", engine=SparkEngine(spark=spark), **asked)
+
+    assert by_spark.measures.equals(by_library.measures)
+    assert by_spark.references == by_library.references
+    assert {"west", "east", "unknown"} == set(by_spark.strata("biome")["stratum"].to_pylist())
+    weights = world.resolve("world@v1").table("features/bias-weights")
+    assert 0 < weights["weight"].null_count < COUNT
 
 
 def test_what_the_job_cannot_do_is_said_as_the_library_says_it(java, world, monkeypatch):

@@ -40,6 +40,27 @@ Engine = Annotated[
 ]
 
 
+Layers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer",
+        metavar="NAME=REF[#PART]",
+        help="A further stratum of place: biome=zones@v1#category is a column of a dataset's "
+        "shapes, elevation=dem@v1#height a raster asset; may be repeated.",
+        show_default=False,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--spark-setting",
+        metavar="KEY=VALUE",
+        help="A setting of Spark, such as spark.executor.memory=8g; may be repeated.",
+        show_default=False,
+    ),
+]
+
+
 class _ByRef(TyperGroup):
     """A group whose first word may be a ref: then its report is meant."""
 
@@ -87,15 +108,23 @@ def report(
             show_default=False,
         ),
     ] = None,
+    layer: Layers = None,
     keep: Annotated[
         bool,
         typer.Option(help="Keep the figures and weights beside a published version."),
     ] = True,
+    spark_setting: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Report whom samples speak for, against a named population."""
+    from registry.curate.jobs import settings_of
+    from registry.curate.layers.asked import layer_words
+
     registry = connected()
-    found = _audited(registry, ref, against, engine=engine, predictions=predictions, keep=keep)
+    found = _audited(
+        registry, ref, against, engine=engine, predictions=predictions,
+        layers=layer_words(layer or ()), settings=settings_of(spark_setting or ()), keep=keep,
+    )  # fmt: skip
     if html is not None:
         from registry.web.passport import render
 
@@ -116,16 +145,25 @@ def suggest(
         ),
     ] = None,
     engine: Engine = "auto",
+    layer: Layers = None,
+    spark_setting: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Say where, when and how many samples to collect next."""
     from registry.curate.bias.auditing import reference_population
     from registry.curate.bias.sampling import suggest as plan_of
+    from registry.curate.jobs import settings_of
+    from registry.curate.layers.asked import layer_words, layers_of
 
     registry = connected()
-    population = reference_population(registry, against)
-    found = _audited(registry, ref, against, engine=engine, predictions=None, keep=False)
-    plan = plan_of(found, population, count, seed=seed)
+    named = layer_words(layer or ())
+    layers = layers_of(registry, named)
+    population = reference_population(registry, against, layers=layers)
+    found = _audited(
+        registry, ref, against, engine=engine, predictions=None, layers=named,
+        settings=settings_of(spark_setting or ()), keep=False,
+    )  # fmt: skip
+    plan = plan_of(found, population, count, seed=seed, layers=layers)
     if out is not None:
         out.write_text(plan.to_geojson(), "utf-8")
     emit(plan, lambda: plan.to_text() + (f"\nplan: {out}" if out else "\nplan: -o plan.geojson"))
@@ -138,6 +176,8 @@ def _audited(
     *,
     engine: EngineName,
     predictions: str | None,
+    layers: dict[str, str],
+    settings: dict[str, str],
     keep: bool,
 ) -> "BiasReport":
     samples = registry.resolve(ref).count("samples") if engine == "auto" else 0
@@ -149,11 +189,12 @@ def _audited(
             from registry.curate.bias.launching import audit_on_spark
 
             return audit_on_spark(
-                registry, ref, against=against, predictions=predictions, keep=keep,
-                progress=progress,
+                registry, ref, against=against, predictions=predictions, layers=layers, keep=keep,
+                settings=settings, progress=progress,
             )  # fmt: skip
         from registry.curate.bias.auditing import audit
 
         return audit(
-            registry, ref, against=against, predictions=predictions, keep=keep, progress=progress
-        )
+            registry, ref, against=against, predictions=predictions, layers=layers, keep=keep,
+            progress=progress,
+        )  # fmt: skip

@@ -2,8 +2,10 @@
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from registry.curate.bias.association import association, label_sources, split_shift
@@ -15,14 +17,15 @@ from registry.curate.bias.groups import intersections, scores, targets
 from registry.curate.bias.keeping import keep as keep_beside
 from registry.curate.bias.library import Library
 from registry.curate.bias.measure import Measure, measures_table
-from registry.curate.bias.population import Population
+from registry.curate.bias.population import AT_SEA, Population
 from registry.curate.bias.predictions import written
 from registry.curate.bias.report import BiasReport, Reference
 from registry.curate.bias.representation import classes, outside, representation, shares
 from registry.curate.bias.timing import timing
 from registry.curate.bias.weighing import effective, rake, raked_dimensions
-from registry.curate.layers import strata as layers
-from registry.curate.layers.population import LAND, WorldPopulation, population
+from registry.curate.layers.asked import layers_of
+from registry.curate.layers.population import LAND, LAND_AND_ICE, WorldPopulation, population
+from registry.curate.layers.strata import Lookup, references
 from registry.errors import InvalidInputError
 from registry.progress import SILENT, Progress
 
@@ -46,6 +49,7 @@ def audit(
     against: str | Population = LAND,
     engine: Engine | None = None,
     predictions: str | None = None,
+    layers: Mapping[str, str | Lookup] = MappingProxyType({}),
     keep: bool = True,
     progress: Progress = SILENT,
 ) -> BiasReport:
@@ -59,6 +63,9 @@ def audit(
         engine: Who counts; threads on this machine by default.
         predictions: A model's: ``annotations`` (the proposed ones), a table of the version or a
             file with ``sample`` and ``prediction``.
+        layers: Further strata by name, as :func:`registry.curate.layers.asked.layers_of` takes
+            them: ``{"biome": "zones@v1#category"}``. The reference knows them too, unless it is
+            one at hand.
         keep: Whether the figures of a published version that stands are kept beside it.
         progress: Told what is done.
 
@@ -77,37 +84,49 @@ def audit(
             hint=f"bring some: eolab ingest FOLDER --into {version.dataset}",
         )
     counter = engine or Library()
+    further = layers_of(registry, layers)
     progress.stage("reading the reference", total=None, unit="rows")
     reference = (
-        against if isinstance(against, Population) else reference_population(registry, against)
+        against
+        if isinstance(against, Population)
+        else reference_population(registry, against, layers=further)
     )
     with ExitStack() as stack:
         predicted = None
         if predictions is not None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="eolab-bias-"))
             predicted = str(written(version, predictions, Path(folder)))
-        work = work_on(version, predictions=predicted)
+        work = work_on(version, predictions=predicted, layers=further)
         recipe = counter.extent(work).recipe(raked_dimensions(reference))
         counts = counter.count(work, recipe, progress)
-        report = measured(version, counts, recipe=recipe, population=reference, engine=counter.name)
+        report = measured(
+            version, counts, recipe=recipe, population=reference, engine=counter.name,
+            layers=further,
+        )  # fmt: skip
         if keep and version.tag is not None and version.tombstone is None:
             weights = rake(Evidence(counts=counts), reference)
             keep_beside(registry, version, report, weights, work, engine=counter, progress=progress)
     return report
 
 
-def reference_population(registry: "Registry | None", name: str) -> Population:
+def reference_population(
+    registry: "Registry | None",
+    name: str,
+    *,
+    layers: Mapping[str, Lookup] = MappingProxyType({}),
+) -> Population:
     """Return a reference population by its name.
 
     Args:
         registry: Where a version is looked up.
         name: ``land``, ``land+antarctica``, a file, or a dataset's version.
+        layers: Further strata that it is sorted by.
 
     Raises:
         InvalidInputError: It is none of those.
         UnavailableError: A package that a layer comes with is not installed.
     """
-    found: WorldPopulation = population(name, registry=registry)
+    found: WorldPopulation = population(name, registry=registry, layers=layers)
     said = found.reference
     short = said.version if found.size is not None else said.digest[:12]
     return Population(
@@ -116,6 +135,7 @@ def reference_population(registry: "Registry | None", name: str) -> Population:
         about=f"{said.title}: {said.version}; {said.licence}",
         size=found.size,
         table=found.table,
+        unsaid=AT_SEA if name in {LAND, LAND_AND_ICE} else frozenset(),
     )
 
 
@@ -126,6 +146,7 @@ def measured(
     recipe: Recipe,
     population: Population,
     engine: str,
+    layers: Mapping[str, Lookup] = MappingProxyType({}),
 ) -> BiasReport:
     """Return what follows from counts.
 
@@ -135,6 +156,7 @@ def measured(
         recipe: How it was counted.
         population: What it is compared with.
         engine: Who counted.
+        layers: Further strata that samples were sorted by.
     """
     evidence = Evidence(counts=counts)
     figures, remarks = _figures(evidence, recipe, population, version.spec.target_unit)
@@ -156,7 +178,7 @@ def measured(
         measures=measures_table(figures),
         counts=counts,
         population=population.shares_table(),
-        references=_references(population),
+        references=_references(population, layers),
         remarks=tuple(remarks),
     )
 
@@ -199,8 +221,8 @@ def _figures(
     return figures, remarks
 
 
-def _references(population: Population) -> tuple[Reference, ...]:
-    found = {one.name: one for one in layers.references().values()}
+def _references(population: Population, layers: Mapping[str, Lookup]) -> tuple[Reference, ...]:
+    found = {one.name: one for one in references(layers=layers).values()}
     used = [
         Reference(
             name=one.name, version=one.version, about=f"{one.title}; {one.source}; {one.licence}"

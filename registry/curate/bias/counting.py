@@ -5,7 +5,9 @@ the same. A quantity (``target``) is counted in steps of its range for that reas
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -14,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.curate.bias.sorting import UNKNOWN, sorted_out
+from registry.curate.layers.strata import Lookup
 from registry.geo import centres_of, equal_area_cell
 
 __all__ = [
@@ -82,8 +85,8 @@ _PAIRED: Final = frozenset({
     "annotator", "biome", "climate_group", "cloud", "collection", "continent", "elevation", "hour",
     "label method", "orbit", "provider", "resolution", "season", "sensor", "year",
 })  # fmt: skip
-"""Dimensions that are paired with each other: those that do not say each other. The subsets of a
-split are paired with every other."""
+"""Dimensions that are paired with each other, and with layers: those that do not say each other.
+The subsets of a split are paired with every other."""
 
 _DENSE: Final = 1 << 20  # cells of a table that is counted by place rather than by sorting
 
@@ -121,24 +124,27 @@ class _Coded:
         return np.array([value != UNKNOWN for value in self.values.to_pylist()], bool)
 
 
-def tally(samples: pa.Table, recipe: Recipe) -> pa.Table:
+def tally(
+    samples: pa.Table, recipe: Recipe, layers: Mapping[str, Lookup] = MappingProxyType({})
+) -> pa.Table:
     """Count some samples.
 
     Args:
         samples: Rows of ``samples`` with any of :data:`SIDE`'s columns.
         recipe: How.
+        layers: Further strata by name.
 
     Returns:
         Rows of :data:`COUNTS`, each key once, in no order.
     """
     if not samples.num_rows:
         return COUNTS.empty_table()
-    columns = {name: _coded(column) for name, column in sorted_out(samples).items()}
+    columns = {name: _coded(column) for name, column in sorted_out(samples, layers).items()}
     parents, classes = _classes(samples)
     parts = [
         *_facts(samples, parents),
         *_strata(columns, parents, classes),
-        *_pairs(columns),
+        *_pairs(columns, _PAIRED | layers.keys()),
         *_cells(samples, recipe, parents, classes),
         *_days(samples),
         *_joint(columns, recipe),
@@ -247,13 +253,13 @@ def _length(columns: Mapping[str, _Coded]) -> int:
     return len(next(iter(columns.values())).codes) if columns else 0
 
 
-def _pairs(columns: Mapping[str, _Coded]) -> Iterator[pa.Table]:
+def _pairs(columns: Mapping[str, _Coded], paired: AbstractSet[str]) -> Iterator[pa.Table]:
     known = {name: column.known for name, column in columns.items()}
     names = sorted(name for name, column in known.items() if column.any())
     for place, name in enumerate(names):
         for other in names[place + 1 :]:
             splits = name.startswith("split ") + other.startswith("split ")
-            if splits != 1 and not {name, other} <= _PAIRED:
+            if splits != 1 and not {name, other} <= paired:
                 continue
             one, two = columns[name], columns[other]
             keys, counts = _counted(one.codes * two.size + two.codes, one.size * two.size)

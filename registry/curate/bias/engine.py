@@ -1,14 +1,16 @@
 """What an engine of counting is given and what it promises."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 import pyarrow as pa
 
 from registry.curate.bias.cells import WHOLE, cell_edge
 from registry.curate.bias.counting import Recipe
+from registry.curate.layers.strata import Lookup
 from registry.lake.records import Location
 from registry.progress import SILENT, Progress
 
@@ -52,6 +54,9 @@ class Work:
 
     predictions: str | None = field(default=None)
     """Parquet file with one row a sample: ``sample``, ``prediction``; None if there is none."""
+
+    layers: Mapping[str, Lookup] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """Further strata by name."""
 
     def home(self, table: str) -> Location:
         """Return where a table lies."""
@@ -134,7 +139,12 @@ class Engine(Protocol):
         ...
 
 
-def work_on(version: "Version", *, predictions: str | None = None) -> Work:
+def work_on(
+    version: "Version",
+    *,
+    predictions: str | None = None,
+    layers: Mapping[str, Lookup] = MappingProxyType({}),
+) -> Work:
     """Return what is to be counted of a version."""
     from registry.tables import store
 
@@ -151,4 +161,5 @@ def work_on(version: "Version", *, predictions: str | None = None) -> Work:
         annotated="annotations" in own and version.count("annotations") > 0,
         splits=tuple(splits),
         predictions=predictions,
+        layers=layers,
     )

@@ -11,10 +11,9 @@ from registry.curate.bias.counting import STEPS, Recipe
 from registry.curate.bias.evidence import ALL, Contingency, Evidence
 from registry.curate.bias.measure import Measure, corrected
 from registry.curate.bias.population import Population
-from registry.curate.bias.representation import TOLERANCE
+from registry.curate.bias.representation import TOLERANCE, compared
 from registry.curate.bias.sorting import UNKNOWN
 from registry.curate.bias.statistics import (
-    binomial_p,
     chi2_p,
     cramers_v,
     expected_counts,
@@ -96,8 +95,8 @@ def _intersections(
     population: Population | None,
 ) -> Iterator[Measure]:
     found = counts.astype(np.float64)
-    p = binomial_p(found, size, shares)
-    low, high = wilson(found, size)
+    sampled = population.counted(names) if population else None
+    low, high, p = compared(counts.astype(np.int64), size, shares, sampled)
     reference = population.words if population else "independence within the dataset"
     beside = f"of {population.name}" if population else "expected of the two"
     for place, (first, second) in enumerate(keys):
@@ -108,8 +107,8 @@ def _intersections(
             dimension=" & ".join(names),
             stratum=f"{first} & {second}",
             value=ratio,
-            low=float(low[place]) / expected,
-            high=float(high[place]) / expected,
+            low=float(low[place]),
+            high=float(high[place]),
             count=count,
             expected=size * expected,
             share=count / size,

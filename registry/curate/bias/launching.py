@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from registry.curate.bias.auditing import measured, reference_population
 from registry.curate.bias.counting import Recipe
 from registry.curate.bias.report import BiasReport
 from registry.curate.jobs import JobFailedError, launch
+from registry.curate.layers.asked import layers_of, pinned
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def audit_on_spark(
     *,
     against: str,
     predictions: str | None = None,
+    layers: Mapping[str, str] = MappingProxyType({}),
     keep: bool = True,
     settings: dict[str, str] | None = None,
     progress: Progress = SILENT,
@@ -38,6 +41,7 @@ def audit_on_spark(
         ref: What is measured.
         against: Name of the reference population.
         predictions: A model's, by name.
+        layers: Further strata: name to ``dataset@version#part``.
         keep: Whether the job keeps the figures beside a published version.
         settings: Spark settings of the user's own.
         progress: Told what is done.
@@ -49,17 +53,19 @@ def audit_on_spark(
         JobFailedError: The job left no counts.
     """
     version = registry.resolve(ref)
+    further = pinned(registry, layers)
     with tempfile.TemporaryDirectory(prefix="eolab-bias-") as folder:
         asked: dict[str, Any] = {
             "lake": registry.lake.address,
             "ref": f"{version.dataset}@{version.tag or version.commit.id}",
             "against": _absolute(against),
             "predictions": _absolute(predictions) if predictions else None,
+            "layers": further,
             "keep": keep,
             "out": folder,
         }
         said = launch("bias", asked, progress=progress, settings=settings)
-        return made_of(registry, version, Path(folder), said, against=against)
+        return made_of(registry, version, Path(folder), said, against=against, layers=further)
 
 
 def made_of(
@@ -69,6 +75,7 @@ def made_of(
     said: Mapping[str, Any],
     *,
     against: str,
+    layers: Mapping[str, str] = MappingProxyType({}),
 ) -> BiasReport:
     """Return the report of what a job has counted.
 
@@ -78,6 +85,7 @@ def made_of(
         folder: Where the job left its counts, the ``out`` that it was asked for.
         said: Its answer.
         against: Name of the reference population.
+        layers: Further strata that the job was asked for.
 
     Returns:
         The report.
@@ -92,8 +100,11 @@ def made_of(
         raise JobFailedError(
             "the job 'bias' left no counts", hint="run it again; its log says more"
         ) from error
-    population = reference_population(registry, against)
-    return measured(version, counts, recipe=recipe, population=population, engine="spark")
+    further = layers_of(registry, layers)
+    population = reference_population(registry, against, layers=further)
+    return measured(
+        version, counts, recipe=recipe, population=population, engine="spark", layers=further
+    )
 
 
 def _absolute(named: str) -> str:

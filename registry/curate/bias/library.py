@@ -104,7 +104,7 @@ class Library:
         progress.stage("counting samples", total=work.samples, unit="samples")
 
         def one(rows: pa.Table) -> pa.Table:
-            counted = tally(rows, recipe)
+            counted = tally(rows, recipe, work.layers)
             progress.advance(rows.num_rows)
             return counted
 
@@ -128,7 +128,7 @@ class Library:
             connection(locked=False) as engine,
             pq.ParquetWriter(out / "weights.parquet", weights.schema) as writer,
         ):
-            for part in _each(lambda rows: weigh(rows, weights), _rows(engine, work)):
+            for part in _each(lambda rows: weigh(rows, weights, work.layers), _rows(engine, work)):
                 writer.write_table(part)
                 progress.advance(part.num_rows)
 

@@ -4,16 +4,22 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.curate.bias.sorting import UNKNOWN
+from registry.curate.layers import climate
+from registry.curate.layers.strata import NO_COUNTRY, UNKNOWN
 from registry.errors import InvalidInputError
 
-__all__ = ["WEIGHT", "Population"]
+__all__ = ["AT_SEA", "WEIGHT", "Population"]
+
+AT_SEA: Final = frozenset({NO_COUNTRY, climate.GROUPS["s"]})
+"""Strata that coarse maps give to slivers of land: what is at sea is many times their share, which
+says nothing. It lies outside of a population of land."""
 
 WEIGHT = "weight"
 """Column of a population that says how much of it each row stands for."""
@@ -34,6 +40,9 @@ class Population:
 
     size: int | None = None
     """How many samples it was counted from; None if it is known as a whole, such as land."""
+
+    unsaid: frozenset[str] = frozenset()
+    """Strata of which it says as little as of ``unknown``."""
 
     table: pa.Table = field(repr=False, compare=False)
     """Columns of strata, named as dimensions are, and ``weight``: 0 or more, not all 0."""
@@ -70,7 +79,7 @@ class Population:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over its rows, in hex."""
+        """SHA-256 over its shares, in hex."""
         shares = [(name, *pair) for name in self.dimensions for pair in self.shares(name).items()]
         return hashlib.sha256(repr(shares).encode()).hexdigest()
 
@@ -86,26 +95,27 @@ class Population:
 
     def joint(self, dimensions: Sequence[str]) -> dict[tuple[str, ...], float]:
         """Return the share of each combination of known strata, in order; one in all."""
+        weights = self._known(dimensions)
+        whole = sum(weights.values())
+        return {key: weight / whole for key, weight in weights.items()}
+
+    def counted(self, dimensions: Sequence[str]) -> int | None:
+        """Return how many of its samples lie in known strata; None if it is known as a whole."""
+        return None if self.size is None else round(sum(self._known(dimensions).values()))
+
+    def _known(self, dimensions: Sequence[str]) -> dict[tuple[str, ...], float]:
         names = list(dimensions)
         rows = self.table.select([*names, WEIGHT])
         for place, name in enumerate(names):
             rows = rows.set_column(place, name, rows[name].cast(pa.string()))
         grouped = rows.group_by(names).aggregate([(WEIGHT, "sum")])
         for name in names:
-            known = pc.fill_null(pc.not_equal(grouped[name], UNKNOWN), False)  # noqa: FBT003 — a value, no switch
-            grouped = grouped.filter(known)
-        weights = grouped[f"{WEIGHT}_sum"].to_numpy().astype(np.float64)
-        whole = weights.sum()
-        if not whole:
-            return {}
+            unknown = pc.is_in(grouped[name], value_set=pa.array([UNKNOWN, None, *self.unsaid]))
+            grouped = grouped.filter(pc.invert(unknown))
+        weights = grouped[f"{WEIGHT}_sum"].cast(pa.float64()).to_pylist()
         keys = zip(*(grouped[name].to_pylist() for name in names), strict=True)
-        return dict(
-            sorted(
-                (key, weight / whole)
-                for key, weight in zip(keys, weights.tolist(), strict=True)
-                if weight
-            )
-        )
+        pairs = zip(keys, weights, strict=True)
+        return dict(sorted((key, weight) for key, weight in pairs if weight))
 
     def shares_table(self) -> pa.Table:
         """Return the shares of every dimension: ``dimension``, ``stratum``, ``share``."""

@@ -11,6 +11,7 @@ from registry.curate.bias.evidence import ALL, OTHERS, Evidence
 from registry.curate.bias.measure import Measure, corrected
 from registry.curate.bias.population import Population
 from registry.curate.bias.statistics import (
+    LEVEL,
     binomial_p,
     hypergeometric_p,
     jensen_shannon,
@@ -19,7 +20,7 @@ from registry.curate.bias.statistics import (
 )
 from registry.curate.bias.words import percent, plain, times
 
-__all__ = ["TOLERANCE", "classes", "outside", "representation", "shares"]
+__all__ = ["TOLERANCE", "classes", "compared", "outside", "representation", "shares"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,7 +73,7 @@ def _ratios(
 ) -> Iterator[Measure]:
     size = int(counts.sum())
     expected_shares = np.array(list(shares.values()))
-    low, high, p = _compared(counts, size, expected_shares, population)
+    low, high, p = compared(counts, size, expected_shares, population.counted([dimension]))
     for place, (stratum, reference_share) in enumerate(shares.items()):
         count = int(counts[place])
         share = count / size
@@ -100,16 +101,27 @@ def _ratios(
         )
 
 
-def _compared(
-    counts: npt.NDArray[np.int64], size: int, shares: Floats, population: Population
+def compared(
+    counts: npt.NDArray[np.int64], size: int, shares: Floats, sampled: int | None
 ) -> tuple[Floats, Floats, Floats]:
-    """Return ends of ratios and p-values; a reference that was itself sampled is less certain."""
-    if population.size is None:
+    """Return how sure ratios of shares are.
+
+    Args:
+        counts: How many samples each stratum has, shape ``(strata,)``.
+        size: How many there are in all, 1 or more.
+        shares: Shares of the reference, in (0, 1].
+        sampled: How many samples the reference was counted from, which makes it less certain;
+            None if it is known as a whole.
+
+    Returns:
+        Lower and upper ends of the ratios, and p-values; shape of ``counts``.
+    """
+    if sampled is None:
         low, high = wilson(counts, size)
         return low / shares, high / shares, binomial_p(counts, size, shares)
-    others = np.rint(shares * population.size).astype(np.int64)
-    low, high = katz(counts, size, others, population.size)
-    return low, high, hypergeometric_p(counts, size, counts + others, size + population.size)
+    others = np.rint(shares * sampled).astype(np.int64)
+    low, high = katz(counts, size, others, sampled)
+    return low, high, hypergeometric_p(counts, size, counts + others, size + sampled)
 
 
 def _empty(ratios: list[Measure], population: Population) -> Iterator[Measure]:
@@ -149,22 +161,23 @@ def _divergence(
     value = jensen_shannon(counts.astype(np.float64), expected)
     generator = np.random.default_rng(0)
     by_chance = _divergences(generator, size, expected, expected)
-    if population.size is not None:  # both were sampled
-        others = generator.multinomial(population.size, expected, size=_DRAWS) / population.size
+    if (sampled := population.counted([dimension])) is not None:  # both were
+        others = generator.multinomial(sampled, expected, size=_DRAWS) / sampled
         ours = generator.multinomial(size, expected, size=_DRAWS) / size
         pairs = zip(ours, others, strict=True)
         by_chance = np.array([jensen_shannon(one, other) for one, other in pairs])
     again = _divergences(generator, size, counts / size, expected)
     low, high = np.quantile(again, [0.025, 0.975])
     usual = float(by_chance.mean())
+    p = float((1 + (by_chance >= value).sum()) / (_DRAWS + 1))
     return Measure(
         measure="divergence",
         dimension=dimension,
         value=value,
-        low=float(low),
+        low=float(low) if p <= 1 - LEVEL else 0.0,  # no draw is alike to the last sample
         high=float(high),
         count=size,
-        p=float((1 + (by_chance >= value).sum()) / (_DRAWS + 1)),
+        p=p,
         matters=value >= _FAR,
         importance=value,
         reference=population.words,

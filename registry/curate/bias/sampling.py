@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from registry.curate.bias.statistics import jensen_shannon
 from registry.curate.bias.words import plain
 from registry.curate.layers.land import is_land
 from registry.curate.layers.moments import SEASONS, seasons_of
-from registry.curate.layers.strata import STRATA, place_strata
+from registry.curate.layers.strata import STRATA, Lookup, place_strata
 from registry.errors import InvalidInputError
 
 __all__ = ["Allotment", "Plan", "allot", "suggest"]
@@ -108,7 +109,14 @@ class Plan:
         return "\n".join(lines)
 
 
-def suggest(report: BiasReport, population: Population, count: int, *, seed: int = 0) -> Plan:
+def suggest(
+    report: BiasReport,
+    population: Population,
+    count: int,
+    *,
+    seed: int = 0,
+    layers: Mapping[str, Lookup] = MappingProxyType({}),
+) -> Plan:
     """Return where, when and how many to collect next.
 
     Args:
@@ -116,6 +124,7 @@ def suggest(report: BiasReport, population: Population, count: int, *, seed: int
         population: What they should come to look like; needs strata of place.
         count: How many samples can be collected, in [1, 100000].
         seed: Of the points within strata.
+        layers: Further strata that the report was made with.
 
     Returns:
         The plan. Each point has its strata, ``priority`` (1 is most wanted), a ``reason``, a
@@ -132,8 +141,9 @@ def suggest(report: BiasReport, population: Population, count: int, *, seed: int
     dimensions, have = evidence.joint()
     dimensions = dimensions or report.recipe.joint
     strange = [
-        name for name in dimensions if STRATA.get(name) is None or STRATA[name].kind != "place"
-    ]
+        name for name in dimensions
+        if name not in layers and (name not in STRATA or STRATA[name].kind != "place")
+    ]  # fmt: skip
     if strange or not dimensions:
         raise InvalidInputError(
             f"{population.words} knows no strata of place alone: {', '.join(strange) or 'none'}",
@@ -146,7 +156,7 @@ def suggest(report: BiasReport, population: Population, count: int, *, seed: int
     then = now + [given.get(key, 0) for key in shares]
     wanted = np.array(list(shares.values()))
     before = jensen_shannon(now, wanted) if now.sum() else 1.0
-    points, unmet = _points(allotments, dimensions, seed)
+    points, unmet = _points(allotments, dimensions, seed, layers)
     seasons = _seasons(evidence, [lat for _, _, lat in points])
     features = tuple(_features(points, allotments, dimensions, seasons, population))
     return Plan(
@@ -209,7 +219,10 @@ def allot(
 
 
 def _points(
-    allotments: Sequence[Allotment], dimensions: Sequence[str], seed: int
+    allotments: Sequence[Allotment],
+    dimensions: Sequence[str],
+    seed: int,
+    layers: Mapping[str, Lookup],
 ) -> tuple[list[tuple[int, float, float]], int]:
     """Return points on land (place of the allotment, lon, lat), and how many are missing."""
     generator = np.random.default_rng(seed)
@@ -223,7 +236,7 @@ def _points(
         lat = np.degrees(np.arcsin(generator.uniform(-1, 1, _DRAWN)))
         ashore = is_land(lon, lat) == 1
         lon, lat = lon[ashore].round(5), lat[ashore].round(5)
-        columns = place_strata(lon, lat, dimensions).values()
+        columns = place_strata(lon, lat, dimensions, layers=layers).values()
         keys = zip(*(column.to_pylist() for column in columns), strict=True)
         places = np.array([place_of.get(key, -1) for key in keys], np.int64)
         for place in np.flatnonzero(missing):

@@ -1,12 +1,14 @@
 """Which stratum each sample lies in: by the layers, and by what the dataset itself says."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.curate.layers.strata import UNKNOWN, strata_of
+from registry.curate.layers.strata import UNKNOWN, Lookup, strata_of
 
 __all__ = ["UNKNOWN", "sorted_out"]
 
@@ -14,17 +16,20 @@ _SEVERAL: Final = "several"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def sorted_out(samples: pa.Table) -> dict[str, pa.ChunkedArray]:
+def sorted_out(
+    samples: pa.Table, layers: Mapping[str, Lookup] = MappingProxyType({})
+) -> dict[str, pa.ChunkedArray]:
     """Return the stratum of each sample, for each dimension.
 
     Args:
         samples: Rows of ``samples``, with any of what engines join to them.
+        layers: Further strata, or others' places taken, by name.
 
     Returns:
         Dictionary-encoded strings by dimension, none of them null and none with a control
         character.
     """
-    strata = strata_of(samples)
+    strata = strata_of(samples, layers=layers)
     columns = {name: strata[name] for name in strata.column_names if name != "id"}
     columns |= _own(samples)
     return {name: _tidy(column) for name, column in sorted(columns.items())}

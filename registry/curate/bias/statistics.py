@@ -37,6 +37,7 @@ LEVEL: Final = 0.95
 _Z: Final = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 _LEAST_EXPECTED: Final = 5.0  # below it the chi-square distribution is no approximation
 _DRAWS: Final = 999
+_MOST_SHUFFLED: Final = 10**9  # samples that NumPy can shuffle
 
 
 def _special() -> "ModuleType":
@@ -89,7 +90,8 @@ def katz(
         other_size: How many there were of the other, 1 or more.
 
     Returns:
-        Lower and upper ends at :data:`LEVEL`; half a sample stands for none.
+        Lower and upper ends at :data:`LEVEL`; half a sample stands for none, and the lower end
+        is 0 where the one has none.
 
     References:
         Katz et al. (1978), Biometrics 34, 469-474; the half is Walter's (1975).
@@ -98,7 +100,8 @@ def katz(
     n, m = size + 0.5, other_size + 0.5
     spread = np.sqrt(np.maximum(0, 1 / a - 1 / n + 1 / b - 1 / m))
     middle = np.log(a / n) - np.log(b / m)
-    return np.exp(middle - _Z * spread), np.exp(middle + _Z * spread)
+    low = np.where(np.asarray(count) > 0, np.exp(middle - _Z * spread), 0.0)
+    return low, np.exp(middle + _Z * spread)
 
 
 def binomial_p(count: npt.ArrayLike, size: int, share: npt.ArrayLike) -> Floats:
@@ -307,6 +310,8 @@ def independence_p(table: Floats, *, seed: int = 0) -> float:
         return chi2_p(seen, (rows - 1) * (columns - 1))
     generator = np.random.default_rng(seed)
     totals = table.sum(0).astype(np.int64)
+    if totals.sum() >= _MOST_SHUFFLED:
+        return chi2_p(seen, columns - 1)
     drawn = generator.multivariate_hypergeometric(
         totals, int(table[0].sum()), size=_DRAWS, method="marginals"
     ).astype(np.float64)

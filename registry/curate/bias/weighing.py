@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from registry.curate.bias.measure import Measure
 from registry.curate.bias.population import Population
 from registry.curate.bias.sorting import UNKNOWN, sorted_out
 from registry.curate.bias.statistics import effective_size
+from registry.curate.layers.strata import Lookup
 from registry.tables.schemas import TableSchema, features_schema
 
 __all__ = ["CAP", "NAME", "Weights", "effective", "rake", "raked_dimensions", "weigh"]
@@ -150,17 +152,20 @@ def _fitted(
     return np.asarray(np.minimum(factors, CAP))
 
 
-def weigh(samples: pa.Table, weights: Weights) -> pa.Table:
+def weigh(
+    samples: pa.Table, weights: Weights, layers: Mapping[str, Lookup] = MappingProxyType({})
+) -> pa.Table:
     """Return the weight of each sample.
 
     Args:
         samples: Rows of ``samples``, as :func:`registry.curate.bias.counting.tally` takes them.
         weights: Of combinations of strata.
+        layers: Further strata by name.
 
     Returns:
         ``sample`` and ``weight``; null where a stratum is unknown or not in the reference.
     """
-    columns = sorted_out(samples)
+    columns = sorted_out(samples, layers)
     unknown = pa.repeat(UNKNOWN, samples.num_rows)
     parts = [
         columns[name].combine_chunks().cast(pa.string()) if name in columns else unknown

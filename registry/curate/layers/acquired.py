@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from registry.curate.layers.places import Floats
 
-__all__ = ["CLOUDS", "ELEVATIONS", "GSDS", "NUMBERS", "TEXTS", "Bands", "number", "text"]
+__all__ = [
+    "CLOUDS", "ELEVATIONS", "GSDS", "NUMBERS", "PEOPLE", "TEXTS", "Bands", "number", "text",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ ELEVATIONS: Final = Bands(
      "3000 m and more"),
 )  # fmt: skip
 """Of elevation in metres above sea level."""
+
+PEOPLE: Final = Bands(
+    (1, 10, 100, 1000, 10_000),
+    ("below 1", "1-10", "10-100", "100-1000", "1000-10000", "10000 and more"),
+)
+"""Of population, in its raster's own unit, such as people a square kilometre."""
 
 NUMBERS: Final[Mapping[str, tuple[Bands, tuple[str, ...]]]] = {
     "elevation": (ELEVATIONS, ("elevation", "elevation_m")),

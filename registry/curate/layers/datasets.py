@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from registry.curate.layers.acquired import ELEVATIONS, Bands
+from registry.curate.layers.acquired import ELEVATIONS, PEOPLE, Bands
 from registry.curate.layers.polygons import Polygons
 from registry.curate.layers.rasters import RasterLayer
 from registry.curate.layers.reference import Reference
@@ -27,6 +27,7 @@ __all__ = ["ClassedShapes", "ShapeLayer", "layer_of"]
 
 _LABEL: Final = "label"
 _CATEGORY: Final = "category"
+_BANDS: Final = {"elevation": ELEVATIONS, "population": PEOPLE}
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: shapes are decoded once, when asked
@@ -123,7 +124,7 @@ def layer_of(
             property of samples; by default the first of these that it has.
         asset: Raster asset whose values are looked up; with it ``column`` is left out.
         bands: Intervals that a raster's numbers are sorted into; by default those of elevation
-            for a layer of that name, else the card says what each value means.
+            or population for a layer of that name, else the card says what each value means.
 
     Returns:
         A layer; ``classes(lon, lat)`` is what strata ask for, a raster also has
@@ -134,8 +135,8 @@ def layer_of(
     """
     if asset is None:
         column = _class_column(version, column)
-    elif bands is None and name == "elevation":
-        bands = ELEVATIONS
+    elif bands is None:
+        bands = _BANDS.get(name)
     tables = ["samples", *(one for one in ("annotations", "assets", "pixels")
                            if one in version.tables_published())]  # fmt: skip
     said = version.spec.assets.get(asset) if asset else None

@@ -115,8 +115,8 @@ def land_population(
 
     Args:
         antarctica: Whether land south of 60° S counts: 8 % of all, nobody's fields.
-        layers: Further strata, or others instead of the built-in ones; with any it is computed
-            anew, which takes a minute, else once a machine.
+        layers: Further strata, or others instead of the built-in ones. Each choice of them is
+            computed once a machine, which takes a minute.
 
     Returns:
         Square kilometres by continent, country, climate, climate group, share of land, distance
@@ -126,16 +126,18 @@ def land_population(
         UnavailableError: A package that a layer comes with is not installed, or the cache cannot
             be written.
     """
-    names = [*_STRATA, *(name for name in layers if name not in _STRATA)]
+    names = [*_STRATA, *(name for name in sorted(layers) if name not in _STRATA)]
     used = [climate.reference(), countries.reference(), land.reference()]
     used += [layers[name].reference for name in sorted(layers)]
     digest = hashlib.sha256(" ".join([_FORM, *(one.digest for one in used)]).encode()).hexdigest()
-    if layers:
+    key = " ".join([digest, *sorted(layers)])
+
+    def make(folder: Path) -> None:
         codes, weights = _count(names, layers)
-    else:
-        codes, weights = (
-            kept("population", digest, _make, array) for array in ("codes", "weights")
-        )
+        np.save(folder / "codes.npy", codes, allow_pickle=False)
+        np.save(folder / "weights.npy", weights, allow_pickle=False)
+
+    codes, weights = (kept("population", key, make, array) for array in ("codes", "weights"))
     table = _labelled(names, codes, weights, layers)
     if not antarctica:
         south = pc.is_in(table["latitude"], value_set=pa.array(_ANTARCTIC))
@@ -202,12 +204,6 @@ def _gathered(parts: Iterable[pa.Table], names: Sequence[str]) -> pa.Table:
         summed = both.group_by(list(names), use_threads=False).aggregate([(WEIGHT, "sum")])
         whole = summed.rename_columns([*names, WEIGHT])
     return whole.sort_by([(name, "ascending") for name in names])
-
-
-def _make(folder: Path) -> None:
-    codes, weights = _count(_STRATA, {})
-    np.save(folder / "codes.npy", codes, allow_pickle=False)
-    np.save(folder / "weights.npy", weights, allow_pickle=False)
 
 
 def _count(

@@ -17,7 +17,7 @@ from registry.tables.schemas import ANNOTATIONS, SAMPLES, splits_schema
 def strata_as_said(monkeypatch):
     """Let columns that begin with a dot be the strata, in the place of layers."""
 
-    def said(samples):
+    def said(samples, _layers=None):
         from registry.curate.bias.sorting import _tidy
 
         return {
