@@ -272,10 +272,12 @@ def _attribute(attribute: h5a.AttrID) -> object:
     if count * kind.get_size() > _LONGEST_ATTRIBUTE or count < 1:
         return None
     if kind.get_class() == h5t.STRING:
+        if count > 1:  # a thousand of them may be one long text, each with memory of its own
+            return None
         values = np.empty(shape, kind.dtype)
         attribute.read(values)
-        texts = [_text(value) for value in values.reshape(-1).tolist()]
-        return texts[0] if len(texts) == 1 and len(texts[0]) <= _LONGEST_ATTRIBUTE else None
+        text = _text(values.reshape(-1).tolist()[0])
+        return text if len(text) <= _LONGEST_ATTRIBUTE else None
     if (dtype := _number(kind)) is None:
         return None
     values = np.empty(shape, dtype)
