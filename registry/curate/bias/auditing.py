@@ -136,6 +136,7 @@ def reference_population(
         size=found.size,
         table=found.table,
         unsaid=AT_SEA if name in {LAND, LAND_AND_ICE} else frozenset(),
+        unsaid=AT_SEA if name in {LAND, LAND_AND_ICE} else frozenset(),
     )
 
 

@@ -1,12 +1,14 @@
 """Where there is no bias, as good as nothing is flagged: a hundred worlds, each drawn anew."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from registry.curate.bias.association import association, split_shift
 from registry.curate.bias.counting import Recipe
 from registry.curate.bias.groups import intersections, scores, targets
-from registry.curate.bias.representation import representation
+from registry.curate.bias.population import AT_SEA, Population
+from registry.curate.bias.representation import outside, representation
 from registry.curate.bias.timing import timing
 
 NOMINAL = 0.05
@@ -84,6 +86,41 @@ def test_two_samples_of_one_population_do_not_differ_beyond_the_nominal_rate(
         hits, tests = hits + mine, tests + every
 
     assert hits / tests <= NOMINAL
+
+
+def test_combinations_of_two_samples_of_one_population_do_not_differ_beyond_the_nominal_rate(
+    evidence_of,
+):
+    hits = worlds = 0
+    names = ("continent", "climate_group")
+    for seed in SEEDS:
+        theirs = {name: drawn(1000 + seed, 300, WORLD[name]) for name in names}
+        other = Population(
+            name="other", version="1", size=300, table=pa.table({**theirs, "weight": [1.0] * 300})
+        )
+        mine = {f".{name}": drawn(seed, 600, WORLD[name]) for name in names}
+        together, _ = intersections(evidence_of(mine), other)
+        hits, worlds = hits + len(together), worlds + bool(together)
+
+    assert worlds / 100 <= NOMINAL
+    assert hits <= 2 * worlds
+
+
+def test_what_is_unsaid_of_a_reference_is_outside_of_it(evidence_of):
+    table = pa.table({"continent": ["Asia", "Europe", "none (sea)"], "weight": [60.0, 39.0, 1.0]})
+    land = Population(name="land", version="1", unsaid=AT_SEA, table=table)
+    here = evidence_of({".continent": ["Asia"] * 60 + ["Europe"] * 40 + ["none (sea)"] * 50})
+    found = {one.stratum: one for one in representation(here, land) if one.stratum}
+
+    assert set(found) == {"Asia", "Europe"}
+    assert found["Asia"].share == 0.6
+    assert outside(here, land) == 50
+    assert land.counted(["continent"]) is None
+
+
+def test_a_sampled_reference_is_as_sure_as_the_samples_that_it_knows_of():
+    table = pa.table({"continent": ["Asia", "Europe", "unknown"], "weight": [6.0, 4.0, 90.0]})
+    assert Population(name="r", version="1", size=100, table=table).counted(["continent"]) == 10
 
 
 def test_classes_that_depend_on_nothing_show_no_shortcut(evidence_of):
