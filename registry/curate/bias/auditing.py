@@ -136,7 +136,6 @@ def reference_population(
         size=found.size,
         table=found.table,
         unsaid=AT_SEA if name in {LAND, LAND_AND_ICE} else frozenset(),
-        unsaid=AT_SEA if name in {LAND, LAND_AND_ICE} else frozenset(),
     )
 
 
