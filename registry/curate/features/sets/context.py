@@ -107,12 +107,12 @@ def of_places(lon: Floats, lat: Floats) -> dict[str, pa.Array]:
         A column for each of :data:`PLACE`; null where the point is nowhere.
     """
     x, y = degrees(lon, lat)
-    zones = _named(climate.zone_codes(x, y), climate.ZONES)
+    zones = climate.zone_codes(x, y)
     known = countries.countries()
     codes = countries.country_codes(x, y)
     return {
-        "climate_zone": zones,
-        "climate_group": _named(climate.zone_codes(x, y), [*map(_group, climate.ZONES)]),
+        "climate_zone": _named(zones, climate.ZONES),
+        "climate_group": _named(zones, [*map(_group, climate.ZONES)]),
         "country": _named(codes, [one.name for one in known]),
         "country_iso": _named(codes, [one.iso_a3 for one in known]),
         "continent": _named(codes, [one.continent for one in known]),
