@@ -1,15 +1,16 @@
 """The bias passport: one HTML file that says what a version shows too much and too little of."""
 
 import math
+from calendar import month_name
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow.compute as pc
 
+from registry.curate.bias.words import amount, kind
 from registry.web.coverage import coverage_map
 from registry.web.maps import graticule
 from registry.web.paper import filled, written
@@ -128,6 +129,8 @@ def _facts(report: "BiasReport", version: "Version") -> dict[str, Any]:
         "month_names": _MONTHS,
         "chapters": [found for one in _CHAPTERS if (found := _chapter(report, *one))],
         "figures": report.measures.slice(0, _MOST_FIGURES).to_pylist(),
+        "amount": amount,
+        "kind": kind,
     }
 
 
@@ -159,15 +162,11 @@ def _panels(report: "BiasReport") -> Iterator[_Panel]:
         most = max(max(row["share"] or 0, row["reference_share"] or 0) for row in rows) or 1
         one = divergences.get(name)
         yield _Panel(
-            name=_spelt(name),
+            name=kind(name),
             bars=tuple(_bar(row, most) for row in rows[:_MOST_BARS]),
             further=max(0, len(rows) - _MOST_BARS),
             divergence=f"{one['value']:.2f} bit" if one and one["value"] is not None else "",
         )
-
-
-def _spelt(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _bar(row: Row, most: float) -> _Bar:
@@ -188,7 +187,7 @@ def _bar(row: Row, most: float) -> _Bar:
 def _short(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.0f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004 — two digits
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004 — two digits
 
 
 def _grids(report: "BiasReport") -> Iterator[_Grid]:
@@ -212,7 +211,7 @@ def _grid(name: str, rows: list[Row]) -> _Grid | None:
         return None
     counts = {(row["class"], row["stratum"]): row["count"] for row in rows}
     return _Grid(
-        name=_spelt(name),
+        name=kind(name),
         columns=tuple(columns),
         rows=tuple(
             (
@@ -248,7 +247,7 @@ def _years(report: "BiasReport") -> list[_Year]:
             name=str(first + place),
             months=tuple(
                 (
-                    date(first + place, month + 1, 1).strftime("%B %Y"),
+                    f"{month_name[month + 1]} {first + place}",
                     int(count),
                     _level(count / most),
                 )

@@ -16,7 +16,7 @@ from registry.curate.bias.statistics import (
     mutual_information,
     wilson,
 )
-from registry.curate.bias.words import percent, plain
+from registry.curate.bias.words import kind, percent, plain
 
 __all__ = ["association", "is_label_source", "is_split", "label_sources", "split_shift"]
 
@@ -82,8 +82,8 @@ def label_sources(evidence: Evidence) -> list[Measure]:
                 reference="independence within the dataset",
                 unit="V",
                 note=(
-                    f"classes of annotations differ by {dimension}: Cramér's V {strength:.2f} over "
-                    f"{len(table.rows)} of them"
+                    f"classes of annotations differ by {kind(dimension)}: Cramér's V "
+                    f"{strength:.2f} over {len(table.rows)} of them"
                 ),
             )
         )
@@ -113,7 +113,7 @@ def _shift(split: str, what: str, counts: Floats, of_class: str | None) -> Itera
     if min(counts.shape) < 2 or not counts.sum():  # noqa: PLR2004 — one has nothing to differ from
         return
     strength = cramers_v(counts)
-    named = what if of_class is None else f"the share of {plain(of_class)}"
+    named = kind(what) if of_class is None else f"the share of {plain(of_class)}"
     yield Measure(
         measure="split-shift",
         dimension=f"{split} & {what}",
@@ -159,8 +159,8 @@ def _association(
         reference="independence within the dataset",
         unit="V",
         note=(
-            f"{what} on {dimension}: Cramér's V {strength:.2f} over {len(table.rows)} strata; "
-            f"knowing it tells {bits:.2g} bits"
+            f"{what} on {kind(dimension)}: Cramér's V {strength:.2f} over {len(table.rows)} "
+            f"strata; knowing it tells {bits:.2g} bits"
         ),
     )
 
@@ -215,7 +215,7 @@ def _shortcuts(dimension: str, table: Contingency) -> Iterator[Measure]:
                 unit="share",
                 note=(
                     f"{plain(stratum)} ⇒ {plain(one)}: {percent(share)} of {plain(one)} samples "
-                    f"are in {dimension} {plain(stratum)}, {percent(other)} of others; "
+                    f"are in {kind(dimension)} {plain(stratum)}, {percent(other)} of others; "
                     f"{percent(float(back))} of those are {plain(one)}"
                 ),
             )

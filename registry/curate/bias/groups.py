@@ -21,7 +21,7 @@ from registry.curate.bias.statistics import (
     welch,
     wilson,
 )
-from registry.curate.bias.words import percent, plain, times
+from registry.curate.bias.words import amount, kind, percent, plain, times
 
 __all__ = ["intersections", "scores", "targets"]
 
@@ -119,8 +119,8 @@ def _intersections(
             reference=reference,
             unit="ratio",
             note=(
-                f"{names[0]} {plain(first)} & {names[1]} {plain(second)}: {count:,} of {size:,} "
-                f"samples, {times(ratio)} the {percent(expected)} {beside}"
+                f"{kind(names[0])} {plain(first)} & {kind(names[1])} {plain(second)}: {count:,} of "
+                f"{size:,} samples, {times(ratio)} the {percent(expected)} {beside}"
             ),
         )
 
@@ -167,8 +167,8 @@ def targets(evidence: Evidence, recipe: Recipe, unit: str) -> list[Measure]:
                     reference="all other samples",
                     unit=unit,
                     note=(
-                        f"{dimension} {plain(stratum)}: mean target {one[1]:.4g}, {other[1]:.4g} "
-                        f"elsewhere ({one[0]:,} samples)"
+                        f"{kind(dimension)} {plain(stratum)}: mean target {amount(one[1])}, "
+                        f"{amount(other[1])} elsewhere ({one[0]:,} samples)"
                     ),
                 )
             )
@@ -243,8 +243,8 @@ def _score(
         reference="predictions elsewhere",
         unit="share",
         note=(
-            f"{dimension} {plain(stratum)}: {percent(share)} of {size:,} predictions are right, "
-            f"{percent(other)} elsewhere"
+            f"{kind(dimension)} {plain(stratum)}: {percent(share)} of {size:,} predictions are "
+            f"right, {percent(other)} elsewhere"
         ),
     )
 

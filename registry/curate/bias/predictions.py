@@ -17,6 +17,7 @@ __all__ = ["ANNOTATIONS", "written"]
 ANNOTATIONS: Final = "annotations"
 """Names the proposed annotations of the version itself."""
 
+_COLUMNS: Final = ("sample", "prediction")
 _HINT: Final = "give columns sample and prediction, one row a sample"
 _MOST_BYTES: Final = 4 << 30
 
@@ -63,22 +64,24 @@ def _read(version: "Version", named: str) -> pa.Table:
         raise NotFoundError(f"there is no file {path}", hint="name a .csv or .parquet file")
     if path.stat().st_size > _MOST_BYTES:
         raise InvalidInputError(f"{path} is larger than 4 GiB", hint="keep the two columns alone")
+    # As text, so that an id of digits keeps its leading zeros.
+    as_text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(_COLUMNS, pa.string()))
     try:
         return (
-            pq.read_table(path)
+            pq.read_table(path, columns=[n for n in pq.read_schema(path).names if n in _COLUMNS])
             if named.lower().endswith(".parquet")
-            else pyarrow.csv.read_csv(path)
+            else pyarrow.csv.read_csv(path, convert_options=as_text)
         )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} cannot be read: {str(error)[:200]}", hint=_HINT) from error
 
 
 def _checked(rows: pa.Table, named: str) -> pa.Table:
-    for name in ("sample", "prediction"):
+    for name in _COLUMNS:
         if rows.column_names.count(name) != 1:
             raise InvalidInputError(f"{named} has no column '{name}'", hint=_HINT)
     try:
-        kept = pa.table({name: rows[name].cast(pa.string()) for name in ("sample", "prediction")})
+        kept = pa.table({name: rows[name].cast(pa.string()) for name in _COLUMNS})
     except pa.ArrowException as error:
         raise InvalidInputError(
             f"predictions of {named} are {rows['prediction'].type}, not classes", hint=_HINT

@@ -18,7 +18,7 @@ from registry.curate.bias.statistics import (
     katz,
     wilson,
 )
-from registry.curate.bias.words import percent, plain, times
+from registry.curate.bias.words import kind, percent, plain, times
 
 __all__ = ["TOLERANCE", "classes", "compared", "outside", "representation", "shares"]
 
@@ -95,8 +95,9 @@ def _ratios(
             reference=population.words,
             unit="ratio",
             note=(
-                f"{dimension} {plain(stratum)}: {count:,} of {size:,} samples ({percent(share)}), "
-                f"but {percent(reference_share)} of {population.name}: {times(ratio)} its share"
+                f"{kind(dimension)} {plain(stratum)}: {count:,} of {size:,} samples "
+                f"({percent(share)}), but {percent(reference_share)} of {population.name}: "
+                f"{times(ratio)} its share"
             ),
         )
 
@@ -146,7 +147,7 @@ def _empty(ratios: list[Measure], population: Population) -> Iterator[Measure]:
             reference=population.words,
             unit="share",
             note=(
-                f"{one.dimension} {plain(one.stratum or '')}: no sample, though it is "
+                f"{kind(one.dimension or '')} {plain(one.stratum or '')}: no sample, though it is "
                 f"{percent(one.reference_share)} of {population.name}; chance alone leaves it "
                 f"empty with probability {chance:.2g}"
             ),
@@ -183,8 +184,8 @@ def _divergence(
         reference=population.words,
         unit="bit",
         note=(
-            f"{dimension}: {value:.2g} bits from {population.name} (0 is alike, 1 has nothing in "
-            f"common; chance alone gives {usual:.2g})"
+            f"{kind(dimension)}: {value:.2g} bits from {population.name} (0 is alike, 1 has "
+            f"nothing in common; chance alone gives {usual:.2g})"
         ),
     )
 
@@ -205,7 +206,7 @@ def shares(evidence: Evidence, population: Population) -> Iterator[Measure]:
             yield Measure(
                 measure="unknown", dimension=dimension, value=unknown / whole, count=unknown,
                 share=unknown / whole, reference="all samples", unit="share",
-                note=f"{dimension}: unknown for {unknown:,} of {whole:,} samples",
+                note=f"{kind(dimension)}: unknown for {unknown:,} of {whole:,} samples",
             )  # fmt: skip
         known = population.shares(dimension)
         found = evidence.strata(dimension)
@@ -226,7 +227,7 @@ def shares(evidence: Evidence, population: Population) -> Iterator[Measure]:
                 reference="samples of which it is known" if not known else population.words,
                 unit="share",
                 note=(
-                    f"{dimension} {plain(stratum)}: {count:,} of {size:,} samples"
+                    f"{kind(dimension)} {plain(stratum)}: {count:,} of {size:,} samples"
                     + ("" if not known else f", where {population.name} has nothing")
                 ),
             )

@@ -15,6 +15,7 @@ from registry.curate.bias.measure import Measure
 from registry.curate.bias.population import Population
 from registry.curate.bias.sorting import UNKNOWN, sorted_out
 from registry.curate.bias.statistics import effective_size
+from registry.curate.bias.words import kind
 from registry.curate.layers.strata import Lookup
 from registry.tables.schemas import TableSchema, features_schema
 
@@ -185,6 +186,7 @@ def effective(weights: Weights, evidence: Evidence) -> Measure:
     size = sum(weights.counts.values())
     value = weights.effective
     greatest = max(weights.factors.values())
+    over = ", ".join(map(kind, weights.dimensions))
     return Measure(
         measure="effective-size",
         dimension=" & ".join(weights.dimensions),
@@ -196,8 +198,7 @@ def effective(weights: Weights, evidence: Evidence) -> Measure:
         reference=weights.reference,
         unit="samples",
         note=(
-            f"weighted to look like {weights.reference} in {', '.join(weights.dimensions)}, as far "
-            f"as there are samples, {size:,} tell as much as {value:,.0f}; greatest weight "
-            f"{greatest:.2g} (cut at {CAP:g})"
+            f"weighted to look like {weights.reference} in {over}, as far as there are "
+            f"samples, {size:,} tell as much as {value:,.0f}; greatest weight {greatest:.2g} (cut at {CAP:g})"
         ),
     )

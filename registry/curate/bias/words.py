@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from registry.curate.bias.report import BiasReport
 
-__all__ = ["percent", "plain", "report_text", "times"]
+__all__ = ["amount", "kind", "percent", "plain", "report_text", "times"]
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LONGEST: Final = 80
@@ -34,6 +34,28 @@ def plain(name: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
+def amount(number: float) -> str:
+    """Return a quantity for people: four digits, and never a power of ten for a large one.
+
+    Examples:
+        >>> amount(1980.4), amount(0.123456), amount(-7)
+        ('1,980', '0.1235', '-7')
+    """
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.4g}"  # noqa: PLR2004 — as said
+
+
+def kind(dimension: str) -> str:
+    """Return what samples are sorted by, for people.
+
+    Examples:
+        >>> kind("climate_group"), kind("split by_place")
+        ('climate group', 'split by_place')
+    """
+    return (
+        plain(dimension) if dimension.startswith("split ") else plain(dimension).replace("_", " ")
+    )
+
+
 def percent(share: float) -> str:
     """Return a share for people.
 
@@ -51,12 +73,12 @@ def times(ratio: float) -> str:
     """Return a ratio for people.
 
     Examples:
-        >>> times(0.25), times(12.3), times(0)
-        ('0.25 times', '12 times', 'none of')
+        >>> times(0.25), times(1230.4), times(0)
+        ('0.25 times', '1,230 times', 'none of')
     """
     if ratio == 0:
         return "none of"
-    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.2g} times"  # noqa: PLR2004 — two digits
+    return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.2g} times"  # noqa: PLR2004 — two digits
 
 
 def report_text(report: "BiasReport") -> str:

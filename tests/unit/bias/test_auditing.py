@@ -12,6 +12,7 @@ import shapely
 
 from registry.curate.bias import audit
 from registry.curate.bias.auditing import reference_population
+from registry.curate.bias.predictions import written
 from registry.curate.bias.sampling import allot, suggest
 from registry.errors import InvalidInputError, NotFoundError
 from registry.tables.schemas import MEASURES, declared
@@ -196,6 +197,17 @@ def test_predictions_of_a_file_are_scored(registry, dataset, tmp_path):
     [overall] = [one for one in report.of("score", "all") if one["class"] is None]
 
     assert (overall["count"], overall["value"]) == (60, pytest.approx(40 / 60))
+
+
+def test_ids_of_digits_keep_their_leading_zeros(registry, dataset, tmp_path):
+    file = tmp_path / "guesses.csv"
+    file.write_text("sample,prediction\n0012,1\n0013,02\n", "utf-8")
+    found = pq.read_table(written(registry.resolve("fields@v1"), str(file), tmp_path))
+
+    assert found.to_pylist() == [
+        {"sample": "0012", "prediction": "1"},
+        {"sample": "0013", "prediction": "02"},
+    ]
 
 
 @pytest.mark.parametrize(
