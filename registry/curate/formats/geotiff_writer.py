@@ -80,10 +80,10 @@ def write_geotiff(raster: Raster, path: Path) -> list[str]:
             with rasterio.open(path, driver="GTiff") as file:
                 _check(file, raster, nodata)
                 lost += _differences(file, raster.said)
-        except (RasterioError, ValueError, TypeError) as error:
+        except (RasterioError, ValueError, TypeError, LookupError) as error:
             raise RejectedError(
                 f"{path.name!r} cannot be written as GeoTIFF: {' '.join(str(error).split())}",
-                hint="check its crs, dtype and nodata in the table assets",
+                hint="check its crs, dtype, nodata and tags in the table assets",
             ) from error
     return lost
 
@@ -218,9 +218,29 @@ def _lost_tags(place: str, there: Mapping[str, str], wanted: Mapping[str, str]) 
 
 
 def said_of(text: str | None) -> dict[str, Any]:
-    """Return the column ``tags`` of ``assets`` as a mapping; empty if it is null or no object."""
+    """Return the column ``tags`` of ``assets`` as a mapping; without what is not as it should be.
+
+    Examples:
+        >>> said_of('{"bands": ["B02"], "scales": "none"}'), said_of("[1]"), said_of(None)
+        ({'bands': ['B02']}, {}, {})
+    """
     try:
         said = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    known = said if isinstance(said, dict) else {}
+    return {name: value for name, value in known.items() if _is_sound(name, value)}
+
+
+def _is_sound(name: str, value: object) -> bool:
+    if name in {"scales", "offsets"}:
+        return isinstance(value, list) and all(isinstance(one, int | float) for one in value)
+    if name in {"bands", "units", "colours", "lost"}:
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if name in {"domains", "band_tags"}:
+        return isinstance(value, dict) and all(map(_are_tags, value.values()))
+    return _are_tags(value) if name == "tags" else isinstance(value, str)
+
+
+def _are_tags(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
