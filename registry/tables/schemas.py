@@ -23,6 +23,7 @@ __all__ = [
     "SAMPLES",
     "SPLITS",
     "STATISTICS",
+    "ZONES",
     "TableSchema",
     "declared",
     "features_schema",
@@ -333,6 +334,26 @@ STATISTICS = TableSchema(
 )
 """One row a band of an asset in a subset of a split: what training normalises by."""
 
+ZONES = TableSchema(
+    name="features/zones",
+    arrow=pa.schema([
+        _f("annotation", pa.string(), "id of the annotation", required=True),
+        _f("asset", pa.string(), "whose pixels", required=True),
+        _f("step", pa.int32(), "time step, from 0", required=True),
+        _f("band", pa.string(), "which band: its name, or its number from 1", required=True),
+        _f("sample", pa.string(), "id of the sample"),
+        _f("category", pa.string(), "class of the annotation"),
+        _f("time", _TIME, "of the step; null if nobody says"),
+        _f("count", pa.float64(), "observed pixels under the outline, shares included", unit="px"),
+        _f("mean", pa.float64(), "their mean, by shares", unit="unit of the band"),
+        _f("std", pa.float64(), "their standard deviation, by shares", unit="unit of the band"),
+        _f("min", pa.float64(), "least of the pixels that are touched", unit="unit of the band"),
+        _f("max", pa.float64(), "largest of the pixels that are touched", unit="unit of the band"),
+    ]),
+    key=("annotation", "asset", "step", "band"),
+)
+"""One row a band of an asset at a time under the outline of an annotation."""
+
 
 def samples_schema(properties: pa.StructType | None = None) -> TableSchema:
     """Return the schema of ``samples``, with the dataset's own typed properties.
@@ -389,7 +410,8 @@ def declared(name: str) -> TableSchema | None:
         >>> declared("notes") is None
         True
     """
-    whole = {one.name: one for one in (SAMPLES, ASSETS, PIXELS, ANNOTATIONS, MEASURES, STATISTICS)}
+    fixed = (SAMPLES, ASSETS, PIXELS, ANNOTATIONS, MEASURES, STATISTICS, ZONES)
+    whole = {one.name: one for one in fixed}
     if name in whole:
         return whole[name]
     families = {"splits": SPLITS, "reports": FINDINGS, "features": FEATURES}

@@ -24,6 +24,7 @@ BUILT_IN: Final[Mapping[str, str]] = MappingProxyType({
     "temporal": "registry.curate.features.sets.temporal:TEMPORAL",
     "terrain": "registry.curate.features.sets.terrain:TERRAIN",
     "texture": "registry.curate.features.sets.texture:TEXTURE",
+    "zones": "registry.curate.features.sets.zones:ZONES",
 })
 """The lab's own sets: where each is, as ``module:ATTRIBUTE``; imported when it is asked for."""
 

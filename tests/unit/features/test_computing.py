@@ -356,3 +356,20 @@ def test_a_process_that_is_killed_leaves_nothing_and_the_next_one_succeeds(lake,
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert "features/statistics" not in lake.resolve("toy@v1").tables()
     assert compute(lake, "toy@v1", ["statistics"]).sets[0].status == "computed"
+
+
+# ------------------------------------------------------------------- rows of something else
+def test_the_zones_of_annotations_are_a_table_with_a_key_of_its_own(lake, publish, toy):
+    publish(lake)
+    done = compute(lake, "toy@v1", ["zones", "labels"])
+    assert [one.status for one in done.sets] == ["computed", "computed"]
+    rows = lake.resolve("toy@v1").table("features/zones").to_pylist()
+    assert [(row["annotation"], row["band"]) for row in rows[:3]] == [
+        ("a1", "B04"), ("a1", "B08"), ("a11", "B04"),
+    ]  # fmt: skip
+    first = rows[0]
+    assert (first["sample"], first["category"], first["count"]) == ("s01", "ship", 4.0)
+    assert first["mean"] == pytest.approx(toy.chip(1)[0, 1:3, 1:3].mean() * 1e-4)
+    assert len(rows) == 6 * 2
+    assert compute(lake, "toy@v1", ["zones"]).sets[0].status == "there"
+    assert compute(lake, "toy@v1", ["zones"], again=True).sets[0].status == "equal"
