@@ -20,7 +20,10 @@ Transform = Sequence[float]
 
 
 def facts(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a sample; what is null is left out."""
+    """Return what is known of a sample; what is null is left out.
+
+    A property that is called like a fact is left out where the fact is known.
+    """
     source = sample.get("source") or {}
     geometry = sample.get("geometry")
     outline = None if geometry is None else shapely.to_geojson(shapely.from_wkb(geometry))
@@ -37,9 +40,12 @@ def facts(sample: Mapping[str, Any]) -> dict[str, Any]:
         "provider": source.get("provider"),
         "declared": sample.get("declared") or None,
         "geometry": None if outline is None else orjson.loads(outline),
-        **(sample.get("properties") or {}),
     }
-    return {name: value for name, value in said.items() if value is not None}
+    known = {name: value for name, value in said.items() if value is not None}
+    further = (sample.get("properties") or {}).items()
+    return known | {
+        name: value for name, value in further if value is not None and name not in known
+    }
 
 
 def _stamp(moment: datetime | None) -> str | None:

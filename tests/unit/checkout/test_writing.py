@@ -9,6 +9,7 @@ from PIL import Image
 
 from registry.catalog import AssetSpec, Task
 from registry.curate.checkout import checkout
+from registry.curate.checkout.sidecars import facts
 from registry.curate.formats import SourceOptions, detect, open_listing
 from registry.errors import InvalidInputError, RegistryError
 from registry.tables import encode, encode_jpeg
@@ -296,3 +297,8 @@ def test_what_coco_cannot_say_is_listed(version_of, tmp_path):
         "annotations/instances.json: a-1: COCO has no points or lines",
         "annotations/instances.json: b-1: its image has no transform",
     )
+
+
+def test_a_property_does_not_pass_for_a_fact():
+    said = facts({"id": "a", "properties": {"id": "b", "cloud": 3, "rain": None}})
+    assert said == {"id": "a", "cloud": 3}
