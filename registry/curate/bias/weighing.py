@@ -199,6 +199,7 @@ def effective(weights: Weights, evidence: Evidence) -> Measure:
         unit="samples",
         note=(
             f"weighted to look like {weights.reference} in {over}, as far as there are "
-            f"samples, {size:,} tell as much as {value:,.0f}; greatest weight {greatest:.2g} (cut at {CAP:g})"
+            f"samples, {size:,} tell as much as {value:,.0f}; greatest weight "
+            f"{greatest:.2g} (cut at {CAP:g})"
         ),
     )

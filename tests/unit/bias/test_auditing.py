@@ -202,6 +202,7 @@ def test_predictions_of_a_file_are_scored(registry, dataset, tmp_path):
 def test_ids_of_digits_keep_their_leading_zeros(registry, dataset, tmp_path):
     file = tmp_path / "guesses.csv"
     file.write_text("sample,prediction\n0012,1\n0013,02\n", "utf-8")
+    dataset(many())
     found = pq.read_table(written(registry.resolve("fields@v1"), str(file), tmp_path))
 
     assert found.to_pylist() == [
