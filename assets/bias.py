@@ -39,16 +39,18 @@ def bias_report(
 ) -> dg.MaterializeResult[str]:
     """The newest version's bias passport: who is missing, shortcuts, clusters and gaps."""
     from registry.curate.bias.launching import made_of
+    from registry.curate.layers.asked import pinned
     from registry.web.passport import render
 
     registry, newest = lake.open(), lake.newest(context.partition_key)
+    layers = pinned(registry, config.layers)  # as they stand now, also once the job is done
     with TemporaryDirectory(prefix="eolab-bias-") as out:
         asked = {"lake": registry.lake.address, "ref": str(newest.ref), "out": out}
-        said = run_job(context, pipes, "bias", asked | config.model_dump())
-        newest = lake.newest(context.partition_key)  # with the report beside it
-        report = made_of(
-            registry, newest, Path(out), said, against=config.against, layers=config.layers
+        said = run_job(
+            context, pipes, "bias", asked | {"against": config.against, "layers": layers}
         )
+        newest = lake.newest(context.partition_key)  # with the report beside it
+        report = made_of(registry, newest, Path(out), said, against=config.against, layers=layers)
     page = lake.folder("pages") / f"{newest.ref}-bias.html"
     render(report, newest, page)
     return dg.MaterializeResult(value=str(page), **bias_described(newest, report, page))

@@ -65,3 +65,12 @@ def test_a_job_on_what_is_not_there_says_so(toy, monkeypatch):
     asked = {"lake": str(toy.lake.address), "ref": "toy@v9", "sets": ["spectral"]}
     with pytest.raises(NotFoundError, match="v9"):
         jobs.launch("features", asked)
+
+
+def test_zones_that_spark_computes_are_those_of_the_library(toy, spark):
+    done = compute(toy, "toy@v1", ["zones"], run=spark_runner(spark), engine_name="spark")
+    assert done.sets[0].status == "computed"
+    rows = toy.resolve("toy@v1").table("features/zones")
+    assert rows.num_rows > 0
+    again = compute(toy, "toy@v1", ["zones"], run=on_threads, again=True)
+    assert again.sets[0].status == "equal"

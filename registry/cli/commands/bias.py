@@ -1,13 +1,12 @@
 """Bias: whom a dataset speaks for, what a model could learn by mistake, where to collect next."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from registry.cli.options import Json, RefArgument, connected
+from registry.cli.options import EngineName, Json, RefArgument, connected
 from registry.cli.output import emit
 from registry.cli.watch import watching
 
@@ -15,12 +14,7 @@ if TYPE_CHECKING:
     from registry.catalog import Registry
     from registry.curate.bias import BiasReport
 
-__all__ = ["EngineName", "register"]
-
-EngineName = Literal["auto", "library", "spark"]
-
-LARGE: Final = 20_000_000
-"""Samples from which ``auto`` takes Spark although no master is named."""
+__all__ = ["register"]
 
 Against = Annotated[
     str,
@@ -34,12 +28,10 @@ Against = Annotated[
 Engine = Annotated[
     EngineName,
     typer.Option(
-        help="Who counts; auto takes Spark where SPARK_MASTER is set or samples are more than "
-        f"{LARGE:,}. The figures are the same."
+        help="Who counts; auto takes Spark where SPARK_MASTER is set or the version is large. "
+        "The figures are the same."
     ),
 ]
-
-
 Layers = Annotated[
     list[str] | None,
     typer.Option(
@@ -55,7 +47,8 @@ Settings = Annotated[
     typer.Option(
         "--spark-setting",
         metavar="KEY=VALUE",
-        help="A setting of Spark, such as spark.executor.memory=8g; may be repeated.",
+        help="A setting of Spark where it counts, such as spark.executor.memory=8g; may be "
+        "repeated.",
         show_default=False,
     ),
 ]
@@ -180,20 +173,15 @@ def _audited(
     settings: dict[str, str],
     keep: bool,
 ) -> "BiasReport":
-    samples = registry.resolve(ref).count("samples") if engine == "auto" else 0
-    on_spark = engine == "spark" or bool(
-        engine == "auto" and (os.environ.get("SPARK_MASTER") or samples > LARGE)
-    )
-    with watching() as progress:
-        if on_spark:
-            from registry.curate.bias.launching import audit_on_spark
+    from registry.curate.bias.auditing import audit
+    from registry.curate.bias.launching import audit_on_spark, engine_for
 
+    with watching() as progress:
+        if engine_for(registry.resolve(ref), engine) == "spark":
             return audit_on_spark(
                 registry, ref, against=against, predictions=predictions, layers=layers, keep=keep,
                 settings=settings, progress=progress,
             )  # fmt: skip
-        from registry.curate.bias.auditing import audit
-
         return audit(
             registry, ref, against=against, predictions=predictions, layers=layers, keep=keep,
             progress=progress,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from registry.cli.completion import complete_refs
-from registry.cli.options import Json, RefArgument, connected
+from registry.cli.options import EngineName, Json, RefArgument, connected
 from registry.cli.output import emit, json_wanted, listener, table_text
 from registry.cli.watch import watching
 from registry.errors import InvalidInputError
@@ -113,7 +113,7 @@ def compute(
     ref: RefArgument,
     sets: Sets,
     engine: Annotated[
-        Literal["auto", "spark", "library"],
+        EngineName,
         typer.Option(
             help="Who computes: Spark, or threads of this process; auto takes Spark where "
             "SPARK_MASTER is set or the version is large."
@@ -141,18 +141,31 @@ def compute(
             show_default=False,
         ),
     ] = None,
+    spark_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--spark-setting",
+            metavar="KEY=VALUE",
+            help="A setting of Spark where it computes, such as spark.executor.memory=8g. "
+            "Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compute feature sets on a published version; they are kept beside it."""
     from registry.curate.features.engines import compute_by
     from registry.curate.features.naming import calls_of
+    from registry.curate.jobs import settings_of
 
+    settings = settings_of(spark_settings or ())
     registry = connected()
     calls = calls_of(registry, sets, _parameters(parameters or ()))
     with watching() as progress:
         done = compute_by(
-            engine, registry, ref, calls, on_error=on_error, again=again, progress=progress
-        )
+            engine, registry, ref, calls, on_error=on_error, again=again, settings=settings,
+            progress=progress,
+        )  # fmt: skip
     emit(done.to_document(), done.to_text)
 
 

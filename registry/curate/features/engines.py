@@ -1,8 +1,7 @@
 """Which engine computes: threads of this process, or Spark."""
 
-import os
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final, Literal
 
 from registry.catalog.registry import Registry
@@ -11,14 +10,11 @@ from registry.curate.features.computing import compute
 from registry.curate.features.outcome import Computed
 from registry.curate.features.planning import computable
 from registry.curate.features.work import Call, OnError
-from registry.curate.jobs import launch
+from registry.curate.jobs import Engine, chosen, launch
 from registry.progress import SILENT, Progress
 from registry.tables import store
 
-__all__ = ["MOST_BYTES", "MOST_ROWS", "Engine", "compute_by", "engine_for"]
-
-Engine = Literal["auto", "library", "spark"]
-"""How it is chosen: ``auto`` takes the library for what one machine does in minutes."""
+__all__ = ["MOST_BYTES", "MOST_ROWS", "compute_by", "engine_for"]
 
 MOST_BYTES: Final = 8 * 2**30
 """Stored bytes of pixels up to which ``auto`` takes the library."""
@@ -35,12 +31,11 @@ def engine_for(version: Version, asked: Engine) -> Literal["library", "spark"]:
         asked: ``auto`` is Spark where ``SPARK_MASTER`` names a cluster or the version has more
             than 8 GiB of stored pixels or 5 million samples, and Spark is installed.
     """
-    if asked != "auto":
-        return asked
-    if os.environ.get("SPARK_MASTER"):
-        return "spark"
-    large = version.count("samples") > MOST_ROWS or _stored_bytes(version) > MOST_BYTES
-    return "spark" if large and find_spec("pyspark") is not None else "library"
+    return chosen(asked, large=partial(_is_large, version))
+
+
+def _is_large(version: Version) -> bool:
+    return version.count("samples") > MOST_ROWS or _stored_bytes(version) > MOST_BYTES
 
 
 def _stored_bytes(version: Version) -> int:
@@ -57,6 +52,7 @@ def compute_by(
     *,
     on_error: OnError = "skip",
     again: bool = False,
+    settings: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
 ) -> Computed:
     """Compute feature sets by an engine that is named; see :func:`compute`.
@@ -68,6 +64,7 @@ def compute_by(
         calls: The sets.
         on_error: Whether a sample on which a function raises ends the work or is reported.
         again: Compute tables that are there once more and compare them bit by bit.
+        settings: Spark settings of the user's own, where Spark computes.
         progress: Told what happens.
 
     Returns:
@@ -83,4 +80,4 @@ def compute_by(
         "on_error": on_error,
         "again": again,
     }
-    return Computed.from_document(launch("features", asked, progress=progress))
+    return Computed.from_document(launch("features", asked, progress=progress, settings=settings))

@@ -6,7 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from registry.cli.app import run
+from registry.curate.features import engines
 from registry.curate.features.computing import FeaturesExistError, compute
+from registry.errors import UnavailableError
 from registry.tables import store
 from registry.tables.schemas import features_schema
 
@@ -111,3 +113,25 @@ def test_a_set_that_takes_no_parameters_says_so(eolab):
 def test_a_set_that_nobody_knows_lists_those_there_are(eolab):
     found = eolab("features", "compute", "toy@v1", "--set", "spektral", status=3)
     assert "spectral" in found["error"]["hint"]
+
+
+def test_settings_of_spark_go_to_the_job(eolab, monkeypatch):
+    asked = {}
+
+    def launch(job, arguments, *, progress, settings):
+        asked.update(job=job, sets=len(arguments["sets"]), settings=settings)
+        raise UnavailableError("there is no Spark here", hint="")
+
+    monkeypatch.setattr(engines, "launch", launch)
+    typed = ["-s", "counted", "--engine", "spark", "--spark-setting", "spark.executor.memory=8g"]
+    found = eolab("features", "compute", "toy@v1", *typed, status=7)
+    assert found["error"]["problem"] == "there is no Spark here"
+    assert asked == {
+        "job": "features", "sets": 1, "settings": {"spark.executor.memory": "8g"},
+    }  # fmt: skip
+
+
+def test_what_is_no_setting_of_spark_is_said(eolab):
+    typed = ["-s", "counted", "--spark-setting", "memory=8g"]
+    found = eolab("features", "compute", "toy@v1", *typed, status=2)
+    assert found["error"]["problem"] == "'memory=8g' is no setting of Spark"
