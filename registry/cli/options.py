@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,7 +12,13 @@ from registry.errors import InvalidInputError
 if TYPE_CHECKING:
     from registry.catalog import Registry
 
-__all__ = ["Allow", "Dataset", "Json", "Message", "RefArgument", "Why", "allowed", "connected"]
+__all__ = [
+    "Allow", "Dataset", "EngineName", "Json", "Message", "RefArgument", "Why", "allowed",
+    "connected",
+]  # fmt: skip
+
+EngineName = Literal["auto", "library", "spark"]
+"""Who does what both this process and Spark can do."""
 
 
 def _want_json(value: bool) -> bool:

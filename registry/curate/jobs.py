@@ -11,18 +11,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 from registry.cache import cache_folder
 from registry.errors import InvalidInputError, RegistryError, UnavailableError
 from registry.progress import SILENT, Progress
 
-__all__ = ["KEPT_LOGS", "JobFailedError", "launch", "logs_folder", "revived", "settings_of"]
+__all__ = [
+    "KEPT_LOGS", "Engine", "JobFailedError", "chosen", "launch", "logs_folder", "revived",
+    "settings_of",
+]  # fmt: skip
+
+Engine = Literal["auto", "library", "spark"]
+"""Who does what both can do: this process, or Spark; ``auto`` looks at how large it is."""
 
 KEPT_LOGS: Final = 20
 """How many logs are kept of each job; older ones are dropped when the next begins."""
@@ -35,6 +42,21 @@ class JobFailedError(UnavailableError):
     """A job ended without an answer; its log says more."""
 
     code = "job-failed"
+
+
+def chosen(asked: Engine, *, large: Callable[[], bool]) -> Literal["library", "spark"]:
+    """Return which engine does work that both can do.
+
+    Args:
+        asked: ``auto`` is Spark where ``SPARK_MASTER`` names a cluster, or where the work is large
+            and Spark is installed.
+        large: Whether the work is; asked only where that decides.
+    """
+    if asked != "auto":
+        return asked
+    if os.environ.get("SPARK_MASTER"):
+        return "spark"
+    return "spark" if find_spec("pyspark") is not None and large() else "library"
 
 
 def launch(

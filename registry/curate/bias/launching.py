@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from registry.curate.bias.auditing import measured, reference_population
 from registry.curate.bias.counting import Recipe
 from registry.curate.bias.report import BiasReport
-from registry.curate.jobs import JobFailedError, launch
+from registry.curate.jobs import Engine, JobFailedError, chosen, launch
 from registry.curate.layers.asked import layers_of, pinned
 from registry.progress import SILENT, Progress
 
@@ -20,7 +20,21 @@ if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.catalog.version import Version
 
-__all__ = ["audit_on_spark", "made_of"]
+__all__ = ["MOST_SAMPLES", "audit_on_spark", "engine_for", "made_of"]
+
+MOST_SAMPLES: Final = 20_000_000
+"""Up to which ``auto`` counts in this process."""
+
+
+def engine_for(version: "Version", asked: Engine) -> Literal["library", "spark"]:
+    """Return who counts the samples of a version.
+
+    Args:
+        version: The version.
+        asked: ``auto`` is Spark where ``SPARK_MASTER`` names a cluster, or where there are more
+            than 20 million samples and Spark is installed.
+    """
+    return chosen(asked, large=lambda: version.count("samples") > MOST_SAMPLES)
 
 
 def audit_on_spark(
