@@ -1,4 +1,8 @@
-"""Which sample of a version speaks for a point at a moment, never one that came after it."""
+"""Which sample of a version speaks for a point at a moment, never one that came after it.
+
+Here a place is shared: the point lies in the sample's footprint. Tables whose columns say what
+belongs together are joined by :func:`registry.curate.features.point_in_time.as_of`.
+"""
 
 from typing import TYPE_CHECKING, Final
 

@@ -1,4 +1,8 @@
-"""Point-in-time joins: what was known at a time, never what came to be known later."""
+"""Point-in-time joins: what was known at a time, never what came to be known later.
+
+Here rows belong together whose columns are equal; which sample's footprint a point lies in is
+another question, of :func:`registry.curate.features.as_of.samples_at`.
+"""
 
 from collections.abc import Sequence
 from typing import Final
