@@ -1,7 +1,8 @@
 """Bias on Spark: samples counted where they are, so that only small tables of counts travel.
 
 What counts a part is the library's own :func:`registry.curate.bias.counting.tally`; Spark joins,
-spreads the rows and adds the counts up.
+spreads the rows and adds the counts up. Of a version in a folder to whose samples nothing is
+joined, the workers read the files themselves, so that no row passes through the JVM.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from registry import connect
@@ -32,6 +34,7 @@ from registry.curate.layers.strata import Lookup
 from registry.lake import Location, lazy
 from registry.lake.engines import is_remote, spark_uri
 from registry.progress import SILENT, Progress
+from registry.tables import store
 from registry.tables.log import snapshot
 from spark_jobs.channel import Job, serve
 from spark_jobs.running import collected, counting, crossing, translated
@@ -53,6 +56,20 @@ _FIELDS: Final = {
     "properties": _SAID,
 }
 """Fields of structs that layers look at."""
+
+_CORNERS: Final = {
+    "west": ("bbox.xmin", "min"),
+    "south": ("bbox.ymin", "min"),
+    "east": ("bbox.xmax", "max"),
+    "north": ("bbox.ymax", "max"),
+    "low": ("target", "min"),
+    "high": ("target", "max"),
+}
+"""Of an extent: which column it is the least or the greatest of."""
+
+_REACH: Final = pa.schema([pa.field(name, pa.float64()) for name in _CORNERS])
+_ROWS_A_TASK: Final = 2_000_000
+_TASKS_A_CORE: Final = 4
 
 _NOT_REJECTED: Final = "status is null or status <> 'rejected'"
 
@@ -109,6 +126,8 @@ class SparkEngine:
         """Return how far the samples reach."""
         from pyspark.sql import functions as f
 
+        if self._reads_files(work):
+            return self._extent_of_files(work)
         samples = _frame(self.spark, self.root or work.root, "samples")
         corners = {"west": "xmin", "south": "ymin", "east": "xmax", "north": "ymax"}
         asked: list[Column] = []
@@ -125,13 +144,25 @@ class SparkEngine:
             [found] = samples.agg(*asked).toArrow().to_pylist()
         return Extent(**found)
 
+    def _extent_of_files(self, work: Work) -> Extent:
+        wanted = tuple(name for name in ("bbox", "target") if name in work.columns)
+        task = _Reach(files=_Files(root=work.root, columns=wanted))
+        kind = ", ".join(f"{name} double" for name in _CORNERS)
+        with translated():
+            parts = self._file_places(work).mapInArrow(task, kind).toArrow()
+        return Extent(**{
+            name: getattr(pc, least)(parts[name]).as_py() for name, (_, least) in _CORNERS.items()
+        })
+
     def count(self, work: Work, recipe: Recipe, progress: Progress = SILENT) -> pa.Table:
         """Return the counts of all samples."""
         progress.stage("counting samples", total=work.samples, unit="samples")
         counted = self.spark.sparkContext.accumulator(0)
         with counting(counted, work.samples, progress), translated():
             layers = carried(work.layers)
-            rows = transform(self._rows(work), recipe, layers=layers, counted=counted)
+            rows = transform(
+                self._rows(work), recipe, layers=layers, counted=counted, files=self._files(work)
+            )
             parts = [rows.toArrow()]
             if work.annotated:
                 parts.append(self._objects(work))
@@ -141,15 +172,37 @@ class SparkEngine:
         """Write the weight of each sample as Parquet files."""
         progress.stage("weighing samples", total=work.samples, unit="samples")
         counted = self.spark.sparkContext.accumulator(0)
-        task = _Weigh(weights=weights, layers=carried(work.layers), counted=counted)
+        task = _Weigh(
+            weights=weights, layers=carried(work.layers), counted=counted, files=self._files(work)
+        )
         with counting(counted, work.samples, progress), translated():
             rows = self._rows(work).mapInArrow(task, "sample string, weight double")
             collected(rows, out, weights.schema)
 
+    def _reads_files(self, work: Work) -> bool:
+        """Return whether the workers read the samples: they can, and nothing is joined to them."""
+        joined = work.annotated or work.splits or work.predictions is not None
+        return self.root is None and not is_remote(work.root) and not joined
+
+    def _files(self, work: Work) -> "_Files | None":
+        if not self._reads_files(work):
+            return None
+        return _Files(root=work.root, columns=work.columns)
+
+    def _file_places(self, work: Work) -> "DataFrame":
+        """Return the place of each file of samples in the table's log."""
+        paths = snapshot(work.root, "samples").paths()
+        lazy.ensure(*paths)
+        few = self.spark.sparkContext.defaultParallelism * _TASKS_A_CORE
+        tasks = max(few, -(-work.samples // _ROWS_A_TASK))
+        return self.spark.range(0, len(paths), 1, max(1, min(len(paths), tasks)))
+
     def _rows(self, work: Work) -> "DataFrame":
-        """Return samples with what is joined to them, a row each."""
+        """Return samples with what is joined to them, a row each; or files that workers read."""
         from pyspark.sql import functions as f
 
+        if self._reads_files(work):
+            return self._file_places(work)
         rows = _narrow(_frame(self.spark, self.root or work.root, "samples"), work.columns)
         if work.annotated:
             drawn = self._annotations(work).groupBy(f.col("sample").alias("id"))
@@ -206,6 +259,7 @@ def transform(
     *,
     layers: Mapping[str, Lookup] = MappingProxyType({}),
     counted: "Accumulator[int] | None" = None,
+    files: "_Files | None" = None,
 ) -> "DataFrame":
     """Return the counts of samples.
 
@@ -214,6 +268,7 @@ def transform(
         recipe: How they are counted.
         layers: Further strata by name, ready to travel; Spark sends them to each worker once.
         counted: Told of the rows that are done.
+        files: Reads the rows where ``rows`` are but places of files.
 
     Returns:
         Columns of :data:`registry.curate.bias.counting.COUNTS`, each key once, in any order.
@@ -222,9 +277,44 @@ def transform(
     from pyspark.sql.pandas.types import from_arrow_schema
 
     plain = pa.schema([pa.field(one.name, one.type) for one in COUNTS])
-    task = _Tally(recipe=recipe, layers=dict(layers), counted=counted)
+    task = _Tally(recipe=recipe, layers=dict(layers), counted=counted, files=files)
     parts = rows.mapInArrow(task, from_arrow_schema(plain))
     return parts.groupBy(*KEYS).agg(*(f.sum(name).alias(name) for name in _SUMS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Reads samples where a worker is."""
+
+    root: Location
+    columns: tuple[str, ...]
+
+    def read(self, places: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the files at these places of the table's log."""
+        found = snapshot(self.root, "samples")
+        for batch in places:
+            files = [found.files[place] for place in batch.column("id").to_pylist()]
+            yield from store.stream_files(found, files, self.columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reach:
+    """What a worker does to tell how far the samples of some files reach."""
+
+    files: _Files
+
+    def __call__(self, places: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with crossing():
+            for batch in self.files.read(places):
+                reach = {}
+                for name, (path, least) in _CORNERS.items():
+                    column, _, corner = path.partition(".")
+                    values = batch.column(column) if column in batch.schema.names else None
+                    if values is not None and corner:
+                        values = pc.struct_field(values, corner)
+                    finite = None if values is None else values.filter(pc.is_finite(values))
+                    reach[name] = None if finite is None else getattr(pc, least)(finite).as_py()
+                yield pa.RecordBatch.from_pylist([reach], _REACH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,11 +324,12 @@ class _Tally:
     recipe: Recipe
     layers: dict[str, Lookup]
     counted: "Accumulator[int] | None"
+    files: _Files | None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with crossing():
             parts = []
-            for chunk in in_chunks(batches):
+            for chunk in in_chunks(self.files.read(batches) if self.files else batches):
                 parts.append(tally(chunk, self.recipe, self.layers))
                 if self.counted is not None:
                     self.counted.add(chunk.num_rows)
@@ -252,10 +343,11 @@ class _Weigh:
     weights: Weights
     layers: dict[str, Lookup]
     counted: "Accumulator[int]"
+    files: _Files | None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with crossing():
-            for chunk in in_chunks(batches):
+            for chunk in in_chunks(self.files.read(batches) if self.files else batches):
                 self.counted.add(chunk.num_rows)
                 yield from weigh(chunk, self.weights, self.layers).to_batches()
 

@@ -187,11 +187,14 @@ def scan(
     return pa.RecordBatchReader.from_batches(wanted, stream)
 
 
-def stream_files(found: Snapshot, files: Sequence[DataFile]) -> pa.RecordBatchReader:
+def stream_files(
+    found: Snapshot, files: Sequence[DataFile], columns: Sequence[str] | None = None
+) -> pa.RecordBatchReader:
     """Return a stream of some data files of a table, as :func:`scan` does."""
     schema = schema_at(found)
-    stream = _stream(found, files, schema.arrow, layout_of(schema).batch_rows)
-    return pa.RecordBatchReader.from_batches(schema.arrow, stream)
+    wanted = _chosen(schema.arrow, columns, found.name)
+    stream = _stream(found, files, wanted, layout_of(schema).batch_rows)
+    return pa.RecordBatchReader.from_batches(wanted, stream)
 
 
 def schema_of(root: Root, name: str) -> TableSchema:

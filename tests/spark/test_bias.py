@@ -1,5 +1,6 @@
 """Bias counted by Spark is what the library counts, to the last row."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -130,6 +131,19 @@ def test_spark_counts_what_the_library_counts(spark, world, guesses):
     assert set(counts["kind"].to_pylist()) == {
         "facts", "strata", "pairs", "cells", "days", "targets", "scores", "joint", "objects",
     }  # fmt: skip
+
+
+def test_workers_read_the_files_of_samples_that_nothing_is_joined_to(spark, world):
+    from spark_jobs.bias import SparkEngine
+
+    bare = replace(work_on(world.resolve("world@v1")), annotated=False, splits=())
+    ours, theirs = SparkEngine(spark=spark), Library()
+
+    assert ours.extent(bare) == theirs.extent(bare)
+    recipe = theirs.extent(bare).recipe(("continent", "climate_group"))
+    counts = ours.count(bare, recipe)
+    assert counts.equals(theirs.count(bare, recipe))
+    assert counts["count"].to_pylist()[counts["stratum"].to_pylist().index("samples")] == COUNT
 
 
 def test_spark_weighs_as_the_library_does(spark, world, tmp_path):
