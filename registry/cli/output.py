@@ -14,7 +14,16 @@ from typing import Any, BinaryIO
 
 from registry.errors import RegistryError
 
-__all__ = ["emit", "fail", "json_wanted", "jsonable", "listener", "size_text", "table_text"]
+__all__ = [
+    "emit",
+    "fail",
+    "json_wanted",
+    "jsonable",
+    "listener",
+    "printable",
+    "size_text",
+    "table_text",
+]
 
 json_wanted: ContextVar[bool] = ContextVar("json_wanted", default=False)
 """Whether ``--json`` was given; also decides how an error is said."""
@@ -134,11 +143,21 @@ def table_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def printable(text: str) -> str:
+    r"""Return text that came with data without what a terminal would take for a command.
+
+    Examples:
+        >>> printable("red \x1b[31m") == "red \ufffd[31m"
+        True
+    """
+    return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)
 
 
 def size_text(size: int) -> str:

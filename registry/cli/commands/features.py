@@ -8,7 +8,7 @@ import typer
 
 from registry.cli.completion import complete_refs
 from registry.cli.options import EngineName, Json, RefArgument, connected
-from registry.cli.output import emit, json_wanted, listener, table_text
+from registry.cli.output import emit, json_wanted, listener, printable, table_text
 from registry.cli.watch import watching
 from registry.errors import InvalidInputError
 
@@ -105,7 +105,7 @@ def _shown(made: "FeatureSet") -> str:
     rows = [
         (one.name, one.unit, " ".join(one.bands), one.formula, one.source) for one in made.features
     ]
-    head = f"{made.name}, version {made.version}: {made.title}\nrecipe {made.recipe}\n\n"
+    head = f"{made.name}, version {made.version}: {printable(made.title)}\nrecipe {made.recipe}\n\n"
     return head + table_text(["feature", "unit", "bands", "formula", "source"], rows)
 
 

@@ -356,12 +356,18 @@ def _tried(
         if work.on_error == "stop":
             raise _stopped(made, sample, problem) from error
     except Exception as error:  # a user's function may raise whatever it likes
-        problem = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_WORDS]
+        problem = f"{type(error).__name__}: {error}"
         hint = f"mend the sample, or the function of set '{made.name}'"
         if work.on_error == "stop":
-            raise _stopped(made, sample, problem) from error
-    why.append({"set": made.name, "problem": problem, "hint": hint})
+            raise _stopped(made, sample, _in_a_line(problem)) from error
+    why.append({"set": made.name, "problem": _in_a_line(problem), "hint": hint})
     return None
+
+
+def _in_a_line(words: str) -> str:
+    """Return what somebody's function said, which may quote data, as it can be shown anywhere."""
+    line = " ".join(words.split())[:_MOST_WORDS]
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
 def _stopped(made: FeatureSet, sample: str, words: str) -> FeatureFailedError:

@@ -56,6 +56,21 @@ def test_a_table_that_no_set_made_is_listed_and_left_alone(eolab, lake, tmp_path
         compute(lake, "toy@v1", [str(tmp_path / "w.yaml")])
 
 
+def test_titles_and_reasons_give_no_orders_to_a_terminal(eolab, lake, tmp_path, capsysbinary):
+    file = tmp_path / "red.yaml"
+    file.write_text(
+        'name: red\ntitle: "a\\e[31mred"\ncolumns: {half: "cast(label[1] || chr(27) as double)"}',
+        "utf-8",
+    )
+    compute(lake, "toy@v1", [str(file)])
+    assert run(["features", "list", "toy@v1"]) == 0
+    assert run(["features", "compute", "toy@v1", "--set", str(file)]) == 0
+    said = capsysbinary.readouterr().out
+    assert b"red" in said
+    assert b"without values" in said
+    assert b"\x1b" not in said
+
+
 def test_a_set_shows_its_formulas(eolab):
     shown = eolab("features", "show", "counted")
     assert [one["formula"] for one in shown["features"]] == ["mean(b0)", "max"]
