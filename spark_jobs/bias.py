@@ -32,13 +32,13 @@ from registry.curate.layers.acquired import NUMBERS, TEXTS
 from registry.curate.layers.asked import carried
 from registry.curate.layers.strata import Lookup
 from registry.lake import Location, lazy
-from registry.lake.engines import is_remote, spark_uri
+from registry.lake.engines import is_remote
 from registry.progress import SILENT, Progress
 from registry.tables import store
 from registry.tables.log import snapshot
 from spark_jobs.channel import Job, serve
 from spark_jobs.running import collected, counting, crossing, translated
-from spark_jobs.session import direct_root, opened
+from spark_jobs.session import direct_root, opened, table_frame
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -128,7 +128,7 @@ class SparkEngine:
 
         if self._reads_files(work):
             return self._extent_of_files(work)
-        samples = _frame(self.spark, self.root or work.root, "samples")
+        samples = table_frame(self.spark, self.root or work.root, "samples")
         corners = {"west": "xmin", "south": "ymin", "east": "xmax", "north": "ymax"}
         asked: list[Column] = []
         if "bbox" in work.columns:
@@ -203,7 +203,7 @@ class SparkEngine:
 
         if self._reads_files(work):
             return self._file_places(work)
-        rows = _narrow(_frame(self.spark, self.root or work.root, "samples"), work.columns)
+        rows = _narrow(table_frame(self.spark, self.root or work.root, "samples"), work.columns)
         if work.annotated:
             drawn = self._annotations(work).groupBy(f.col("sample").alias("id"))
             rows = rows.join(
@@ -217,7 +217,7 @@ class SparkEngine:
             )
         for name in work.splits:
             column = f"split {name.partition('/')[2]}"
-            split = _frame(self.spark, self._home(work, name), name)
+            split = table_frame(self.spark, self._home(work, name), name)
             chosen = split.select(f.col("sample").alias("id"), f.col("subset").alias(column))
             rows = rows.join(chosen, "id", "left")
         if work.predictions is not None:
@@ -231,13 +231,13 @@ class SparkEngine:
         return self.root if self.root is not None and home == work.root else home
 
     def _annotations(self, work: Work) -> "DataFrame":
-        rows = _frame(self.spark, self.root or work.root, "annotations")
+        rows = table_frame(self.spark, self.root or work.root, "annotations")
         return rows.where(_NOT_REJECTED).where("sample is not null")
 
     def _objects(self, work: Work) -> pa.Table:
         from pyspark.sql import functions as f
 
-        rows = _frame(self.spark, self.root or work.root, "annotations").where(_NOT_REJECTED)
+        rows = table_frame(self.spark, self.root or work.root, "annotations").where(_NOT_REJECTED)
         parts = []
         for dimension, column in (("annotator", "annotator"), ("label method", "method")):
             found = rows.groupBy(f.col(column).alias("stratum"), f.col("category").alias("class"))
@@ -352,14 +352,6 @@ class _Weigh:
                 yield from weigh(chunk, self.weights, self.layers).to_batches()
 
 
-def _frame(spark: "SparkSession", root: Location, table: str) -> "DataFrame":
-    place = root.child(*table.split("/"))
-    if is_remote(place):
-        return spark.read.format("delta").load(spark_uri(place))
-    lazy.ensure(*snapshot(root, table).paths())
-    return spark.read.format("delta").load(f"file://{Path(place.uri).absolute()}")
-
-
 def _narrow(samples: "DataFrame", columns: Iterable[str]) -> "DataFrame":
     """Return only what strata are told from, so that nothing else is read or travels to Python."""
     from pyspark.sql import functions as f
@@ -381,7 +373,3 @@ def _finite(column: "Column") -> "Column":
     from pyspark.sql import functions as f
 
     return f.when(f.abs(column) < float("inf"), column)
-
-
-if __name__ == "__main__":
-    main()

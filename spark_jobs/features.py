@@ -18,8 +18,8 @@ from registry import connect
 from registry.curate.features.evaluating import evaluate
 from registry.curate.features.inputs import NOT_REJECTED, cut, with_pixels
 from registry.curate.features.work import ANNOTATION, ARRAY, CELL, Call, Work
-from registry.lake import Location, lazy
-from registry.lake.engines import is_remote, spark_uri
+from registry.lake import Location
+from registry.lake.engines import is_remote
 from registry.progress import Progress
 from registry.tables import store
 from registry.tables.chips import ChipIndex
@@ -27,7 +27,7 @@ from registry.tables.log import snapshot
 from registry.tables.schemas import SAMPLES
 from spark_jobs.channel import Job, serve
 from spark_jobs.running import collected, counting, crossing, translated
-from spark_jobs.session import direct_root, opened
+from spark_jobs.session import direct_root, opened, table_frame
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -145,7 +145,7 @@ def transform(
 
 def tables_of(spark: "SparkSession", work: Work) -> tuple[Tables, int]:
     """Return the frames that work looks at, and how many samples it is about."""
-    samples = _frame(spark, work, "samples").select("id", *work.columns)
+    samples = table_frame(spark, work.root, "samples").select("id", *work.columns)
     if work.samples is None:
         total = store.count(work.root, "samples") if not is_remote(work.root) else samples.count()
     else:
@@ -158,10 +158,10 @@ def tables_of(spark: "SparkSession", work: Work) -> tuple[Tables, int]:
     assets = annotations = pixels = None
     if work.arrays and _has(work, "assets"):
         names = [one.name for one in work.assets]
-        assets = _frame(spark, work, "assets").where(_among("asset", names))
-        pixels = _frame(spark, work, "pixels") if is_remote(work.root) else None
+        assets = table_frame(spark, work.root, "assets").where(_among("asset", names))
+        pixels = table_frame(spark, work.root, "pixels") if is_remote(work.root) else None
     if work.annotations and _has(work, "annotations"):
-        rows = _frame(spark, work, "annotations")
+        rows = table_frame(spark, work.root, "annotations")
         annotations = rows.where(NOT_REJECTED) if "status" in rows.columns else rows
     narrow = total <= _BROADCAST_ROWS
     tables = Tables(
@@ -172,14 +172,6 @@ def tables_of(spark: "SparkSession", work: Work) -> tuple[Tables, int]:
 
 def _has(work: Work, table: str) -> bool:
     return is_remote(work.root) or store.exists(work.root, table)
-
-
-def _frame(spark: "SparkSession", work: Work, table: str) -> "DataFrame":
-    place = work.root.child(table)
-    if is_remote(place):
-        return spark.read.format("delta").load(spark_uri(place))
-    lazy.ensure(*snapshot(work.root, table).paths())
-    return spark.read.format("delta").load(f"file://{Path(place.uri).absolute()}")
 
 
 def _among(column: str, names: list[str]) -> "Column":

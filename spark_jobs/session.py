@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from registry.errors import InvalidInputError, UnavailableError
-from registry.lake import Location
-from registry.lake.engines import is_remote, spark_settings
+from registry.lake import Location, lazy
+from registry.lake.engines import is_remote, spark_settings, spark_uri
+from registry.tables.log import snapshot
 from spark_jobs import jars
 from spark_jobs.java import complaint, found
 from spark_jobs.running import error_of
 from spark_jobs.settings import Master, lab_settings, merged, of_user
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from registry.catalog.version import Version
 
-__all__ = ["direct_root", "opened", "session"]
+__all__ = ["direct_root", "opened", "session", "table_frame"]
 
 _KNOCK_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 15.0
@@ -112,6 +113,21 @@ def direct_root(version: "Version") -> Location | None:
         return None
     direct = version.repository.direct(version.commit.id)
     return direct if is_remote(direct) else None
+
+
+def table_frame(spark: "SparkSession", root: Location, table: str) -> "DataFrame":
+    """Return a table's rows, wherever it lies.
+
+    Args:
+        spark: The session; it has to know the location if that is an object store.
+        root: Where the version's tables lie.
+        table: The table's name, such as ``splits/default``.
+    """
+    place = root.child(*table.split("/"))
+    if is_remote(place):
+        return spark.read.format("delta").load(spark_uri(place))
+    lazy.ensure(*snapshot(root, table).paths())
+    return spark.read.format("delta").load(f"file://{Path(place.uri).absolute()}")
 
 
 def _need_java() -> None:

@@ -93,7 +93,8 @@ class Computed:
 
     def to_text(self) -> str:
         """Return it for people."""
-        lines = [f"{self.dataset}@{self.version}, by the {self.engine}"]
+        engine = "Spark" if self.engine == "spark" else f"the {self.engine}"
+        lines = [f"{self.dataset}@{self.version}, by {engine}"]
         for one in self.sets:
             lines.append(f"  features/{one.set}: {_STATUS[one.status]}{_how_many(one)}")
             lines += [
