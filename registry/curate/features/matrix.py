@@ -18,6 +18,7 @@ __all__ = ["Matrix", "matrix", "numeric_columns", "write_npz"]
 _MOST_CATEGORIES: Final = 256
 _MOST_ELEMENTS: Final = 65_536
 _FIXED: Final = "sample"
+_TAKE_OTHERS: Final = "name the columns to take, without it: --column SET.FEATURE"
 
 Numbers = npt.NDArray[np.float64]
 
@@ -39,9 +40,10 @@ class Matrix:
 def matrix(table: pa.Table) -> Matrix:
     """Return features as a matrix of numbers.
 
-    A truth value is 0 or 1, a time is seconds since 1970, a list is a column an element (NaN
-    beyond the end of a shorter one), and a text is a column a value that occurs: 1 where the
-    sample has it, else 0; all 0 where it has none. Null is NaN.
+    A truth value is 0 or 1, a date or time is seconds since 1970, a list is a column an element
+    (NaN beyond the end of a shorter one), and a text is a column a value that occurs: 1 where the
+    sample has it, else 0; all 0 where it has none. A list of texts is such columns too, and is
+    left out where more than 256 occur: they are names, not measures. Null is NaN.
 
     Args:
         table: As :func:`registry.curate.features.getting.features` returns it, without columns
@@ -121,18 +123,23 @@ def numeric_columns(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, N
         InvalidInputError: It cannot be.
     """
     kind = column.type
-    if pa.types.is_list(kind):
+    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
+        yield from _words(name, column)
+    elif pa.types.is_list(kind):
         yield from _elements(name, column)
     elif pa.types.is_string(kind):
         yield from _categories(name, column)
     elif pa.types.is_timestamp(kind):
         micros = column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())
         yield name, _floats(micros) / 1e6
+    elif pa.types.is_date(kind):
+        millis = column.cast(pa.date64()).cast(pa.int64())
+        yield name, _floats(millis) / 1e3
     elif _is_number(kind):
         yield name, _floats(column)
     else:
         raise InvalidInputError(
-            f"column '{name}' holds {kind}, which is no number", hint="leave it out: --column"
+            f"column '{name}' holds {kind}, which is no number", hint=_TAKE_OTHERS
         )
 
 
@@ -152,7 +159,7 @@ def _elements(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, Numbers
     width = int(lengths.max(initial=0))
     if width > _MOST_ELEMENTS:
         raise InvalidInputError(
-            f"lists of '{name}' have up to {width:,} elements", hint="leave it out: --column"
+            f"lists of '{name}' have up to {width:,} elements", hint=_TAKE_OTHERS
         )
     flat = _floats(pc.list_flatten(column))
     whole = np.full((len(lengths), width), np.nan)
@@ -161,12 +168,19 @@ def _elements(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, Numbers
         yield f"{name}[{number}]", whole[:, number]
 
 
+def _words(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, Numbers]]:
+    """Yield a column a text that occurs in lists; none where too many do."""
+    rows = [{*(row or ())} - {None} for row in column.to_pylist()]
+    values = sorted(set[str]().union(*rows))
+    if len(values) <= _MOST_CATEGORIES:
+        for value in values:
+            yield f"{name}={value}", np.array([value in row for row in rows], np.float64)
+
+
 def _categories(name: str, column: pa.ChunkedArray) -> Iterator[tuple[str, Numbers]]:
     values = sorted(pc.unique(column.drop_null()).to_pylist())
     if len(values) > _MOST_CATEGORIES:
-        raise InvalidInputError(
-            f"'{name}' has {len(values):,} different texts", hint="leave it out: --column"
-        )
+        raise InvalidInputError(f"'{name}' has {len(values):,} different texts", hint=_TAKE_OTHERS)
     for value in values:
         same = pc.fill_null(pc.equal(column, value), fill_value=False)
         yield f"{name}={value}", _floats(same)

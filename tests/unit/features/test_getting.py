@@ -4,6 +4,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from registry.curate.features.catalogue import BUILT_IN, one
 from registry.curate.features.computing import compute
 from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.features.getting import FeaturesMissingError, features
@@ -115,6 +116,45 @@ def test_times_are_seconds_and_null_is_nan():
         "sample": ["a", "b"], "when": pa.array([1_500_000, None], pa.timestamp("us", "UTC")),
     })  # fmt: skip
     np.testing.assert_equal(matrix(rows).values, [[1.5], [np.nan]])
+
+
+def test_dates_are_seconds_like_times():
+    rows = pa.table({"sample": ["a", "b"], "when": pa.array([2, None], pa.date32())})
+    np.testing.assert_equal(matrix(rows).values, [[172_800.0], [np.nan]])
+
+
+def test_a_list_of_texts_is_a_column_a_text_that_occurs():
+    rows = pa.table({
+        "sample": ["a", "b", "c"],
+        "names": pa.array([["x:2", "x:1"], ["x:1", None], None], pa.list_(pa.string())),
+    })  # fmt: skip
+    found = matrix(rows)
+    assert found.names == ("names=x:1", "names=x:2")
+    np.testing.assert_equal(found.values, [[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+
+
+def test_a_list_of_many_texts_is_left_out():
+    many = [f"x:{number}" for number in range(300)]
+    found = matrix(pa.table({"sample": ["a"], "names": [many], "n": [1]}))
+    assert found.names == ("n",)
+
+
+def _value_of(kind):
+    if pa.types.is_list(kind):
+        return [_value_of(kind.value_type)]
+    if pa.types.is_boolean(kind):
+        return True
+    return "image:13" if pa.types.is_string(kind) else 1
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_every_set_of_the_lab_goes_into_a_matrix(name):
+    columns = [field for field in one(name).columns if field.name != "sample"]
+    rows = pa.table({
+        "sample": ["a", "b"],
+        **{field.name: pa.array([_value_of(field.type), None], field.type) for field in columns},
+    })
+    assert matrix(rows).values.shape == (2, len(columns))
 
 
 def test_bytes_are_no_numbers():
