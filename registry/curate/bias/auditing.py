@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+import pyarrow.parquet as pq
+
 from registry.curate.bias.association import association, label_sources, split_shift
 from registry.curate.bias.clustering import clustering, coverage
 from registry.curate.bias.counting import Recipe
@@ -92,16 +94,17 @@ def audit(
         else reference_population(registry, against, layers=further)
     )
     with ExitStack() as stack:
-        predicted = None
+        predicted = guesses = None
         if predictions is not None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="eolab-bias-"))
             predicted = str(written(version, predictions, Path(folder)))
+            guesses = pq.read_metadata(predicted).num_rows
         work = work_on(version, predictions=predicted, layers=further)
         recipe = counter.extent(work).recipe(raked_dimensions(reference))
         counts = counter.count(work, recipe, progress)
         report = measured(
             version, counts, recipe=recipe, population=reference, engine=counter.name,
-            layers=further,
+            layers=further, predictions=guesses,
         )  # fmt: skip
         if keep and version.tag is not None and version.tombstone is None:
             weights = rake(Evidence(counts=counts), reference)
@@ -147,6 +150,7 @@ def measured(
     population: Population,
     engine: str,
     layers: Mapping[str, Lookup] = MappingProxyType({}),
+    predictions: int | None = None,
 ) -> BiasReport:
     """Return what follows from counts.
 
@@ -157,6 +161,7 @@ def measured(
         population: What it is compared with.
         engine: Who counted.
         layers: Further strata that samples were sorted by.
+        predictions: How many predictions were given; None if none were asked for.
     """
     evidence = Evidence(counts=counts)
     figures, remarks = _figures(evidence, recipe, population, version.spec.target_unit)
@@ -173,6 +178,7 @@ def measured(
         undated=facts["undated"],
         unlabelled=facts["unlabelled"],
         outside=outside(evidence, population),
+        predictions=predictions,
         withdrawn=version.tombstone.reason if version.tombstone else None,
         recipe=recipe,
         measures=measures_table(figures),

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from registry.curate.bias.auditing import measured, reference_population
 from registry.curate.bias.counting import Recipe
+from registry.curate.bias.predictions import written
 from registry.curate.bias.report import BiasReport
 from registry.curate.jobs import Engine, JobFailedError, chosen, launch
 from registry.curate.layers.asked import layers_of, pinned
@@ -78,8 +79,15 @@ def audit_on_spark(
             "keep": keep,
             "out": folder,
         }
+        # Before Spark starts, so that a file that holds none is refused in a moment.
+        guesses = None
+        if predictions:
+            guesses = pq.read_metadata(written(version, predictions, Path(folder))).num_rows
         said = launch("bias", asked, progress=progress, settings=settings)
-        return made_of(registry, version, Path(folder), said, against=against, layers=further)
+        return made_of(
+            registry, version, Path(folder), said, against=against, layers=further,
+            predictions=guesses,
+        )  # fmt: skip
 
 
 def made_of(
@@ -90,6 +98,7 @@ def made_of(
     *,
     against: str,
     layers: Mapping[str, str] = MappingProxyType({}),
+    predictions: int | None = None,
 ) -> BiasReport:
     """Return the report of what a job has counted.
 
@@ -100,6 +109,7 @@ def made_of(
         said: Its answer.
         against: Name of the reference population.
         layers: Further strata that the job was asked for.
+        predictions: How many predictions it was given; None if none were asked for.
 
     Returns:
         The report.
@@ -117,8 +127,9 @@ def made_of(
     further = layers_of(registry, layers)
     population = reference_population(registry, against, layers=further)
     return measured(
-        version, counts, recipe=recipe, population=population, engine="spark", layers=further
-    )
+        version, counts, recipe=recipe, population=population, engine="spark", layers=further,
+        predictions=predictions,
+    )  # fmt: skip
 
 
 def _absolute(named: str) -> str:

@@ -84,6 +84,10 @@ class BiasReport:
     references: tuple[Reference, ...] = ()
     """What was compared with, and which layers sorted the samples."""
 
+    predictions: int | None = None
+    """How many predictions were given, of samples that are here or not; None if none were asked
+    for."""
+
     remarks: tuple[str, ...] = ()
     """What a reader has to know besides, in sentences."""
 
@@ -173,6 +177,7 @@ class BiasReport:
             "undated": self.undated,
             "unlabelled": self.unlabelled,
             "outside": self.outside,
+            "predictions": self.predictions,
             "withdrawn": self.withdrawn,
             "cell_km": self.cell_km,
             "flagged": self.flagged,

@@ -96,6 +96,7 @@ def report_text(report: "BiasReport") -> str:
     said = [f"{count:,} {what}" for count, what in missing if count]
     if said:
         lines.append(f"  {', '.join(said)}")
+    lines += _predicted(report)
     rows = report.measures.select(["measure", "flagged", "note"]).to_pylist()
     for title, names in _CHAPTERS:
         found = [row["note"] for row in rows if row["flagged"] and row["measure"] in names]
@@ -110,3 +111,26 @@ def report_text(report: "BiasReport") -> str:
     lines += [f"note: {remark}" for remark in report.remarks[:_SHOWN]]
     lines.append(f"counted by {report.engine}; every figure: --json")
     return "\n".join(lines)
+
+
+def _predicted(report: "BiasReport") -> list[str]:
+    """Return how well a model's predictions do, and where worst, whether that is flagged or not."""
+    if report.predictions is None:
+        return []
+    rows = report.of("score")
+    whole = [row for row in rows if row["dimension"] == "all" and row["class"] is None]
+    if not whole:
+        none = f"predictions: none of {report.predictions:,} is of a sample with a class"
+        return [f"{none}; the column sample has to hold what the samples have as id"]
+    [overall] = whole
+    right, low, high = (percent(overall[name]) for name in ("value", "low", "high"))
+    matched = f"{overall['count']:,} of {report.predictions:,} are of a sample with a class"
+    there = f"of which there are {report.samples - report.unlabelled:,}"
+    lines = [f"predictions: {right} right ({low} to {high}); {matched}, {there}"]
+    groups = [row for row in rows if row["dimension"] != "all"]
+    if groups:
+        # The one that is most surely bad: a group of two that are wrong says little.
+        worst = min(groups, key=lambda row: (not row["flagged"], row["high"], row["id"]))
+        far = "" if worst["flagged"] else "; not beyond chance, or too little to matter"
+        lines.append(f"  worst group: {worst['note']}{far}")
+    return lines

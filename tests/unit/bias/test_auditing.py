@@ -199,6 +199,31 @@ def test_predictions_of_a_file_are_scored(registry, dataset, tmp_path):
     assert (overall["count"], overall["value"]) == (60, pytest.approx(40 / 60))
 
 
+def test_words_say_how_predictions_do_and_where_worst_flagged_or_not(registry, dataset, tmp_path):
+    dataset(many())
+    file = tmp_path / "guesses.csv"
+    lines = [f"s{n:03d},a" for n in range(50)] + ["stranger,a"]
+    file.write_text("\n".join(["sample,prediction", *lines]), "utf-8")
+    report = audit(registry, "fields@v1", predictions=str(file), keep=False)
+
+    assert report.predictions == 51
+    assert (
+        "predictions: 66 % right (52 % to 78 %); 50 of 51 are of a sample with a class, of which "
+        "there are 60" in report.to_text()
+    )
+    assert "  worst group: " in report.to_text()
+    assert "predictions" not in audit(registry, "fields@v1", keep=False).to_text()
+
+
+def test_predictions_of_other_samples_are_said_to_match_none(registry, dataset, tmp_path):
+    dataset(many())
+    file = tmp_path / "guesses.csv"
+    file.write_text("sample,prediction\nstranger,a\n", "utf-8")
+    report = audit(registry, "fields@v1", predictions=str(file), keep=False)
+
+    assert "predictions: none of 1 is of a sample with a class" in report.to_text()
+
+
 def test_ids_of_digits_keep_their_leading_zeros(registry, dataset, tmp_path):
     file = tmp_path / "guesses.csv"
     file.write_text("sample,prediction\n0012,1\n0013,02\n", "utf-8")
