@@ -33,6 +33,17 @@ Sets = Annotated[
         show_default=False,
     ),
 ]
+ThereSets = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="SET",
+        help="A set that was computed on the version, by its name or by what it was computed "
+        "from (mine.yaml, ships@v1/mine); all means every one that is there. Repeatable.",
+        show_default=False,
+    ),
+]
 SetName = Annotated[
     str, typer.Option("--set", "-s", metavar="SET", help="The set's name.", show_default=False)
 ]
@@ -188,7 +199,7 @@ def _parameters(said: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def get(
     ref: RefArgument,
-    sets: Sets,
+    sets: ThereSets,
     output: Output = None,
     cut: Annotated[
         str | None,
@@ -220,19 +231,21 @@ def get(
 ) -> None:
     """Get features joined by sample, for training."""
     from registry.curate.features.getting import features as joined
+    from registry.curate.features.getting import sets_of
     from registry.query import find_slice
 
     registry = connected()
     version = registry.resolve(ref)
+    names = sets_of(registry, version, sets)
     rows = joined(
         version,
-        sets,
+        names,
         slice=find_slice(registry, cut) if cut else None,
         columns=columns,
         beside=beside or (),
         split=split,
     )
-    _give(rows, sets, output)
+    _give(rows, names, output)
 
 
 def _give(rows: "pa.Table", sets: Sequence[str], output: Path | None) -> None:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from registry.catalog.registry import Registry
 from registry.catalog.version import Version
 from registry.curate.features.inputs import answers, engine, source
-from registry.curate.features.records import INPUTS, PROBLEM, table_name
+from registry.curate.features.naming import calls_of
+from registry.curate.features.planning import ALL
+from registry.curate.features.records import INPUTS, PROBLEM, record_at, table_name
 from registry.errors import InvalidInputError, NotFoundError
 from registry.lake.records import Location
 from registry.query.engine import quoted
@@ -18,10 +21,11 @@ from registry.tables import store
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["FeaturesMissingError", "features", "home_of"]
+__all__ = ["FeaturesMissingError", "features", "home_of", "sets_of"]
 
 _ROWS = 65_536
 _KEY = "sample"
+_TABLES = "features/"
 
 
 class FeaturesMissingError(NotFoundError):
@@ -66,6 +70,58 @@ def features(
             query += " JOIN chosen ON chosen.id = s.id"
         rows = answers(connection, f"{query} ORDER BY s.hilbert, s.id", _ROWS).read_all()
     return rows.cast(pa.schema([rows.schema.field(0), *asked.fields(rows.schema)]))
+
+
+def sets_of(registry: Registry, version: Version, said: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the sets that are meant, as :func:`features` takes them.
+
+    Args:
+        registry: Where ``ships@v1/mine`` is looked up.
+        version: The version that has the tables.
+        said: Names; ``all`` for every set that is there and has a row a sample; a file of an own
+            definition, or the set of a table, for the table that was computed by it.
+
+    Raises:
+        FeaturesMissingError: It was not computed on the version, or by another definition.
+    """
+    found: list[str] = []
+    for one in said:
+        if one == ALL:
+            found += _all_of(version)
+        elif one.endswith((".yaml", ".yml")) or "@" in one or "/" in one:
+            found.append(_by_definition(registry, version, one))
+        else:
+            found.append(one)
+    return tuple(dict.fromkeys(found))
+
+
+def _all_of(version: Version) -> list[str]:
+    tables = [table for table in sorted(version.tables()) if table.startswith(_TABLES)]
+    keys = {table: store.schema_of(version.home_of(table), table).key for table in tables}
+    there = [table.removeprefix(_TABLES) for table in tables if keys[table] == (_KEY,)]
+    if not there:
+        raise FeaturesMissingError(
+            f"{version.ref} has no features of samples yet",
+            hint=f"compute some: eolab features compute {version.ref} --set all",
+        )
+    return there
+
+
+def _by_definition(registry: Registry, version: Version, said: str) -> str:
+    (call,) = calls_of(registry, [said])
+    if table_name(call.name) not in version.tables():
+        raise FeaturesMissingError(
+            f"{version.ref} has no features '{call.name}'",
+            hint=f"compute them: eolab features compute {version.ref} --set {said}",
+        )
+    record = record_at(version.home_of(table_name(call.name)), call.name)
+    if record is None or record.recipe != call.resolve().recipe:
+        raise FeaturesMissingError(
+            f"features '{call.name}' of {version.ref} come from another definition than {said}",
+            hint=f"get them as they are: --set {call.name}; or compute them by this definition: "
+            f"eolab features compute {version.ref} --set {said} --again",
+        )
+    return call.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,6 +98,34 @@ def test_a_file_of_unknown_kind_is_refused(eolab, tmp_path):
     assert said["error"]["problem"] == "'x.txt' ends with .txt"
 
 
+MINE = "name: mine\nversion: 1\ncolumns:\n  half: {sql: target / 2}\n"
+
+
+def test_all_that_is_there_is_got_and_of_it_what_has_a_row_a_sample(eolab, tmp_path):
+    missed = eolab("features", "get", "toy@v1", "--set", "all", status=3)
+    assert missed["error"]["problem"] == "toy@v1 has no features of samples yet"
+    (tmp_path / "mine.yaml").write_text(MINE, "utf-8")
+    typed = ["-s", "counted", "-s", "statistics", "-s", str(tmp_path / "mine.yaml")]
+    eolab("features", "compute", "toy@v1", *typed)
+    out = tmp_path / "x.npz"
+    eolab("features", "get", "toy@v1", "--set", "all", "-o", str(out))
+    with np.load(out) as got:
+        assert [*got["names"]] == ["counted.mean", "counted.most", "mine.half"]
+
+
+def test_a_set_is_got_by_the_file_that_it_was_computed_from_and_by_no_other(eolab, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(MINE, "utf-8")
+    missed = eolab("features", "get", "toy@v1", "-s", str(file), status=3)
+    assert missed["error"]["hint"].endswith(f"eolab features compute toy@v1 --set {file}")
+    eolab("features", "compute", "toy@v1", "-s", str(file))
+    for said in (str(file), "toy@v1/mine", "mine"):
+        assert eolab("features", "get", "toy@v1", "-s", said)[0].keys() == {"sample", "mine.half"}
+    file.write_text(MINE.replace("/ 2", "/ 3"), "utf-8")
+    other = eolab("features", "get", "toy@v1", "-s", str(file), status=3)
+    assert "come from another definition" in other["error"]["problem"]
+
+
 def test_one_sample_is_looked_up(eolab, toy):
     eolab("features", "compute", "toy@v1", "--set", "counted")
     found = eolab("features", "lookup", "toy@v1", "s05", "--set", "counted")
