@@ -144,10 +144,12 @@ def suggest(
 ) -> None:
     """Say where, when and how many samples to collect next."""
     from registry.curate.bias.auditing import reference_population
+    from registry.curate.bias.sampling import checked
     from registry.curate.bias.sampling import suggest as plan_of
     from registry.curate.jobs import settings_of
     from registry.curate.layers.asked import layer_words, layers_of
 
+    checked(count)
     registry = connected()
     named = layer_words(layer or ())
     layers = layers_of(registry, named)

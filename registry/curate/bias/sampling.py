@@ -19,7 +19,7 @@ from registry.curate.layers.moments import SEASONS, seasons_of
 from registry.curate.layers.strata import STRATA, Lookup, place_strata
 from registry.errors import InvalidInputError
 
-__all__ = ["Allotment", "Plan", "allot", "suggest"]
+__all__ = ["Allotment", "Plan", "allot", "checked", "suggest"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -133,10 +133,7 @@ def suggest(
     Raises:
         InvalidInputError: The count is out of range, or the reference knows no strata of place.
     """
-    if not 1 <= count <= MOST:
-        raise InvalidInputError(
-            f"{count} samples are outside [1, {MOST}]", hint="ask for fewer: -n 200"
-        )
+    checked(count)
     evidence = Evidence(counts=report.counts)
     dimensions, have = evidence.joint()
     dimensions = dimensions or report.recipe.joint
@@ -169,6 +166,23 @@ def suggest(
         features=features,
         unmet=unmet,
     )
+
+
+def checked(count: int) -> None:
+    """Refuse to plan for no samples or too many; costs nothing, so it comes before counting.
+
+    Args:
+        count: How many samples can be collected.
+
+    Raises:
+        InvalidInputError: It is outside [1, 100000].
+    """
+    if not 1 <= count <= MOST:
+        most = f"at most {MOST:,}: -n {MOST}"
+        raise InvalidInputError(
+            f"{count} samples are outside [1, {MOST}]",
+            hint=f"ask for {'at least one: -n 200' if count < 1 else most}",
+        )
 
 
 def allot(

@@ -40,6 +40,22 @@ def test_a_plan_is_written_as_geojson(fields, tmp_path, capsys):
     assert "12 places to sample next" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("count", "hint"), [("0", "at least one"), ("-5", "at least one"), ("100000000", "at most")]
+)
+def test_a_plan_of_no_size_is_refused_before_anything_is_counted(
+    fields, monkeypatch, capsys, count, hint
+):
+    def counted(*_args, **_more):
+        raise AssertionError
+
+    monkeypatch.setattr("registry.curate.bias.auditing.reference_population", counted)
+    assert run(["bias", "suggest", "fields@v1", "-n", count]) == 2
+    said = capsys.readouterr().err
+    assert hint in said
+    assert "fewer" not in said
+
+
 def test_a_dataset_that_is_not_there_is_said_in_a_line(fields, capsys):
     assert run(["bias", "nobody"]) == 3
     assert "nobody" in capsys.readouterr().err
