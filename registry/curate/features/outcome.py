@@ -112,7 +112,8 @@ def _outcome_of(said: Mapping[str, Any]) -> Outcome:
 
 
 def _how_many(one: Outcome) -> str:
+    without = f", {one.failed:,} without values" if one.failed else ""
     if one.status == "there":
-        return ""
+        return without
     kept = f", {one.kept:,} taken over from {one.kept_from}" if one.kept else ""
-    return f" for {one.evaluated:,} samples{kept}"
+    return f" for {one.evaluated:,} samples{kept}{without}"

@@ -37,6 +37,12 @@ def test_a_set_is_computed_found_and_left_alone_the_second_time(eolab):
     assert (again["sets"][0]["status"], again["commit"]) == ("there", None)
 
 
+def test_the_summary_says_how_many_samples_have_no_values(eolab, capsysbinary):
+    for said in ("computed for 12 samples, 1 without values", "is there already, 1 without values"):
+        assert run(["features", "compute", "toy@v1", "--set", "counted"]) == 0
+        assert said in capsysbinary.readouterr().out.decode()
+
+
 def test_the_list_says_what_a_version_has_and_can_have(eolab):
     eolab("features", "compute", "toy@v1", "--set", "statistics")
     states = {row["name"]: row["state"] for row in eolab("features", "list", "toy@v1")}

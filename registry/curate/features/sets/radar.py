@@ -3,7 +3,8 @@
 Backscatter is taken as power (sigma or gamma nought, linear) whichever way it was stored; what is
 in decibels is turned into power before anything is averaged. A dataset that does not say which of
 the two it holds gets no values, because both look alike. Power of zero or less, and decibels
-beyond 100, are no backscatter: they count as not observed.
+beyond 100, are no backscatter: they count as not observed. A polarisation that was observed in less
+than 1 % of the pixels has no values, and a sample without any other gets its reason instead.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from registry.curate.features.bands import RADAR as POLARISATIONS
 from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.features.scene import Layer, MissingInputError, Scene
 from registry.curate.features.sets.radar_speckle import SIZE, lee_filtered, looks
-from registry.curate.features.sets.spread import spread
+from registry.curate.features.sets.spread import LEAST_SHARE, spread
 
 __all__ = ["RADAR", "backscatter", "radar"]
 
@@ -46,13 +47,21 @@ def radar(scene: Scene) -> dict[str, object]:
             counts, the first of equals.
 
     Raises:
-        MissingInputError: There is no such band, or nobody says its unit.
+        MissingInputError: There is no such band, nobody says its unit, or too few pixels were
+            observed.
     """
-    power = {letter: backscatter(layer, letter) for letter, layer in _bands(scene).items()}
+    every = {letter: backscatter(layer, letter) for letter, layer in _bands(scene).items()}
+    shares = {letter: _observed_share(values) for letter, values in every.items()}
+    power = {letter: every[letter] for letter in every if shares[letter] >= LEAST_SHARE}
+    if not power:
+        raise MissingInputError(
+            f"less than {LEAST_SHARE:.0%} of its pixels hold backscatter",
+            hint="look at the sample: perhaps its values were spoilt when they were stored",
+        )
     decibels = {letter: _decibels(values) for letter, values in power.items()}
     found: dict[str, object] = {
         "polarisations": " ".join(power),
-        "valid_share": float(np.mean([np.isfinite(values).mean() for values in power.values()])),
+        "valid_share": float(np.mean([*shares.values()])),
     }
     for letter, values in power.items():
         name = letter.lower()
@@ -96,6 +105,10 @@ def backscatter(layer: Layer, letter: str) -> Floats:
         + (f": its unit is {layer.unit!r}" if unit else ""),
         hint="say it in the card: unit: dB, unit: linear or unit: amplitude",
     )
+
+
+def _observed_share(power: Floats) -> float:
+    return float(np.isfinite(power).mean()) if power.size else 0.0
 
 
 def _positive(values: Floats) -> Floats:
@@ -209,7 +222,7 @@ def _features() -> Iterator[Feature]:
 
     yield Feature(
         name="polarisations", type=string(), meaning="Polarisations that were there",
-        formula="card", source="the lab",
+        formula="card, observed / all >= 1 %", source="the lab",
     )  # fmt: skip
     yield _feature("valid_share", "Share of pixels with backscatter", "observed / all", "the lab")
     for letter in POLARISATIONS:
@@ -265,12 +278,17 @@ def _feature(
 
 RADAR: Final = FeatureSet(
     name="radar",
-    version=1,
+    version=2,
     title="Backscatter, speckle, polarisation and stability in time",
     features=tuple(_features()),
     needs=Needs(arrays=True, any_band=POLARISATIONS),
     by_scene=radar,
-    parameters={"looks": _LOOKS, "window": SIZE, "percentiles": dict(_PROBABILITIES)},
+    parameters={
+        "looks": _LOOKS,
+        "window": SIZE,
+        "percentiles": dict(_PROBABILITIES),
+        "least_share": LEAST_SHARE,
+    },
     made_of=(
         "registry.curate.features.sets.radar_speckle",
         "registry.curate.features.sets.spread",

@@ -25,7 +25,7 @@ from registry.curate.features.sets.spectral_formulas import (
     package_version,
 )
 from registry.curate.features.sets.spectral_views import View, views
-from registry.curate.features.sets.spread import spread
+from registry.curate.features.sets.spread import LEAST_SHARE, spread
 
 __all__ = ["INDICES", "SPECTRAL", "index_values"]
 
@@ -112,7 +112,8 @@ def spectral(scene: Scene) -> dict[str, object]:
             one that serves most indices counts.
 
     Raises:
-        MissingInputError: No index can be computed from what is there.
+        MissingInputError: No index can be computed from what is there, or too few pixels were
+            observed and clear.
     """
     view = _best(scene)
     clear = view.base.clear
@@ -128,6 +129,7 @@ def spectral(scene: Scene) -> dict[str, object]:
         found["clear_share"] = int(chosen.sum()) / total
     places = _computable(frozenset(view.bands), view.factor is not None)
     bands = _pixels(view, places, whole=bool(chosen.all()))
+    _refuse_few(chosen, bands)
     scratch = np.empty(2 * next(iter(bands.values())).size, np.float32)
     for ready, values in _run(places, bands):
         figures = spread(values, tuple(_PROBABILITIES.values()), scratch)
@@ -135,6 +137,22 @@ def spectral(scene: Scene) -> dict[str, object]:
             for place in ready:
                 found.update(zip(_COLUMNS[place], figures, strict=True))
     return found
+
+
+def _refuse_few(chosen: npt.NDArray[np.bool_], bands: Mapping[str, Floats]) -> None:
+    """Refuse a sample of which nearly nothing is to be seen.
+
+    Raises:
+        MissingInputError: No band has enough pixels.
+    """
+    least = LEAST_SHARE * chosen.size
+    if chosen.size and int(chosen.sum()) >= least:
+        return
+    if max(int(np.isfinite(values).sum()) for values in bands.values()) < max(least, 1):
+        raise MissingInputError(
+            f"less than {LEAST_SHARE:.0%} of its pixels were observed and clear",
+            hint="look at the sample, its nodata value and its mask of clouds",
+        )
 
 
 def _best(scene: Scene) -> View:
@@ -238,7 +256,7 @@ def _about() -> list[Feature]:
 
 SPECTRAL: Final = FeatureSet(
     name="spectral",
-    version=1,
+    version=2,
     title=f"{len(INDICES)} spectral indices: mean, spread and percentiles over clear pixels",
     features=(*_about(), *_features()),
     needs=Needs(arrays=True, any_band=OPTICAL),

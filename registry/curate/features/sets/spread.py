@@ -8,14 +8,17 @@ precision, so that a long series loses no digits.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["moments", "ordered", "quantiles", "spread"]
+__all__ = ["LEAST_SHARE", "moments", "ordered", "quantiles", "spread"]
 
 Floats = npt.NDArray[np.float32]
+
+LEAST_SHARE: Final = 0.01
+"""Share of a sample's pixels that have to be observed; fewer do not stand for the sample."""
 
 
 def spread(
