@@ -48,7 +48,7 @@ class Allotment:
     """How many to collect."""
 
     have: int
-    """How many samples there are."""
+    """How many samples are known to be there."""
 
     share: float
     """Share of the reference, in [0, 1]."""
@@ -82,6 +82,17 @@ class Plan:
     unmet: int = 0
     """How many points found no place on land in their strata."""
 
+    samples: int = 0
+    """How many samples there are."""
+
+    unplaced: int = 0
+    """How many of them have no place: the plan takes them for nowhere."""
+
+    @property
+    def blind(self) -> bool:
+        """Whether nobody knows where any sample was collected."""
+        return 0 < self.samples == self.unplaced
+
     def to_geojson(self) -> str:
         """Return the plan as a GeoJSON document (RFC 7946)."""
         document = {
@@ -97,13 +108,20 @@ class Plan:
     def to_text(self) -> str:
         """Return it for people."""
         before, after = self.divergence
+        lines = []
+        if self.unplaced:
+            unknown = f"{self.unplaced:,} of {self.samples:,} samples have no place"
+            taken = "nothing" if self.blind else "none of them"
+            lines.append(f"{unknown}, so the plan takes {taken} as collected")
+        far = f"divergence {before:.2g}, then {after:.2g} (0 is alike, 1 has nothing in common)"
         places = f"{len(self.features):,} places to sample next for {self.ref}"
-        lines = [f"{places}, towards {self.against}; {before:.2g} bits away, {after:.2g} then"]
+        lines.append(f"{places}, towards {self.against}" + ("" if self.blind else f"; {far}"))
         for one in self.allotments[:12]:
             named = " & ".join(plain(stratum) for stratum in one.strata)
-            lines.append(f"  {one.count:,} in {named} ({one.have:,} now)")
-        if len(self.allotments) > 12:  # noqa: PLR2004 — lines that fit a screen
-            lines.append(f"  and {len(self.allotments) - 12:,} more combinations")
+            now = "unknown" if self.blind else f"{one.have:,}"
+            lines.append(f"  {one.count:,} in {named} ({now} now)")
+        if (more := len(self.allotments) - 12) > 0:  # lines that fit a screen
+            lines.append(f"  and {more:,} more combination{'s' * (more > 1)}")
         if self.unmet:
             lines.append(f"  {self.unmet:,} found no place on land in their strata")
         return "\n".join(lines)
@@ -155,7 +173,9 @@ def suggest(
     before = jensen_shannon(now, wanted) if now.sum() else 1.0
     points, unmet = _points(allotments, dimensions, seed, layers)
     seasons = _seasons(evidence, [lat for _, _, lat in points])
-    features = tuple(_features(points, allotments, dimensions, seasons, population))
+    facts = evidence.facts
+    blind = 0 < facts["samples"] == facts["unplaced"]
+    features = tuple(_features(points, allotments, dimensions, seasons, population, blind=blind))
     return Plan(
         ref=report.ref,
         against=population.words,
@@ -165,6 +185,8 @@ def suggest(
         allotments=tuple(allotments),
         features=features,
         unmet=unmet,
+        samples=facts["samples"],
+        unplaced=facts["unplaced"],
     )
 
 
@@ -292,6 +314,8 @@ def _features(
     dimensions: Sequence[str],
     seasons: Sequence[str],
     population: Population,
+    *,
+    blind: bool,
 ) -> Iterator[dict[str, Any]]:
     for number, ((place, lon, lat), season) in enumerate(zip(points, seasons, strict=True), 1):
         one = allotments[place]
@@ -304,12 +328,13 @@ def _features(
                 **dict(zip(dimensions, one.strata, strict=True)),
                 "priority": place + 1,
                 "count": one.count,
-                "have": one.have,
+                "have": None if blind else one.have,
                 "season": season,
                 "window": _WINDOWS[season, lat >= 0],
                 "reason": (
                     f"{named} is {100 * one.share:.2g} % of {population.name} and has "
-                    f"{one.have:,} samples; collect {one.count:,}"
+                    f"{'an unknown number of' if blind else f'{one.have:,}'} samples; "
+                    f"collect {one.count:,}"
                 ),
             },
         }

@@ -302,6 +302,30 @@ def test_a_plan_asks_for_the_seasons_that_are_missing(registry, dataset):
     assert seasons.count("winter") == 10
 
 
+def test_a_plan_for_samples_without_a_place_says_that_it_knows_nothing_of_them(registry, dataset):
+    dataset([row(f"s{n}", lon=None) for n in range(20)])
+    report = audit(registry, "fields@v1", keep=False)
+    plan = suggest(report, reference_population(registry, "land"), 15)
+    first, second, *rest = plan.to_text().splitlines()
+
+    assert first == "20 of 20 samples have no place, so the plan takes nothing as collected"
+    assert "divergence" not in second
+    assert all("(unknown now)" in line for line in rest if " in " in line)
+    assert "(0 now)" not in plan.to_text()
+    assert {one["properties"]["have"] for one in plan.features} == {None}
+    assert "an unknown number of samples" in plan.features[0]["properties"]["reason"]
+
+
+def test_a_plan_says_how_many_samples_without_a_place_it_leaves_out(registry, dataset):
+    dataset([*many(), row("nowhere", lon=None)])
+    report = audit(registry, "fields@v1", keep=False)
+    said = suggest(report, reference_population(registry, "land"), 15).to_text()
+
+    assert said.startswith("1 of 61 samples have no place, so the plan takes none of them as")
+    assert "; divergence 0." in said
+    assert "(0 now)" in said
+
+
 @pytest.mark.parametrize("count", [0, -1, 100_001])
 def test_a_plan_of_no_size_is_refused(registry, dataset, count):
     dataset(many())
