@@ -23,12 +23,18 @@ def complaint(found: str | None) -> str | None:
         >>> complaint('openjdk version "11.0.2"')[:32]
         'Java 17 or 21 is needed, 11 was '
     """
+    home = os.environ.get("JAVA_HOME")
+    if found is None and home:
+        problem = f"Java 17 or 21 is needed and JAVA_HOME is {home!r}, which has no bin/java"
+        return f"{problem}: name a folder that has it in JAVA_HOME, or unset it"
     if found is None:
         return f"Java 17 or 21 is needed and no java is found: {_REMEDY}"
     match = re.search(r'version "(\d+)', found)
     version = int(match[1]) if match else 0
     if version not in _FITTING:
-        return f"Java 17 or 21 is needed, {version or 'an unknown one'} was found: {_REMEDY}"
+        where = f" in JAVA_HOME={home!r}" if home else ""
+        said = f"{version or 'an unknown one'} was found{where}"
+        return f"Java 17 or 21 is needed, {said}: {_REMEDY}"
     return None
 
 

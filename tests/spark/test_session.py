@@ -186,6 +186,12 @@ def test_another_java_than_17_or_21_is_told_before_spark_starts(monkeypatch, jav
         sessions.session("never")
 
 
+def test_a_java_home_without_java_is_named(monkeypatch):
+    monkeypatch.setenv("JAVA_HOME", "/no:where")
+    with pytest.raises(UnavailableError, match="JAVA_HOME is '/no:where', which has no bin/java\n"):
+        sessions.session("never")
+
+
 # ------------------------------------------------------------------------------ session
 @pytest.mark.spark
 def test_a_session_has_the_labs_python_and_keeps_keys_off_its_command_line(spark):
