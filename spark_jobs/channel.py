@@ -72,6 +72,7 @@ def _served(work: Callable[[Job], Mapping[str, Any]]) -> int:
             settings=asked.get("settings", {}),
             progress=teller,
         )
+        _tell_log(work, job)
         teller.result(work(job))
     except RegistryError as error:
         traceback.print_exc()  # for the log
@@ -84,6 +85,13 @@ def _served(work: Callable[[Job], Mapping[str, Any]]) -> int:
         teller.error(error)
         raise
     return 0
+
+
+def _tell_log(work: Callable[[Job], Mapping[str, Any]], job: Job) -> None:
+    # Names alone: a lake's address or a definition is none of the log's business.
+    names = ", ".join(sorted(map(str, job.arguments)))
+    module = work.__module__
+    sys.stderr.write(f"{module} of {job.arguments.get('ref')!r}, asked with {names}\n")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -17,7 +17,7 @@ from registry.tables.log import snapshot
 from spark_jobs import jars
 from spark_jobs.java import complaint, found
 from spark_jobs.running import error_of
-from spark_jobs.settings import Master, lab_settings, merged, of_user
+from spark_jobs.settings import Master, lab_settings, loggable, merged, of_user
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -66,6 +66,7 @@ def session(
     remote = [location for location in locations if is_remote(location)]
     paths = jars.ready(jars.DELTA) + (jars.ready(jars.S3) if remote else [])
     own = lab_settings(where, size=size) | {"spark.jars": ",".join(map(str, paths))}
+    sys.stderr.write(f"Spark for {name} at {where.address}: {loggable(own, user)}\n")
     _knock(where)
     spark = _started(name, where, merged(own, user), remote)
     _wait_for_workers(spark, where)

@@ -16,13 +16,17 @@ from typing import Final
 from registry.curate.jobs import settings_of
 from registry.errors import InvalidInputError
 
-__all__ = ["Master", "lab_settings", "merged", "of_user", "partitions"]
+__all__ = ["Master", "lab_settings", "loggable", "merged", "of_user", "partitions"]
 
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _BYTES_A_PARTITION: Final = 128 * _MIB
 _CLUSTER_PARTITIONS: Final = 200
 _MOST_PARTITIONS: Final = 20_000
+_TELLING: Final = re.compile(
+    r"spark\.(?:(?:driver|executor)\.(?:memory|memoryOverhead|cores|instances)|task\.cpus)"
+)
+"""The user's settings whose values no key can hide in."""
 _LOCAL: Final = re.compile(r"local(?:\[(\*|[1-9]\d*)(?:,([1-9]\d*))?\])?")
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:/\[\]]+):(\d{1,5})")
 _LOOPBACK: Final = ("127.", "localhost", "[::1]")
@@ -201,3 +205,16 @@ def merged(lab: Mapping[str, str], user: Mapping[str, str]) -> dict[str, str]:
     """Return the lab's settings with the user's in their place, or added to a list's."""
     both = {key: f"{lab[key]},{user[key]}" for key in _ADDED if lab.get(key) and user.get(key)}
     return {**lab, **user, **both}
+
+
+def loggable(lab: Mapping[str, str], user: Mapping[str, str]) -> str:
+    """Return settings as a log may have them: of the user's own, values only where no key can be.
+
+    Examples:
+        >>> loggable({"spark.a": "1"}, {"spark.executor.memory": "8g", "spark.secret": "k"})
+        'spark.a=1 spark.executor.memory=8g spark.secret=(not shown)'
+    """
+    shown = lab | {
+        key: value if _TELLING.fullmatch(key) else "(not shown)" for key, value in user.items()
+    }
+    return " ".join(f"{key}={shown[key]}" for key in sorted(shown))

@@ -165,6 +165,22 @@ def test_the_users_settings_win_and_lists_grow(monkeypatch):
     assert both["spark.executor.memory"] == "4g"
 
 
+def test_the_log_says_where_spark_runs_and_no_secret(monkeypatch, capsys):
+    monkeypatch.setattr(sessions, "_need_java", lambda: None)
+    monkeypatch.setattr(sessions.jars, "ready", lambda _: [])
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and nobody listens
+        master = f"spark://127.0.0.1:{bound.getsockname()[1]}"
+        own = {"spark.hadoop.fs.s3a.secret.key": "s3cr3t", "spark.executor.memory": "8g"}
+        with pytest.raises(UnavailableError):
+            sessions.session("a test", master=master, settings=own)
+    said = capsys.readouterr().err
+    assert said.startswith(f"Spark for a test at {master}: ")
+    assert "spark.sql.session.timeZone=UTC" in said
+    assert "spark.executor.memory=8g" in said
+    assert "s3cr3t" not in said
+
+
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
