@@ -1,6 +1,7 @@
 """Which sets a version can have, and what they look at in it."""
 
 import json
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,7 +12,7 @@ from registry.catalog.card.spec import AssetSpec, Spec
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
-from registry.curate.features.bands import common_letters
+from registry.curate.features.bands import RADAR, common_letters
 from registry.curate.features.catalogue import names
 from registry.curate.features.clear import tells_clear
 from registry.curate.features.definition import FeatureSet
@@ -99,7 +100,7 @@ def plan(registry: Registry, ref: Ref | str, calls: Sequence[Call]) -> Plan:
             if reason := unmet(version, made, facts):
                 raise UnmetNeedsError(
                     f"{version.ref} cannot have features '{made.name}': {reason}",
-                    hint="see what each set needs: eolab features list",
+                    hint=_what_helps(version, made, facts),
                 )
             if chosen.setdefault(made.name, call) != call:
                 raise InvalidInputError(
@@ -185,6 +186,25 @@ def unmet(version: Version, made: FeatureSet, facts: Sequence[AssetFacts]) -> st
     if needs.annotations and not needs.arrays and not version.count("annotations"):
         return "there are no annotations"
     return None
+
+
+def _what_helps(version: Version, made: FeatureSet, facts: Sequence[AssetFacts]) -> str:
+    """Return how a version comes to have what a set needs: mostly by naming bands in the card."""
+    wanted = {*made.needs.bands, *made.needs.any_band}
+    seen = [one for one in facts if one.role in made.needs.roles]
+    unnamed = [one for one in seen if not any(one.common)]
+    if not (wanted and unnamed):
+        return "see what each set needs: eolab features list"
+    named = "bands: [B02, B03, …], unit: reflectance, scale: 0.0001"
+    if wanted <= {*RADAR}:
+        named = "bands: [VV, VH], unit: dB"
+    elif wanted == {"E"}:
+        named = "bands: [E], unit: m"  # elevation
+    said = f"assets.{unnamed[0].name}={{{named}}}"
+    return (
+        f"if it has such bands, name all of an asset in order, with unit and scale: eolab card "
+        f"{version.dataset} --set {shlex.quote(said)}; then publish, and compute on that version"
+    )
 
 
 def shortly(bands: Sequence[str]) -> str:

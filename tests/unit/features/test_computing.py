@@ -258,6 +258,24 @@ def test_a_set_that_the_version_cannot_have_is_refused_with_what_it_lacks(lake, 
         compute(lake, "toy@v1", ["radarish"])
 
 
+@pytest.mark.parametrize(("letters", "named"), [
+    (("VV", "VH"), "bands: [VV, VH], unit: dB"),
+    (("E",), "bands: [E], unit: m"),
+    (("N", "R"), "bands: [B02, B03, …], unit: reflectance, scale: 0.0001"),
+])  # fmt: skip
+def test_where_bands_have_no_names_the_hint_is_the_command_that_names_them(
+    lake, publish, offered, toy, letters, named
+):
+    offered(FeatureSet(
+        name="some", version=1, title="s", features=(), needs=Needs(arrays=True, any_band=letters),
+        by_scene=lambda _: {},
+    ))  # fmt: skip
+    publish(lake, card=replace(toy.card, assets={}))
+    with pytest.raises(UnmetNeedsError) as caught:
+        compute(lake, "toy@v1", ["some"])
+    assert f"eolab card toy --set 'assets.s2={{{named}}}'; then publish" in caught.value.hint
+
+
 def test_all_leaves_out_what_the_version_cannot_have_and_says_why(
     lake, version, counted, monkeypatch
 ):
