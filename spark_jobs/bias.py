@@ -38,7 +38,7 @@ from registry.tables import store
 from registry.tables.log import snapshot
 from spark_jobs.channel import Job, serve
 from spark_jobs.running import collected, counting, crossing, translated
-from spark_jobs.session import direct_root, opened, table_frame
+from spark_jobs.session import direct_root, opened, size_of, table_frame
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -85,7 +85,12 @@ def _audited(job: Job) -> Mapping[str, Any]:
     version = registry.resolve(asked["ref"])
     root = direct_root(version)
     locations = [] if root is None else [root]
-    with opened(f"bias of {version.ref}", settings=job.settings, locations=locations) as spark:
+    with opened(
+        f"bias of {version.ref}",
+        settings=job.settings,
+        locations=locations,
+        size=size_of(version),
+    ) as spark:
         engine = SparkEngine(spark=spark, root=root)
         report = audit(
             registry,

@@ -27,7 +27,7 @@ from registry.tables.log import snapshot
 from registry.tables.schemas import SAMPLES
 from spark_jobs.channel import Job, serve
 from spark_jobs.running import collected, counting, crossing, translated
-from spark_jobs.session import direct_root, opened, table_frame
+from spark_jobs.session import direct_root, opened, size_of, table_frame
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -77,7 +77,12 @@ def _computed(job: Job) -> Mapping[str, Any]:
     version = registry.resolve(asked["ref"])
     root = direct_root(version)
     locations = [] if root is None else [root]
-    with opened(f"features of {version.ref}", settings=job.settings, locations=locations) as spark:
+    with opened(
+        f"features of {version.ref}",
+        settings=job.settings,
+        locations=locations,
+        size=size_of(version),
+    ) as spark:
         done = compute(
             registry,
             asked["ref"],

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from registry.catalog.version import Version
 
-__all__ = ["direct_root", "opened", "session", "table_frame"]
+__all__ = ["direct_root", "opened", "session", "size_of", "table_frame"]
 
 _KNOCK_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 15.0
+_JOINED: Final = ("samples", "assets", "annotations")
 _HADOOP: Final = "spark.hadoop."
 
 
@@ -114,6 +115,19 @@ def direct_root(version: "Version") -> Location | None:
         return None
     direct = version.repository.direct(version.commit.id)
     return direct if is_remote(direct) else None
+
+
+def size_of(version: "Version") -> int:
+    """Return how many bytes of a version's tables Spark itself joins; 0 if that is not known.
+
+    Args:
+        version: The version; its pixels do not count, for Python's workers read them.
+    """
+    if is_remote(version.root):
+        return 0
+    there = set(version.tables_published())
+    tables = [snapshot(version.root, name) for name in _JOINED if name in there]
+    return sum(file.size for table in tables for file in table.files)
 
 
 def table_frame(spark: "SparkSession", root: Location, table: str) -> "DataFrame":

@@ -23,6 +23,7 @@ _GIB: Final = 1 << 30
 _BYTES_A_PARTITION: Final = 128 * _MIB
 _CLUSTER_PARTITIONS: Final = 200
 _MOST_PARTITIONS: Final = 20_000
+_SMALL: Final = 64 * _MIB
 _TELLING: Final = re.compile(
     r"spark\.(?:(?:driver|executor)\.(?:memory|memoryOverhead|cores|instances)|task\.cpus)"
 )
@@ -159,6 +160,9 @@ def lab_settings(master: Master, *, size: int = 0) -> dict[str, str]:
             "spark.default.parallelism": few,
             "spark.databricks.delta.snapshotPartitions": few,
         }
+    if master.is_local and 0 < size <= _SMALL:
+        # Java is over before its better compiler would have paid for itself.
+        own["spark.driver.extraJavaOptions"] = "-XX:TieredStopAtLevel=1"
     if master.is_local or master.is_loopback:
         own |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     return _ALWAYS | own

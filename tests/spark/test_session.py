@@ -156,6 +156,20 @@ def test_settings_grow_with_cores_and_data_and_stay_within_bounds():
     assert "spark.default.parallelism" not in lab_settings(cluster)
 
 
+@pytest.mark.parametrize(
+    ("master", "size", "quick"),
+    [
+        ("local[*]", 1 << 20, True),
+        ("local[*]", 0, False),  # not known
+        ("local[*]", 1 << 30, False),
+        ("spark://127.0.0.1:7077", 1 << 20, False),
+    ],
+)
+def test_java_compiles_little_for_small_work_here(master, size, quick):
+    told = lab_settings(Master.named(master), size=size)
+    assert ("spark.driver.extraJavaOptions" in told) is quick
+
+
 def test_the_users_settings_win_and_lists_grow(monkeypatch):
     monkeypatch.setenv("EOLAB_SPARK_SETTINGS", "spark.executor.memory=8g 'spark.x=a b'")
     user = of_user({"spark.executor.memory": "4g", "spark.jars": "mine.jar"})
