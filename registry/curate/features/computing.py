@@ -118,6 +118,8 @@ class _Job:
 
     def done(self) -> Computed:
         up_to_date = {} if self.again else _up_to_date(self.found, self.found.version)
+        if self.on_error == "stop":  # what failed there has to fail once more
+            up_to_date = {name: one for name, one in up_to_date.items() if not one.failed}
         calls = [one for one in self.found.calls if one.resolve().name not in up_to_date]
         with engine() as connection:
             tables = self._tables(connection, calls) if calls else {}

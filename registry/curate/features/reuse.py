@@ -2,7 +2,8 @@
 
 Each row of a features table carries the digest of all that its values came from: the sample's
 columns, its arrays' digests and places, its annotations, and what the card says of the assets.
-Rows of equal digest under an equal recipe have equal values, so they are taken over.
+Rows of equal digest under an equal recipe have equal values, so they are taken over. A row with a
+problem is computed again: a failure is no value, and what it came from may be mended.
 """
 
 import hashlib
@@ -98,7 +99,7 @@ def todo(
     query = f"""
         SELECT d.id FROM read_parquet({text_literal(str(digests))}) d
         ANTI JOIN {source(connection, earlier.root, table_name(made))} e
-        ON e.sample = d.id AND e.{INPUTS} = d.{quoted(made.name)}"""  # noqa: S608 — as above
+        ON e.sample = d.id AND e.{INPUTS} = d.{quoted(made.name)} AND e.{PROBLEM} IS NULL"""  # noqa: S608 — as above
     file = text_literal(str(out))
     connection.execute(f"COPY ({query}) TO {file} (FORMAT parquet)")
     row = connection.execute(

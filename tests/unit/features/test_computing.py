@@ -16,6 +16,7 @@ from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.features.evaluating import FeatureFailedError
 from registry.curate.features.planning import UnmetNeedsError, VersionWithdrawnError
 from registry.curate.features.records import record_at
+from registry.curate.features.scene import MissingInputError
 from registry.curate.features.threads import on_threads
 from registry.curate.features.verifying import FeaturesDifferError
 from registry.errors import CorruptError, InvalidInputError
@@ -174,6 +175,38 @@ def test_a_failed_sample_stays_failed_with_its_reason(lake, counted, edited):
     done = compute(lake, "toy@v2", ["counted"])
     assert (done.sets[0].failed, done.sets[0].reasons[0].such_as) == (1, ("s02",))
     assert "ZeroDivisionError" in values(lake, "toy@v2")["_problem"].to_pylist()[2]
+
+
+def test_a_failed_sample_is_computed_again_rather_than_taken_over(lake, counted, edited):
+    counted.fails_on = frozenset({"s02"})
+    compute(lake, "toy@v1", ["counted"])
+    edited()
+    counted.fails_on = frozenset()
+    done = compute(lake, "toy@v2", ["counted"])
+    assert (done.sets[0].failed, done.sets[0].reasons) == (0, ())
+    row = values(lake, "toy@v2").to_pylist()[2]
+    assert (row["_problem"], row["mean"] is None) == (None, False)
+
+
+@pytest.mark.parametrize("ref", ["toy@v1", "toy@v2"])
+def test_failures_that_are_there_stop_the_work_too(lake, counted, edited, ref):
+    counted.fails_on = frozenset({"s02"})
+    compute(lake, "toy@v1", ["counted"])
+    edited()
+    with pytest.raises(FeatureFailedError, match=r"'counted' fails on sample 's02'"):
+        compute(lake, ref, ["counted"], on_error="stop")
+
+
+def test_samples_that_lack_what_a_set_needs_do_not_stop_the_work(lake, publish, offered, counted):
+    def lacking(scene):
+        if scene.sample == "s02":
+            raise MissingInputError("it has no band", hint="name it")
+        return {"mean": 1.0}
+
+    offered(counted.set(by_scene=lacking))
+    publish(lake)
+    said = [compute(lake, "toy@v1", ["counted"], on_error="stop").sets[0] for _ in range(2)]
+    assert [(one.status, one.failed) for one in said] == [("computed", 1), ("there", 1)]
 
 
 def test_another_card_is_another_input(lake, version, publish, counted):
