@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "audit", "measured", "reference_population"]
 
-RULES: Final = "1: flagged at q <= 0.05 and ratio beyond 0.8-1.25, V >= 0.2, shares 0.2 apart"
+RULES: Final = (
+    "2: flagged at q <= 0.05 and ratio beyond 0.8-1.25, V >= 0.2, shares 0.2 apart; "
+    "more than half outside the reference"
+)
 """Which measures with which thresholds; changes whenever one of them does."""
 
 

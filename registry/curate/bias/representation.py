@@ -19,6 +19,7 @@ from registry.curate.bias.statistics import (
     wilson,
 )
 from registry.curate.bias.words import kind, percent, plain, times
+from registry.curate.layers.population import LAND, LAND_AND_ICE
 
 __all__ = ["TOLERANCE", "classes", "compared", "outside", "representation", "shares"]
 
@@ -27,6 +28,9 @@ Floats = npt.NDArray[np.float64]
 TOLERANCE: Final = (0.8, 1.25)
 """Ratios within it are never flagged, however sure they are: the four-fifths rule and its inverse
 (EEOC, Uniform Guidelines, 29 CFR §1607.4 D, 1978)."""
+
+LANDS: Final = frozenset({LAND, LAND_AND_ICE})
+"""Populations outside of which lies the sea."""
 
 _FAR: Final = 0.05  # bits of divergence that matter
 _DRAWS: Final = 499
@@ -62,14 +66,33 @@ def representation(evidence: Evidence, population: Population) -> list[Measure]:
         found = evidence.strata(dimension)
         counts = np.array([found.get(name, 0) for name in shares], np.int64)
         if len(shares) > 1 and counts.sum() and OTHERS not in found:
-            ratios += _ratios(dimension, shares, counts, population)
+            whole = _of_whom(evidence, dimension, int(counts.sum()), population)
+            ratios += _ratios(dimension, shares, counts, population, whole)
             divergences.append(_divergence(dimension, shares, counts, population))
     ratios = corrected(ratios)
     return [*ratios, *_empty(ratios, population), *corrected(divergences)]
 
 
+def _of_whom(
+    evidence: Evidence, dimension: str, size: int, population: Population
+) -> tuple[str, str]:
+    """Return of which samples shares are, in words, and where the others are."""
+    unknown = evidence.unknown(dimension)
+    strange = sum(evidence.strata(dimension).values()) - size
+    if not unknown and not strange:
+        return f"{size:,} samples", ""
+    inside = "on land" if population.name in LANDS else f"that {population.name} knows of"
+    others = ((strange, "outside"), (unknown, "unknown"))
+    said = [f"{count:,} of {evidence.samples:,} are {what}" for count, what in others if count]
+    return f"the {size:,} samples {inside}", "; " + ", ".join(said)
+
+
 def _ratios(
-    dimension: str, shares: dict[str, float], counts: npt.NDArray[np.int64], population: Population
+    dimension: str,
+    shares: dict[str, float],
+    counts: npt.NDArray[np.int64],
+    population: Population,
+    whom: tuple[str, str],
 ) -> Iterator[Measure]:
     size = int(counts.sum())
     expected_shares = np.array(list(shares.values()))
@@ -95,9 +118,9 @@ def _ratios(
             reference=population.words,
             unit="ratio",
             note=(
-                f"{kind(dimension)} {plain(stratum)}: {count:,} of {size:,} samples "
+                f"{kind(dimension)} {plain(stratum)}: {count:,} of {whom[0]} "
                 f"({percent(share)}), but {percent(reference_share)} of {population.name}: "
-                f"{times(ratio)} its share"
+                f"{times(ratio)} its share{whom[1]}"
             ),
         )
 
@@ -213,6 +236,7 @@ def shares(evidence: Evidence, population: Population) -> Iterator[Measure]:
         stray = {name: count for name, count in found.items() if name not in known}
         size = sum(found.values())
         what = "share" if not known else "outside"
+        most = bool(known) and 2 * sum(stray.values()) > whole
         for stratum, count in stray.items():
             low, high = wilson(count, size)
             yield Measure(
@@ -224,6 +248,9 @@ def shares(evidence: Evidence, population: Population) -> Iterator[Measure]:
                 high=float(high),
                 count=count,
                 share=count / size,
+                matters=most,
+                flagged=most,  # nothing is tested: most of what was collected is not compared
+                importance=count / size if most else 0.0,
                 reference="samples of which it is known" if not known else population.words,
                 unit="share",
                 note=(

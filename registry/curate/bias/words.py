@@ -1,7 +1,9 @@
 """Figures in plain words; names from data made safe to print."""
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from registry.curate.bias.population import AT_SEA
 
 if TYPE_CHECKING:
     from registry.curate.bias.report import BiasReport
@@ -12,6 +14,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 _LONGEST: Final = 80
 _SHOWN: Final = 12
 _CHAPTERS: Final = (
+    ("outside the reference", ("outside",)),
     ("who is missing or over-represented", ("representation",)),
     ("shortcuts a model could take", ("shortcut", "label-source", "split-shift")),
     ("scores differ between groups", ("score",)),
@@ -84,18 +87,22 @@ def times(ratio: float) -> str:
 def report_text(report: "BiasReport") -> str:
     """Return a report for people: what was measured, then what matters, worst first."""
     head = f"{report.ref}: {report.samples:,} samples against {report.against}, "
-    lines = [f"{head}{report.flagged:,} of {report.measures.num_rows:,} figures flagged"]
+    beyond = _beyond(report)
+    most = 2 * report.outside > report.samples
+    lines = [f"more than half of the samples are compared with nothing: {beyond}"] if most else []
+    lines.append(f"{head}{report.flagged:,} of {report.measures.num_rows:,} figures flagged")
     if report.withdrawn:
         lines.append(f"  this version was withdrawn: {plain(report.withdrawn)}")
     missing = (
         (report.unplaced, "without a place"),
         (report.undated, "without a time"),
         (report.unlabelled, "without a class"),
-        (report.outside, "outside the reference"),
     )
     said = [f"{count:,} {what}" for count, what in missing if count]
     if said:
         lines.append(f"  {', '.join(said)}")
+    if beyond and not most:
+        lines.append(f"  {beyond}")
     lines += _predicted(report)
     rows = report.measures.select(["measure", "flagged", "note"]).to_pylist()
     for title, names in _CHAPTERS:
@@ -134,3 +141,25 @@ def _predicted(report: "BiasReport") -> list[str]:
         far = "" if worst["flagged"] else "; not beyond chance, or too little to matter"
         lines.append(f"  worst group: {worst['note']}{far}")
     return lines
+
+
+def _beyond(report: "BiasReport") -> str:
+    """Return which samples lie outside the reference; empty if none does."""
+    strata: dict[str, list[dict[str, Any]]] = {}
+    for row in report.of("outside"):
+        strata.setdefault(row["dimension"], []).append(row)
+    if not strata or not report.outside:
+        return ""
+    # Of dimensions that say it of equally many: one whose strata people know as the sea.
+    sea = {name: AT_SEA.issuperset(row["stratum"] for row in rows) for name, rows in strata.items()}
+    total = {name: sum(row["count"] for row in rows) for name, rows in strata.items()}
+    dimension = max(strata, key=lambda name: (total[name], sea[name], name))
+    rows = strata[dimension]
+    rows.sort(key=lambda row: (-row["count"], row["stratum"]))
+    names = [plain(row["stratum"]) for row in rows[:_EACH]]
+    more = len(rows) - len(names)
+    where = f"in {kind(dimension)} {', '.join(names)}" + (f" and {more:,} more" if more else "")
+    if sea[dimension]:
+        where = "at sea"
+    count = f"{report.outside:,} of {report.samples:,} samples lie outside the reference"
+    return f"{count}: {where}, where {report.against} has nothing"

@@ -269,6 +269,40 @@ def test_another_version_and_a_users_table_are_references_too(registry, dataset,
         audit(registry, "fields@v1", against="nobody@v1")
 
 
+def test_a_reference_that_most_samples_lie_outside_of_is_said_first_and_flagged(
+    registry, dataset, tmp_path
+):
+    dataset(many())
+    table = tmp_path / "south.csv"
+    table.write_text("continent,weight\nAfrica,1\nOceania,3\n", "utf-8")
+    report = audit(registry, "fields@v1", against=str(table), keep=False)
+    first, second, *_ = report.to_text().splitlines()
+
+    assert report.outside == 60
+    assert first.startswith("more than half of the samples are compared with nothing: 60 of 60 ")
+    assert "in continent Europe" in first
+    assert second.startswith("fields@v1: 60 samples against south.csv")
+    assert report.of("outside")
+    assert all(row["flagged"] for row in report.of("outside"))
+
+
+def test_samples_at_sea_are_said_in_words_and_ratios_say_whom_they_are_of(registry, dataset):
+    dataset([*many(40), *(row(f"w{n}", lon=-30.0 - n, lat=30.0) for n in range(4))])
+    report = audit(registry, "fields@v1", keep=False)
+    [europe] = [
+        one for one in report.of("representation", "continent") if one["stratum"] == "Europe"
+    ]
+    here = 44 - report.outside
+
+    assert not [one for one in report.of("outside") if one["flagged"]]
+    assert not [one for one in report.of("representation") if one["stratum"] == "none (sea)"]
+    assert f"{report.outside} of 44 samples lie outside the reference: at sea, where" in (
+        report.to_text()
+    )
+    assert f"of the {here} samples on land" in europe["note"]
+    assert europe["note"].endswith(f"; {report.outside} of 44 are outside")
+
+
 # ------------------------------------------------------------------------------------------ plans
 def test_a_plan_lies_on_land_in_its_strata_and_can_be_drawn_again(registry, dataset):
     from registry.curate.layers.land import is_land
