@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from registry.curate.features.bands import OPTICAL
+from registry.curate.features.bands import OPTICAL, RADAR
 from registry.curate.features.definition import Feature, FeatureSet, Needs
 from registry.curate.features.scene import MissingInputError, Scene
 from registry.curate.features.sets.spectral_formulas import (
@@ -167,6 +167,12 @@ def _best(scene: Scene) -> View:
     if most:
         return there[[len(one) for one in served].index(most)]
     known = " ".join(sorted({letter for one in there for letter in one.bands}))
+    named = {letter for one in scene.layers for letter in one.common if letter is not None}
+    if named and named <= {*RADAR}:
+        raise MissingInputError(
+            "no index can be computed from radar bands alone",
+            hint="the set radar looks at them: --set radar",
+        )
     raise MissingInputError(
         f"no index can be computed from {f'bands {known}' if known else 'bands without names'}",
         hint="name bands and sensor in the card, as in bands: [B02, B03, B04, B08]; and say the"

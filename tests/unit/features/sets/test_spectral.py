@@ -260,6 +260,11 @@ def test_a_sample_that_no_index_can_be_computed_from_says_why(layers):
         spectral(scene(*layers))
 
 
+def test_a_sample_of_radar_alone_is_told_so():
+    with pytest.raises(MissingInputError, match="from radar bands alone"):
+        spectral(scene(layer(np.ones((2, 2, 2)), ["VV", "VH"])))
+
+
 def test_a_missing_band_of_one_index_is_named():
     with pytest.raises(MissingInputError, match="NDVI needs bands N R, and N is not there"):
         index_values("NDVI", {"R": np.ones(1, np.float32)})
