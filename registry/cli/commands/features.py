@@ -1,5 +1,6 @@
 """Features: what is computed of samples, kept with its recipe."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -236,6 +237,9 @@ def get(
 
     registry = connected()
     version = registry.resolve(ref)
+    if version.tombstone is not None:
+        reason = printable(version.tombstone.reason)
+        sys.stderr.write(f"note: {version.ref} was withdrawn: {reason}\n")
     names = sets_of(registry, version, sets)
     rows = joined(
         version,

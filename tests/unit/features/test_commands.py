@@ -119,6 +119,16 @@ def test_all_that_is_there_is_got_and_of_it_what_has_a_row_a_sample(eolab, tmp_p
         assert [*got["names"]] == ["counted.mean", "counted.most", "mine.half"]
 
 
+def test_whoever_gets_features_of_a_withdrawn_version_is_told(eolab, lake, capsysbinary):
+    eolab("features", "compute", "toy@v1", "--set", "counted")
+    lake.withdraw("toy@v1", "the labels\x1b were wrong")
+    assert run(["features", "get", "toy@v1", "--set", "counted", "--json"]) == 0
+    got = capsysbinary.readouterr()
+    assert len(json.loads(got.out)) == 12
+    assert b"note: toy@v1 was withdrawn: the labels" in got.err
+    assert b"\x1b" not in got.err
+
+
 def test_a_set_is_got_by_the_file_that_it_was_computed_from_and_by_no_other(eolab, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(MINE, "utf-8")
