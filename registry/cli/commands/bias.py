@@ -78,7 +78,8 @@ def register(app: typer.Typer) -> None:
 def bias() -> None:
     """Say whom a dataset speaks for, what a model could learn by mistake, where to collect next.
 
-    ``eolab bias ships@v2`` is ``eolab bias report ships@v2``.
+    ``eolab bias ships@v2`` is ``eolab bias report ships@v2``; for its options, such as --against
+    and --html, see ``eolab bias report --help``.
     """
 
 

@@ -28,7 +28,7 @@ from registry.curate.bias.weighing import effective, rake, raked_dimensions
 from registry.curate.layers.asked import layers_of
 from registry.curate.layers.population import LAND, LAND_AND_ICE, WorldPopulation, population
 from registry.curate.layers.strata import Lookup, references
-from registry.errors import InvalidInputError
+from registry.errors import InvalidInputError, NotFoundError
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -130,9 +130,14 @@ def reference_population(
 
     Raises:
         InvalidInputError: It is none of those.
+        NotFoundError: There is no such file or version.
         UnavailableError: A package that a layer comes with is not installed.
     """
-    found: WorldPopulation = population(name, registry=registry, layers=layers)
+    try:
+        found: WorldPopulation = population(name, registry=registry, layers=layers)
+    except NotFoundError as error:
+        known = f"take {LAND}, {LAND_AND_ICE}, a .csv or .parquet file, or a dataset's version"
+        raise NotFoundError(error.problem, hint=f"as a reference {known}") from error
     said = found.reference
     short = said.version if found.size is not None else said.digest[:12]
     return Population(
@@ -215,9 +220,10 @@ def _figures(
     weights = rake(evidence, population)
     if weights is not None:
         figures.append(effective(weights, evidence))
-    remarks = [f"of {tested:,} combinations of two strata, {len(together):,} are listed"] * bool(
-        tested
-    )
+    remarks = []
+    if tested:
+        listed = f"{len(together):,} {'is' if len(together) == 1 else 'are'} listed"
+        remarks.append(f"of {tested:,} combinations of two strata, {listed}")
     if evidence.every_class > len(evidence.classes):
         remarks.append(
             f"of {evidence.every_class:,} classes, the {len(evidence.classes)} most frequent are "

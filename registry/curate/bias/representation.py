@@ -207,7 +207,7 @@ def _divergence(
         reference=population.words,
         unit="bit",
         note=(
-            f"{kind(dimension)}: {value:.2g} bits from {population.name} (0 is alike, 1 has "
+            f"{kind(dimension)}: divergence {value:.2g} from {population.name} (0 is alike, 1 has "
             f"nothing in common; chance alone gives {usual:.2g})"
         ),
     )

@@ -125,7 +125,7 @@ def _balance(of_year: npt.NDArray[np.int64]) -> Measure:
     shares = _MONTH_DAYS / _MONTH_DAYS.sum()
     found = of_year / size
     there = found > 0
-    even = float(-(found[there] * np.log(found[there])).sum() / np.log(12))
+    even = abs(float((found[there] * np.log(found[there])).sum() / np.log(12)))  # never -0
     apart = jensen_shannon(of_year.astype(np.float64), shares)
     drawn = np.random.default_rng(0).multinomial(size, shares, size=_DRAWS)
     chance = np.array([jensen_shannon(row.astype(np.float64), shares) for row in drawn])

@@ -286,6 +286,13 @@ def test_a_reference_that_most_samples_lie_outside_of_is_said_first_and_flagged(
     assert all(row["flagged"] for row in report.of("outside"))
 
 
+def test_samples_of_one_month_are_even_to_nought_and_not_less(registry, dataset):
+    dataset([row(f"s{n}") for n in range(30)])
+    [balance] = audit(registry, "fields@v1", keep=False).of("season-balance")
+
+    assert "evenness 0.00 " in balance["note"]
+
+
 def test_samples_at_sea_are_said_in_words_and_ratios_say_whom_they_are_of(registry, dataset):
     dataset([*many(40), *(row(f"w{n}", lon=-30.0 - n, lat=30.0) for n in range(4))])
     report = audit(registry, "fields@v1", keep=False)

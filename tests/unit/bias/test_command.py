@@ -56,6 +56,18 @@ def test_a_plan_of_no_size_is_refused_before_anything_is_counted(
     assert "fewer" not in said
 
 
+def test_a_reference_that_is_none_is_answered_with_those_there_are(fields, capsys):
+    assert run(["bias", "fields@v1", "--against", "population"]) == 3
+    said = capsys.readouterr().err
+    assert "population" in said
+    assert "land+antarctica" in said
+
+
+def test_help_says_where_the_options_of_the_report_are(capsys):
+    assert run(["bias", "--help"]) == 0
+    assert "eolab bias report --help" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_dataset_that_is_not_there_is_said_in_a_line(fields, capsys):
     assert run(["bias", "nobody"]) == 3
     assert "nobody" in capsys.readouterr().err
