@@ -13,9 +13,9 @@ PAGE = Path(__file__).parent / "reference" / "features.md"
 _HEAD = f"""# Features
 
 Every set of the catalogue, with each column's formula, source and unit. A set is a table
-`features/<set>` with one row a sample, but for `statistics` (a row a band in a subset of a split) and
-`zones` (a row an annotation, asset, time step and band); `eolab features show SET` says the same. This
-page is made from the definitions themselves.
+`features/<set>` with one row a sample, but for `statistics` (a row a band in a subset of a
+split) and `zones` (a row an annotation, asset, time step and band); `eolab features show SET`
+says the same. This page is made from the definitions themselves.
 
 - **Bands** are written by their common letters:
   `{" ".join(OPTICAL)}` for optical and thermal bands,
