@@ -213,7 +213,8 @@ def revived(said: Mapping[str, Any], *, hint: str) -> RegistryError:
     if module.startswith("registry."):
         with suppress(ImportError):
             import_module(module)  # so that its errors are known here
-    known = {kind.code: kind for kind in _kinds(RegistryError)}
+    # A class without a code of its own would answer to that of the one above it.
+    known = {kind.code: kind for kind in _kinds(RegistryError) if "code" in vars(kind)}
     for code in said.get("codes", ()):
         if kind := known.get(code):
             error = kind.__new__(kind)

@@ -141,8 +141,10 @@ def on_a_terminal(code: str) -> str:
                              env=os.environ | {"TERM": "xterm"})  # fmt: skip
     os.close(theirs)
     drawn = b""
+    ready = select.poll()  # unlike select, it takes files of any number
+    ready.register(ours, select.POLLIN)
     end = time.monotonic() + 60
-    while time.monotonic() < end and select.select([ours], [], [], 60)[0]:
+    while time.monotonic() < end and ready.poll(60_000):
         try:
             part = os.read(ours, 65536)
         except OSError:  # Linux says so when the other end is closed
