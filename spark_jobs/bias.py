@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from registry import connect
 from registry.curate.bias.auditing import audit
 from registry.curate.bias.counting import (
     COUNTS,
@@ -28,6 +27,7 @@ from registry.curate.bias.counting import (
 )
 from registry.curate.bias.engine import Extent, Work
 from registry.curate.bias.weighing import Weights, weigh
+from registry.curate.features.inputs import NOT_REJECTED
 from registry.curate.layers.acquired import NUMBERS, TEXTS
 from registry.curate.layers.asked import carried
 from registry.curate.layers.strata import Lookup
@@ -38,7 +38,7 @@ from registry.tables import store
 from registry.tables.log import snapshot
 from spark_jobs.channel import Job, serve
 from spark_jobs.running import collected, counting, crossing, translated
-from spark_jobs.session import direct_root, opened, size_of, table_frame
+from spark_jobs.session import opened_for, table_frame
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -71,8 +71,6 @@ _REACH: Final = pa.schema([pa.field(name, pa.float64()) for name in _CORNERS])
 _ROWS_A_TASK: Final = 2_000_000
 _TASKS_A_CORE: Final = 4
 
-_NOT_REJECTED: Final = "status is null or status <> 'rejected'"
-
 
 def main() -> None:
     """Measure the bias of a version for whoever started this process."""
@@ -81,16 +79,7 @@ def main() -> None:
 
 def _audited(job: Job) -> Mapping[str, Any]:
     asked = job.arguments
-    registry = connect(asked["lake"])
-    version = registry.resolve(asked["ref"])
-    root = direct_root(version)
-    locations = [] if root is None else [root]
-    with opened(
-        f"bias of {version.ref}",
-        settings=job.settings,
-        locations=locations,
-        size=size_of(version),
-    ) as spark:
+    with opened_for(job, "bias") as (registry, spark, root):
         engine = SparkEngine(spark=spark, root=root)
         report = audit(
             registry,
@@ -237,12 +226,12 @@ class SparkEngine:
 
     def _annotations(self, work: Work) -> "DataFrame":
         rows = table_frame(self.spark, self.root or work.root, "annotations")
-        return rows.where(_NOT_REJECTED).where("sample is not null")
+        return rows.where(NOT_REJECTED).where("sample is not null")
 
     def _objects(self, work: Work) -> pa.Table:
         from pyspark.sql import functions as f
 
-        rows = table_frame(self.spark, self.root or work.root, "annotations").where(_NOT_REJECTED)
+        rows = table_frame(self.spark, self.root or work.root, "annotations").where(NOT_REJECTED)
         parts = []
         for dimension, column in (("annotator", "annotator"), ("label method", "method")):
             found = rows.groupBy(f.col(column).alias("stratum"), f.col("category").alias("class"))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from registry import connect
 from registry.curate.features.evaluating import evaluate
 from registry.curate.features.inputs import NOT_REJECTED, cut, with_pixels
 from registry.curate.features.work import ANNOTATION, ARRAY, CELL, Call, Work
@@ -27,7 +26,7 @@ from registry.tables.log import snapshot
 from registry.tables.schemas import SAMPLES
 from spark_jobs.channel import Job, serve
 from spark_jobs.running import collected, counting, crossing, translated
-from spark_jobs.session import direct_root, opened, size_of, table_frame
+from spark_jobs.session import opened_for, table_frame
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -73,16 +72,7 @@ def _computed(job: Job) -> Mapping[str, Any]:
     from registry.curate.features.computing import compute
 
     asked = job.arguments
-    registry = connect(asked["lake"])
-    version = registry.resolve(asked["ref"])
-    root = direct_root(version)
-    locations = [] if root is None else [root]
-    with opened(
-        f"features of {version.ref}",
-        settings=job.settings,
-        locations=locations,
-        size=size_of(version),
-    ) as spark:
+    with opened_for(job, "features") as (registry, spark, root):
         done = compute(
             registry,
             asked["ref"],

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from registry import connect
 from registry.errors import InvalidInputError, UnavailableError
 from registry.lake import Location, lazy
 from registry.lake.engines import is_remote, spark_settings, spark_uri
@@ -22,9 +23,11 @@ from spark_jobs.settings import Master, lab_settings, loggable, merged, of_user
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from registry.catalog.registry import Registry
     from registry.catalog.version import Version
+    from spark_jobs.channel import Job
 
-__all__ = ["direct_root", "opened", "session", "size_of", "table_frame"]
+__all__ = ["direct_root", "opened", "opened_for", "session", "size_of", "table_frame"]
 
 _KNOCK_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 15.0
@@ -98,6 +101,32 @@ def opened(
         yield spark
     finally:
         _stop(spark)
+
+
+@contextmanager
+def opened_for(
+    job: "Job", what: str
+) -> Iterator[tuple["Registry", "SparkSession", Location | None]]:
+    """Open a session for a job on one version, as its arguments ``lake`` and ``ref`` name it.
+
+    Args:
+        job: The job.
+        what: What it makes of the version, such as ``features``.
+
+    Yields:
+        The registry; the session; and where its workers read the version, as :func:`direct_root`
+        says.
+    """
+    registry = connect(job.arguments["lake"])
+    version = registry.resolve(job.arguments["ref"])
+    root = direct_root(version)
+    with opened(
+        f"{what} of {version.ref}",
+        settings=job.settings,
+        locations=[] if root is None else [root],
+        size=size_of(version),
+    ) as spark:
+        yield registry, spark, root
 
 
 def direct_root(version: "Version") -> Location | None:
