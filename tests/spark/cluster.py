@@ -27,15 +27,12 @@ class Cluster:
 
     def executors(self):
         """Return the ids of the processes in which the workers compute."""
+        ours = {pid for process in self.processes for pid in of_session(process.pid)}
         return [
             pid
             for pid, words in commands()
-            if "CoarseGrainedExecutorBackend" in words and self.master_port in words
+            if pid in ours and "CoarseGrainedExecutorBackend" in words
         ]
-
-    @property
-    def master_port(self):
-        return f"spark://{self.master.removeprefix('spark://').rpartition(':')[0]}"
 
 
 def end_with_parent():
