@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from registry.curate.publishing import publish
     from registry.curate.quality import Report, check
     from registry.errors import RegistryError
+    from registry.learn.loading.stream import stream
     from registry.query import sql
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ingest",
     "publish",
     "sql",
+    "stream",
 ]
 
 _HOMES = {
@@ -48,10 +50,14 @@ _HOMES = {
     "ingest": "registry.curate.ingest",
     "publish": "registry.curate.publishing",
     "sql": "registry.query",
+    "stream": "registry.learn.loading.stream",
 }
+_ROOMS = frozenset({"learn"})
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 — a module's attribute is whatever it is
+    if name in _ROOMS:
+        return import_module(f"registry.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'registry' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

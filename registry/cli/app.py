@@ -16,11 +16,17 @@ from registry.cli.commands import (
     exchange,
     features,
     history,
+    inference,
+    jobs,
     lake,
     merging,
+    models,
     publishing,
     queries,
     samples,
+    scoring,
+    splits,
+    training,
     transfer,
 )
 from registry.cli.lean import leave_out_pandas
@@ -60,8 +66,14 @@ for group in (
     history,
     comparing,
     queries,
+    splits,
     features,
     bias,
+    training,
+    models,
+    scoring,
+    inference,
+    jobs,
 ):
     group.register(app)
 

@@ -21,6 +21,7 @@ __all__ = [
     "MEASURES",
     "PIXELS",
     "SAMPLES",
+    "SCORES",
     "SPLITS",
     "STATISTICS",
     "ZONES",
@@ -355,6 +356,34 @@ ZONES = TableSchema(
 """One row a band of an asset at a time under the outline of an annotation."""
 
 
+SCORES = TableSchema(
+    name="scores",
+    arrow=pa.schema([
+        _f("id", pa.string(), "names the figure: run, metric, class, stratum", required=True),
+        _f("run", pa.string(), "names the evaluation; its figures share it", required=True),
+        _f("protocol", pa.string(), "hash of all that makes scores comparable", required=True),
+        _f("model", pa.string(), "ref of the model, such as burnscar-unet@v1; or of a floor"),
+        _f("weights", pa.string(), "SHA-256 of its weights, in hex"),
+        _f("content_id", pa.string(), "of the version it was scored on"),
+        _f("split", pa.string(), "name of the split"),
+        _f("split_id", pa.string(), "content id of the split's table"),
+        _f("subset", pa.string(), "which samples: train, validate, test, test:<name>"),
+        _f("metric", pa.string(), "what was measured, as in docs/reference/metrics.md"),
+        _f("class", pa.string(), "class concerned; null for all"),
+        _f("stratum", pa.string(), "dimension=value; null for all samples"),
+        _f("value", pa.float64(), "the figure; null where it cannot be had"),
+        _f("low", pa.float64(), "lower end of its 95 % interval"),
+        _f("high", pa.float64(), "upper end of its 95 % interval"),
+        _f("count", pa.int64(), "samples it rests on"),
+        _f("seed", pa.int32(), "of the training run; null where it has none"),
+        _f("details", pa.string(), "bands, scaling, resize, metric's definition, code: JSON text"),
+        _f("created", _TIME, "when it was measured"),
+    ]),
+    key=("id",),
+)
+"""One row a figure of an evaluation."""
+
+
 def samples_schema(properties: pa.StructType | None = None) -> TableSchema:
     """Return the schema of ``samples``, with the dataset's own typed properties.
 
@@ -410,7 +439,7 @@ def declared(name: str) -> TableSchema | None:
         >>> declared("notes") is None
         True
     """
-    fixed = (SAMPLES, ASSETS, PIXELS, ANNOTATIONS, MEASURES, STATISTICS, ZONES)
+    fixed = (SAMPLES, ASSETS, PIXELS, ANNOTATIONS, MEASURES, SCORES, STATISTICS, ZONES)
     whole = {one.name: one for one in fixed}
     if name in whole:
         return whole[name]

@@ -1,0 +1,125 @@
+"""What is said of a model: what it reads, what it gives, what made it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from registry.errors import CorruptError
+from registry.learn.loading.contract import Contract
+from registry.learn.models.architecture import Architecture, Head, HeadTask
+
+__all__ = ["Card", "Lineage"]
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """What a model was made of."""
+
+    dataset: str
+    """Ref of the version that it learned from, such as ``ships@v2``."""
+
+    content_id: str
+    """Content id of that version."""
+
+    commit: str
+    """Its commit on the lake where the model was trained."""
+
+    split: str | None = None
+    """Name of the split; None where all samples were used, as in pretraining."""
+
+    split_id: str | None = None
+    """Content id of the split's table."""
+
+    slice: str | None = None
+    """Id of the slice, where only some samples were used."""
+
+    parent: str | None = None
+    """Ref of the model whose weights it began with, such as ``mae-hls@v1``."""
+
+    pretrained_on: tuple[str, ...] = ()
+    """Refs of the versions that its parents learned from, nearest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What travels with a model's weights."""
+
+    name: str
+    """The model's name in the lake."""
+
+    architecture: Architecture
+    """How its network is built."""
+
+    heads: tuple[Head, ...]
+    """What it gives, at least one."""
+
+    contract: Contract
+    """What it reads."""
+
+    size: tuple[int, int] | None = None
+    """Height and width of the chips that it learned from, in pixels."""
+
+    lineage: Lineage | None = None
+    """What it was made of; None for weights that came as a file."""
+
+    recipe: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    """The recipe as it ran, every default written out."""
+
+    metrics: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    """Of its validation, by name; empty where it says smoke."""
+
+    seed: int | None = None
+    """Of the training run."""
+
+    code_version: str | None = None
+    """Of the lab that trained it."""
+
+    weights_sha256: str | None = None
+    """Of ``model.safetensors``, in hex."""
+
+    licence: str | None = None
+    """Of the weights; None where nobody said."""
+
+    smoke: bool = False
+    """Trained on simulated samples or from random weights in place of the real ones, to see that
+    everything runs; it holds no score."""
+
+    domain: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    """Where it is valid: how embeddings of its training samples lie (``mean``, ``precision``,
+    ``threshold``); empty where nobody measured."""
+
+    def to_json(self) -> bytes:
+        """Return it as JSON."""
+        document = asdict(self) | {"architecture": self.architecture.to_document()}
+        document["contract"] = self.contract.to_document()
+        return (json.dumps(document, indent=2, sort_keys=True, default=dict) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Card":
+        """Return the card that :meth:`to_json` wrote.
+
+        Raises:
+            CorruptError: It is not one.
+        """
+        try:
+            said = json.loads(data)
+            said["architecture"] = Architecture(**said["architecture"])
+            said["heads"] = tuple(
+                Head(**{**one, "task": HeadTask(one["task"]), "classes": tuple(one["classes"])})
+                for one in said["heads"]
+            )
+            said["contract"] = Contract.from_document(said["contract"])
+            if said.get("size") is not None:
+                said["size"] = tuple(said["size"])
+            if said.get("lineage") is not None:
+                pretrained = tuple(said["lineage"].pop("pretrained_on", ()))
+                said["lineage"] = Lineage(**said["lineage"], pretrained_on=pretrained)
+            return cls(**said)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptError(
+                f"the model's card cannot be read: {error}", hint="pull the model again"
+            ) from error
