@@ -47,7 +47,17 @@ class Head:
     weight: float = 1.0
     """Of its loss among those of other heads, above 0."""
 
+    mean: float = 0.0
+    """Of a quantity among the training samples, in its unit: outputs are ``(value - mean) / std``."""
+
+    std: float = 1.0
+    """Of a quantity among the training samples, in its unit, above 0."""
+
     def __post_init__(self) -> None:
+        if not self.std > 0:
+            raise InvalidInputError(
+                f"head '{self.name}' has a deviation of {self.std}", hint="give one above 0"
+            )
         if not self.weight > 0:
             raise InvalidInputError(
                 f"head '{self.name}' has weight {self.weight}", hint="give a weight above 0"
