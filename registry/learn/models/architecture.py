@@ -48,7 +48,7 @@ class Head:
     """Of its loss among those of other heads, above 0."""
 
     mean: float = 0.0
-    """Of a quantity among the training samples, in its unit: outputs are ``(value - mean) / std``."""
+    """Of a quantity among training samples, in its unit: outputs are ``(value - mean) / std``."""
 
     std: float = 1.0
     """Of a quantity among the training samples, in its unit, above 0."""
