@@ -26,7 +26,8 @@ from registry.curate.formats.contract import (
     SourceOptions,
 )
 from registry.curate.formats.planning import PlanRows, ignored_files
-from registry.curate.formats.splits import OFFICIAL, split_of, subset_of
+from registry.curate.formats.splits import OFFICIAL, split_of
+from registry.curate.splits.words import subset_of
 from registry.errors import InvalidInputError, RejectedError
 from registry.geo import Grid, footprints
 

@@ -19,7 +19,7 @@ from registry.curate.formats.planning import (
 )
 from registry.curate.formats.records import Record, has_table, sample_tables
 from registry.curate.formats.roles import is_role
-from registry.curate.formats.splits import is_subset_word
+from registry.curate.splits.words import is_subset_word
 from registry.errors import RejectedError
 
 __all__ = ["ImageFolder"]

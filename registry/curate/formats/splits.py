@@ -1,49 +1,20 @@
 """What a source says of training, validation and test, in its own words, as the lab's subsets."""
 
-import re
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from registry.curate.formats.contract import PLAN_SPLIT
+from registry.curate.splits.words import subset_of, subset_word_pattern
 
-__all__ = ["OFFICIAL", "folder_split", "is_subset_word", "split_of", "subset_of"]
+__all__ = ["OFFICIAL", "folder_split", "split_of"]
 
 OFFICIAL: Final = "official"
 """Name of the split that a source brings, as in ``splits/official``."""
 
-_SUBSETS: Final = {
-    "train": "train", "training": "train",
-    "val": "validate", "valid": "validate", "validate": "validate", "validation": "validate",
-    "dev": "validate",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-_FURTHER_TEST: Final = re.compile(r"test[ :_-](?P<name>[a-z0-9][a-z0-9._-]{0,63})")
-_FOLDER: Final = rf"(?i)(?:^|/)(?P<subset>{'|'.join(sorted(_SUBSETS, reverse=True))})(?:\d{{4}})?/"
+_FOLDER: Final = rf"(?i)(?:^|/)(?P<subset>{subset_word_pattern})(?:\d{{4}})?/"
 _LEAST_SUBSETS: Final = 2  # a folder alone divides nothing
-
-
-def is_subset_word(word: str) -> bool:
-    """Return whether a folder's name says which subset it holds."""
-    return word.lower() in _SUBSETS
-
-
-def subset_of(word: str) -> str | None:
-    """Return a source's word for a subset as the lab's; None if it is none that is known.
-
-    Returns:
-        ``train``, ``validate``, ``test``, or ``test:<name>`` for a further test set.
-
-    Examples:
-        >>> subset_of("Validation"), subset_of("test_geographic"), subset_of("maybe")
-        ('validate', 'test:geographic', None)
-    """
-    plain = word.strip().lower()
-    if plain in _SUBSETS:
-        return _SUBSETS[plain]
-    further = _FURTHER_TEST.fullmatch(plain)
-    return f"test:{further['name']}" if further else None
 
 
 def split_of(samples: pa.ChunkedArray, words: pa.ChunkedArray) -> pa.Table:

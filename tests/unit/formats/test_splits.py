@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from registry.curate.formats.splits import folder_split, is_subset_word, split_of, subset_of
+from registry.curate.formats.splits import folder_split, split_of
+from registry.curate.splits.words import is_subset_word, subset_of
 
 
 @pytest.mark.parametrize(
