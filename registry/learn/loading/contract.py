@@ -1,12 +1,27 @@
 """What the numbers of a model's inputs mean: which bands, in which unit, scaled how."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from registry.errors import InvalidInputError
+from registry.errors import InvalidInputError, NotFoundError
 
-__all__ = ["Band", "Contract", "Input"]
+if TYPE_CHECKING:
+    from registry.catalog.registry import Registry
+    from registry.catalog.version import Version
+    from registry.curate.features.work import AssetFacts
+
+__all__ = ["Band", "Chosen", "Contract", "Input", "of_version", "select"]
+
+_COLUMNS: Final = ("asset", "shape", "dtype", "nodata", "crs", "transform")
+_SERIES: Final = 4  # sides of an array with a time axis
+_LEVELS: Final = ("processing:level", "processing_level", "level")
+_TITLED: Final = re.compile(
+    r"(?:\b|_)(?:msi)?l(?:evel)?[ _-]?([0-3][a-c]|[0-3])(?:\b|_)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +123,266 @@ class Contract:
                 hint="take the one that the model's card holds",
             ) from error
         return cls(inputs=inputs, statistics=document.get("statistics"))
+
+
+# --------------------------------------------------------------------------- what a version gives
+Chosen = Sequence[str] | Mapping[str, Sequence[str]]
+"""Bands by name or common letter: of the only asset, or of each."""
+
+
+def of_version(
+    version: "Version",
+    *,
+    assets: Sequence[str] | None = None,
+    bands: Chosen | None = None,
+    split: str = "default",
+    subset: str = "train",
+    registry: "Registry | None" = None,
+    compute_missing: bool = True,
+) -> Contract:
+    """Return what the arrays of a version mean, with what training normalises them by.
+
+    Args:
+        version: A version, or a draft.
+        assets: Which assets, in the order of a model's inputs; by default all that are no labels.
+        bands: Which bands, by name or common letter, in this order; all in theirs if None.
+        split: Split whose samples means and deviations are of; ``default`` stands for ``official``
+            where there is no such split, and for all samples where there is none at all.
+        subset: Subset of that split.
+        registry: Where statistics that were not computed yet are kept.
+        compute_missing: Whether to compute them; otherwise means and deviations are None where
+            nobody did.
+
+    Returns:
+        One input an asset. A band's unit is ``DN`` where the card calls stored whole numbers
+        reflectance without saying their scale.
+
+    Raises:
+        InvalidInputError: There is no such asset or band, or one asset has several nodata values.
+        NotFoundError: The split has no such subset, or no pixel was observed in it.
+    """
+    from registry.curate.features.planning import asset_facts
+
+    known = {one.name: one for one in asset_facts(version)}
+    names = (
+        [name for name, one in known.items() if one.role == "data"] if assets is None else assets
+    )
+    if missing := [name for name in names if name not in known]:
+        raise InvalidInputError(
+            f"{version.ref} has no asset '{missing[0]}' with pixels",
+            hint=f"it has {', '.join(known) or 'none'}",
+        )
+    if not names:
+        raise InvalidInputError(
+            f"{version.ref} has no asset of role 'data' with pixels",
+            hint="say in the card which asset a model reads: role: data",
+        )
+    if labels := [name for name in names if known[name].role == "labels"]:
+        raise InvalidInputError(
+            f"asset '{labels[0]}' of {version.ref} holds labels, so no model reads it",
+            hint="leave it out; loaders give it beside the inputs",
+        )
+    seen = _seen(version, names)
+    taken = _statistics(version, names, split, subset, registry, compute_missing=compute_missing)
+    inputs = tuple(
+        _input(version, known[name], seen[name], taken[name][1] if name in taken else {})
+        for name in names
+    )
+    ids = sorted({one for one, _ in taken.values()})
+    whole = Contract(inputs=inputs, statistics=ids[0] if len(ids) == 1 else _joined_id(ids))
+    return whole if bands is None else select(whole, bands)
+
+
+def select(contract: Contract, bands: Chosen) -> Contract:
+    """Return a contract with some of its bands, in another order.
+
+    Args:
+        contract: With more bands.
+        bands: Names or common letters, in the order that is wanted.
+
+    Raises:
+        InvalidInputError: There is no such band, or several assets could be meant.
+    """
+    if not isinstance(bands, Mapping):
+        if len(contract.inputs) > 1:
+            raise InvalidInputError(
+                f"bands {', '.join(bands)} could be of "
+                f"{' or '.join(one.asset for one in contract.inputs)}",
+                hint="say of which: bands={'s2': ['B04', 'B08']}",
+            )
+        bands = {contract.inputs[0].asset: bands}
+    for asset in bands:
+        contract.of(asset)
+    return replace(
+        contract,
+        inputs=tuple(
+            replace(one, bands=tuple(_band(one, name) for name in bands[one.asset]))
+            if one.asset in bands
+            else one
+            for one in contract.inputs
+        ),
+    )
+
+
+def _band(source: Input, said: str) -> Band:
+    named = [one for one in source.bands if one.name == said]
+    named = named or [one for one in source.bands if one.common == said]
+    if len(named) == 1:
+        return named[0]
+    there = ", ".join(
+        f"{one.name} ({one.common})" if one.common else one.name for one in source.bands
+    )
+    raise InvalidInputError(f"asset '{source.asset}' has no band '{said}'", hint=f"it has {there}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What the rows of one asset say."""
+
+    dtypes: frozenset[str]
+    nodata: frozenset[float]
+    bands: int
+    frames: int | None
+    gsd: float | None
+
+
+def _seen(version: "Version", names: Sequence[str]) -> Mapping[str, _Seen]:
+    import pyarrow.compute as pc
+
+    table = version.table("assets", columns=[*_COLUMNS, "pixels"])
+    table = table.filter(pc.is_valid(table.column("pixels"))).drop_columns(["pixels"])
+    found = {}
+    for name in names:
+        rows = table.filter(pc.equal(table.column("asset"), name))
+        shapes = rows.column("shape")
+        sides = pc.list_value_length(shapes)
+        first = rows.slice(0, 1).to_pylist()[0]
+        series = rows.filter(pc.equal(sides, _SERIES)).column("shape")
+        steps = pc.list_element(series, 0) if len(series) else None
+        found[name] = _Seen(
+            dtypes=frozenset(pc.unique(rows.column("dtype")).to_pylist()),
+            nodata=frozenset(
+                one
+                for one in pc.unique(rows.column("nodata")).to_pylist()
+                if one is not None and not math.isnan(one)
+            ),
+            bands=first["shape"][-3] if len(first["shape"]) > len("yx") else 1,
+            frames=None if steps is None else int(pc.max(steps).as_py()),
+            gsd=_gsd(first["crs"], first["transform"]),
+        )
+    return found
+
+
+def _gsd(crs: str | None, transform: Sequence[float] | None) -> float | None:
+    """Return the width of a pixel in metres; None where the CRS does not count in metres."""
+    if crs is None or transform is None:
+        return None
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        axes = CRS.from_user_input(crs).axis_info
+    except CRSError:
+        return None
+    metres = bool(axes) and all(axis.unit_name == "metre" for axis in axes)
+    return float(math.hypot(transform[0], transform[3])) if metres else None
+
+
+def _input(
+    version: "Version", facts: "AssetFacts", seen: _Seen, taken: Mapping[str, tuple[float, float]]
+) -> Input:
+    if len(seen.nodata) > 1:
+        shown = ", ".join(f"{one:g}" for one in sorted(seen.nodata))
+        raise InvalidInputError(
+            f"asset '{facts.name}' of {version.ref} has several nodata values: {shown}",
+            hint="give all its arrays one, in a further version: eolab edit",
+        )
+    names = facts.bands if len(facts.bands) == seen.bands else ()
+    names = names or tuple(str(number + 1) for number in range(seen.bands))
+    letters = facts.common if len(facts.common) == len(names) else (None,) * len(names)
+    return Input(
+        asset=facts.name,
+        bands=tuple(
+            Band(
+                name=name,
+                common=letters[number],
+                unit=_unit(facts, seen, _of_band(facts.scale, number, 1.0)),
+                scale=_of_band(facts.scale, number, 1.0),
+                offset=_of_band(facts.offset, number, 0.0),
+                mean=taken[name][0] if name in taken else None,
+                std=taken[name][1] if name in taken else None,
+            )
+            for number, name in enumerate(names)
+        ),
+        gsd=facts.gsd or seen.gsd,
+        level=_level(version, facts.name),
+        nodata=next(iter(seen.nodata), None),
+        frames=seen.frames,
+    )
+
+
+def _unit(facts: "AssetFacts", seen: _Seen, scale: float) -> str | None:
+    """Return a band's unit; ``DN`` for whole numbers that are called reflectance as they are."""
+    from registry.learn.loading.units import DN, unit_of
+
+    whole = all(one.startswith(("int", "uint")) for one in seen.dtypes)
+    said = unit_of(facts.unit)
+    bare = whole and scale == 1 and said.kind == "reflectance" and said.factor == 1
+    return DN if bare else facts.unit
+
+
+def _of_band(numbers: Sequence[float], number: int, neutral: float) -> float:
+    if not numbers:
+        return neutral
+    return float(numbers[number] if number < len(numbers) else numbers[0])
+
+
+def _level(version: "Version", asset: str) -> str | None:
+    spec = version.spec.assets.get(asset)
+    said = [*(spec.extra.get(key) for key in _LEVELS)] if spec else []
+    said += [version.spec.extra.get(key) for key in _LEVELS]
+    for one in said:
+        if isinstance(one, str) and one:
+            match = _TITLED.search(one)
+            return f"L{match[1].upper()}" if match else one
+    match = _TITLED.search(f"{asset} {(spec.title if spec else None) or ''}")
+    return f"L{match[1].upper()}" if match else None
+
+
+def _statistics(
+    version: "Version",
+    names: Sequence[str],
+    split: str,
+    subset: str,
+    registry: "Registry | None",
+    *,
+    compute_missing: bool,
+) -> Mapping[str, tuple[str, Mapping[str, tuple[float, float]]]]:
+    """Return the content id of the statistics, and mean and deviation a band, by asset."""
+    from registry.curate.features.cells import EVERYTHING
+    from registry.curate.features.normalising import normalisations, training_split
+    from registry.curate.features.statistics import normalisation
+
+    if compute_missing:
+        found = normalisations(version, names, split=split, subset=subset, registry=registry)
+    else:
+        name = training_split(version, split)
+        of = EVERYTHING if name is None else (name, subset)
+        try:
+            found = {
+                one: normalisation(version, one, split=of[0], subset=of[1], physical=True)
+                for one in names
+            }
+        except NotFoundError:
+            return {}
+    return {
+        asset: (
+            one.content_id,
+            dict(zip(one.bands, zip(one.mean, one.std, strict=True), strict=True)),
+        )
+        for asset, one in found.items()
+    }
+
+
+def _joined_id(ids: Sequence[str]) -> str | None:
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest() if ids else None

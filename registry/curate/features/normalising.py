@@ -1,0 +1,188 @@
+"""What training normalises by, wherever a version stands: kept beside it, or computed on the spot.
+
+The set ``statistics`` is kept beside published versions. A draft has no such place, and a lake may
+be read-only; then the same numbers are computed for the asking and are gone with the process.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from registry.catalog.registry import Registry
+from registry.catalog.version import Version
+from registry.curate.features.assembling import assemble
+from registry.curate.features.cells import EVERYTHING, subsets_of_cells, write_cells
+from registry.curate.features.computing import compute
+from registry.curate.features.inputs import engine
+from registry.curate.features.planning import Plan, asset_facts, work_of
+from registry.curate.features.statistics import Normalisation, normalisation
+from registry.curate.features.threads import on_threads
+from registry.curate.features.work import CELL, Call
+from registry.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from registry.progress import SILENT, Progress
+from registry.tables import store
+
+__all__ = ["normalisations", "training_split"]
+
+_SPLITS: Final = "splits/"
+_SET: Final = "statistics"
+_COLUMNS: Final = ("mean", "std", "median", "mad", "p2", "p98")
+
+
+def training_split(version: Version, split: str = "default") -> str | None:
+    """Return the name of the split that training uses.
+
+    Args:
+        version: Whose split.
+        split: The name that was asked for; ``default`` stands for ``official``, or the only split
+            there is, where no split is called so.
+
+    Returns:
+        Its name; None if the version has no split and none but ``default`` was asked for.
+
+    Raises:
+        NotFoundError: There is no such split.
+        InvalidInputError: There are several, and nothing says which is meant.
+    """
+    there = [n.removeprefix(_SPLITS) for n in version.tables() if n.startswith(_SPLITS)]
+    if split in there:
+        return split
+    if split != "default":
+        raise NotFoundError(
+            f"{version.ref} has no split '{split}'",
+            hint=f"it has {', '.join(there) or 'none'}; make one: eolab split {version.ref}",
+        )
+    if "official" in there:
+        return "official"
+    if len(there) > 1:
+        raise InvalidInputError(
+            f"{version.ref} has the splits {', '.join(there)}, and none is called 'default'",
+            hint=f"say which one is meant: splits={there[0]!r}",
+        )
+    return there[0] if there else None
+
+
+def normalisations(
+    version: Version,
+    assets: Sequence[str],
+    *,
+    split: str = "default",
+    subset: str = "train",
+    registry: Registry | None = None,
+    progress: Progress = SILENT,
+) -> Mapping[str, Normalisation]:
+    """Return what assets are normalised by: physical values of the training samples alone.
+
+    Statistics that were not computed yet are computed, and kept beside a published version where
+    that can be.
+
+    Args:
+        version: A version, or a draft.
+        assets: Names of its assets.
+        split: Name of the split, as :func:`training_split` understands it; without any split all
+            samples count.
+        subset: Of which subset.
+        registry: Where new statistics are kept; None to keep none.
+        progress: Told of what has to be computed.
+
+    Raises:
+        NotFoundError: There is no such split, or no pixel was observed in that subset.
+    """
+    name = training_split(version, split)
+    of = EVERYTHING if name is None else (name, subset)
+    try:
+        return _kept(version, assets, of)
+    except NotFoundError:
+        _refuse_empty(version, name, subset)
+    if registry is not None and version.tag is not None and version.tombstone is None:
+        try:
+            compute(registry, f"{version.dataset}@{version.tag}", [_SET], progress=progress)
+        except (ForbiddenError, UnavailableError):  # it cannot be kept there
+            pass
+        else:
+            return _kept(registry.resolve(f"{version.dataset}@{version.tag}"), assets, of)
+    return _on_the_spot(version, assets, of, progress)
+
+
+def _kept(
+    version: Version, assets: Sequence[str], of: tuple[str, str]
+) -> Mapping[str, Normalisation]:
+    split, subset = of
+    return {
+        asset: normalisation(version, asset, split=split, subset=subset, physical=True)
+        for asset in assets
+    }
+
+
+def _refuse_empty(version: Version, split: str | None, subset: str) -> None:
+    if split is None:
+        return
+    column = version.table(f"{_SPLITS}{split}", columns=["subset"]).column("subset")
+    there = sorted(str(one) for one in pc.unique(column).to_pylist())
+    if subset not in there:
+        raise NotFoundError(
+            f"split '{split}' of {version.ref} has no subset '{subset}' to normalise by",
+            hint=f"it has {', '.join(there) or 'no samples'}; name one, or normalise as a model "
+            "does: give its contract",
+        )
+
+
+def _on_the_spot(
+    version: Version, assets: Sequence[str], of: tuple[str, str], progress: Progress
+) -> Mapping[str, Normalisation]:
+    if not store.exists(version.root, "samples"):
+        raise NotFoundError(
+            f"{version.ref} has no samples", hint=f"add some: eolab add {version.dataset}"
+        )
+    facts = tuple(one for one in asset_facts(version) if one.name in assets)
+    call = Call(name=_SET)
+    found = Plan(version=version, calls=(call,), assets=facts)
+    with tempfile.TemporaryDirectory(prefix="eolab-statistics-") as folder, engine() as connection:
+        values, out = Path(folder) / "values", Path(folder) / "statistics.parquet"
+        cells = _only(write_cells(version, values.with_suffix(".cells")), of)
+        count = pq.read_metadata(cells).num_rows
+        progress.stage("taking statistics to normalise by", total=count, unit="samples")
+        work = work_of(found, [call], samples=str(cells), on_error="skip")
+        on_threads(work, values, progress)
+        assemble(
+            connection, found, call.resolve(), digests=out, fresh=values, earlier=None, out=out
+        )
+        rows = pq.read_table(out)
+    return {asset: _of_rows(rows, version, asset, of) for asset in assets}
+
+
+def _only(cells: Path, of: tuple[str, str]) -> Path:
+    """Return a file of cells, which now has the samples of one subset alone."""
+    wanted = [n for n, members in enumerate(subsets_of_cells(cells)) if of in members]
+    table = pq.read_table(cells)
+    table = table.filter(pc.is_in(table.column(CELL), value_set=pa.array(wanted, pa.int32())))
+    pq.write_table(table, cells)
+    return cells
+
+
+def _of_rows(rows: pa.Table, version: Version, asset: str, of: tuple[str, str]) -> Normalisation:
+    wanted = [
+        one
+        for one in rows.to_pylist()
+        if (one["asset"], one["split"], one["subset"]) == (asset, *of)
+    ]
+    if not wanted or any(one["mean"] is None for one in wanted):
+        raise NotFoundError(
+            f"no pixel of '{asset}' was observed in the training samples of {version.ref}",
+            hint="look at its nodata value, and at which samples the split has",
+        )
+    mean, std, median, mad, low, high = (
+        tuple(float(one[column]) for one in wanted) for column in _COLUMNS
+    )
+    said = json.dumps([(one["band"], *(one[name] for name in _COLUMNS)) for one in wanted])
+    return Normalisation(
+        bands=tuple(one["band"] for one in wanted), mean=mean, std=std, median=median, mad=mad,
+        low=low, high=high, content_id=hashlib.sha256(f"{asset} {of} {said}".encode()).hexdigest(),
+    )  # fmt: skip
