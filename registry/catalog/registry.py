@@ -20,7 +20,7 @@ from registry.catalog.ref import DRAFT, Ref, draft_branch, is_tag, like_commit, 
 from registry.catalog.shelf import TOMBSTONES, Shelf
 from registry.catalog.version import CARD, VERDICT, Draft, Tombstone, Version
 from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
-from registry.lake.names import default_author
+from registry.lake.names import MODELS, default_author
 from registry.lake.purges import PURGES
 
 if TYPE_CHECKING:
@@ -70,7 +70,13 @@ class Registry:
 
         Raises:
             ConflictError: There is one of that name.
+            InvalidInputError: Models have names like that.
         """
+        if spec.name.startswith(MODELS):
+            raise InvalidInputError(
+                f"'{spec.name}' cannot be a dataset's name: models begin with '{MODELS}'",
+                hint=f"call it {spec.name.removeprefix(MODELS) or 'something else'}",
+            )
 
         def lay_card(repository: "Repository") -> None:
             with repository.transaction(MAIN, message=f"create {spec.name}") as transaction:
@@ -81,8 +87,8 @@ class Registry:
         return self.draft(spec.name)
 
     def names(self) -> list[str]:
-        """Return the names of the datasets, sorted."""
-        return self.lake.repositories()
+        """Return the names of the datasets, sorted; models are no datasets."""
+        return [name for name in self.lake.repositories() if not name.startswith(MODELS)]
 
     # ----------------------------------------------------------------- reading
     def resolve(self, ref: Ref | str) -> Version:

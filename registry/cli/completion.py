@@ -10,15 +10,17 @@ from registry.errors import RegistryError
 LAKE = "lake.json"
 """What a folder holds that is a lake."""
 
-__all__ = ["complete_addresses", "complete_datasets", "complete_refs"]
+__all__ = [
+    "complete_addresses", "complete_datasets", "complete_jobs", "complete_places", "complete_refs",
+]  # fmt: skip
 
 
 def complete_datasets(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return names of datasets that begin with what was typed; none if there is no lake."""
-    from registry.lake import connect
+    from registry.catalog import connect
 
     try:
-        names = connect(_address(ctx)).repositories()
+        names = connect(_address(ctx)).names()
     except RegistryError:
         return []  # a shell that completes has nobody to tell
     return [name for name in names if name.startswith(incomplete)]
@@ -51,6 +53,23 @@ def complete_addresses(incomplete: str) -> list[str]:
         return []
     matching = [one for one in found if one.name.startswith(name)]
     return [str(one) for one in sorted(matching, key=lambda one: not (one / LAKE).exists())]
+
+
+def complete_places(incomplete: str) -> list[str]:
+    """Return places to run at that begin with what was typed."""
+    from registry.learn.compute.targets import targets
+
+    try:
+        return [name for name in targets() if name.startswith(incomplete)]
+    except RegistryError:
+        return []
+
+
+def complete_jobs(incomplete: str) -> list[str]:
+    """Return jobs whose names begin with what was typed."""
+    from registry.learn.compute.records import Records
+
+    return [job.id for job in Records().all() if job.id.startswith(incomplete)]
 
 
 def _address(ctx: typer.Context) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from registry.errors import InvalidInputError
 
 __all__ = [
+    "MODELS",
     "check_branch",
     "check_key",
     "check_metadata",
@@ -21,6 +22,9 @@ __all__ = [
     "default_author",
     "split_author",
 ]
+
+MODELS = "model--"
+"""How the name of a repository begins that holds a model; no dataset's does."""
 
 LONGEST_KEY = 1024
 """Characters, as lakeFS."""

@@ -2,15 +2,31 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from registry.errors import CorruptError
+from registry.errors import CorruptError, InvalidInputError
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Architecture, Head, HeadTask
 
 __all__ = ["Card", "Lineage"]
+
+
+def _plain(value: object) -> object:
+    # What JSON has no type for: read-only mappings, NumPy's and torch's numbers, paths.
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    listed = getattr(value, "tolist", None)
+    if listed is not None:
+        return listed()
+    return sorted(value) if isinstance(value, AbstractSet) else str(value)
+
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -92,11 +108,41 @@ class Card:
     """Where it is valid: how embeddings of its training samples lie (``mean``, ``precision``,
     ``threshold``); empty where nobody measured."""
 
+    def __post_init__(self) -> None:
+        if self.smoke and self.metrics:
+            raise InvalidInputError(
+                f"model '{self.name}' is smoke, and its card holds scores of it",
+                hint="leave the metrics of a smoke run out",
+            )
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON's own types; metrics that are no finite number are left out."""
+        lineage = None
+        if self.lineage is not None:
+            lineage = {one.name: getattr(self.lineage, one.name) for one in fields(self.lineage)}
+        return {
+            "name": self.name,
+            "architecture": self.architecture.to_document(),
+            "heads": [
+                {one.name: getattr(head, one.name) for one in fields(head)} for head in self.heads
+            ],
+            "contract": self.contract.to_document(),
+            "size": self.size,
+            "lineage": lineage,
+            "recipe": dict(self.recipe),
+            "metrics": {name: value for name, value in self.metrics.items() if isfinite(value)},
+            "seed": self.seed,
+            "code_version": self.code_version,
+            "weights_sha256": self.weights_sha256,
+            "licence": self.licence,
+            "smoke": self.smoke,
+            "domain": dict(self.domain),
+        }
+
     def to_json(self) -> bytes:
         """Return it as JSON."""
-        document = asdict(self) | {"architecture": self.architecture.to_document()}
-        document["contract"] = self.contract.to_document()
-        return (json.dumps(document, indent=2, sort_keys=True, default=dict) + "\n").encode()
+        document = self.to_document()
+        return (json.dumps(document, indent=2, sort_keys=True, default=_plain) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Card":
