@@ -30,6 +30,7 @@ from registry.cli.commands import (
     transfer,
 )
 from registry.cli.lean import leave_out_pandas
+from registry.cli.on import typed
 from registry.cli.output import fail, json_wanted
 from registry.cli.subjects import BySubject
 from registry.errors import (
@@ -117,6 +118,7 @@ def run(arguments: Sequence[str]) -> int:
         The exit status: 0, or that of the error's branch.
     """
     json_wanted.set("--json" in arguments)
+    typed.set(tuple(arguments))
     try:
         status = app(list(arguments), prog_name="eolab", standalone_mode=False)
     except RegistryError as error:
