@@ -161,7 +161,8 @@ def conversion(wanted: Contract, given: Contract, *, allow: Collection[str] = ()
     Examples:
         >>> from registry.learn.loading.contract import Band, Input
         >>> def reads(*bands, unit, scale):
-        ...     made = tuple(Band(name=name, unit=unit, scale=scale) for name in bands)
+        ...     named = {"unit": unit, "scale": scale, "mean": 0.0, "std": 1.0}
+        ...     made = tuple(Band(name=name, **named) for name in bands)
         ...     return Contract(inputs=(Input(asset="s2", bands=made),))
         >>> model = reads("B04", "B08", unit="reflectance", scale=1.0)
         >>> data = reads("B08", "B04", unit="%", scale=1.0)

@@ -1,0 +1,101 @@
+"""Cutting, flipping and turning pictures, and the boxes on them alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Turn", "turned"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What happens to one sample: it is cut, then flipped, then turned anticlockwise."""
+
+    corner: tuple[int, int] = (0, 0)
+    """Row and column of the upper left pixel that stays."""
+
+    down: bool = False
+    """Whether up and down change places."""
+
+    across: bool = False
+    """Whether left and right do."""
+
+    quarters: int = 0
+    """Quarter turns, anticlockwise as seen on a picture whose rows run down, from 0 to 3."""
+
+    def plane(
+        self, array: npt.NDArray[Any], *, size: tuple[int, int] | None, step: tuple[int, int]
+    ) -> npt.NDArray[Any]:
+        """Return a view of an image, or a stack of images, after the turn.
+
+        Args:
+            array: Shape ``(…, y, x)``.
+            size: Height and width to cut, in the array's own pixels; None for all of it.
+            step: Rows and columns of the frame's pixels that one of the array's covers.
+
+        Returns:
+            Shape ``(…, y, x)``; with sides exchanged for an odd number of quarters.
+        """
+        if size is not None:
+            row, column = self.corner[0] // step[0], self.corner[1] // step[1]
+            array = array[..., row : row + size[0], column : column + size[1]]
+        if self.down:
+            array = array[..., ::-1, :]
+        if self.across:
+            array = array[..., ::-1]
+        return np.rot90(array, self.quarters, axes=(-2, -1))
+
+    def corners(
+        self, boxes: npt.NDArray[np.float32], size: tuple[int, int]
+    ) -> npt.NDArray[np.float32]:
+        """Return boxes after the turn.
+
+        Args:
+            boxes: ``(objects, 4)``: x, y of the upper left, x, y of the lower right, in pixels.
+            size: Height and width of what was cut.
+
+        Returns:
+            Likewise; beyond the picture where they were cut off.
+        """
+        row, column = self.corner
+        x, y = boxes[:, ::2] - column, boxes[:, 1::2] - row
+        height, width = size
+        if self.down:
+            y = height - y
+        if self.across:
+            x = width - x
+        for _ in range(self.quarters):  # (x, y) goes to (y, width - x)
+            x, y = y, width - x
+            height, width = width, height
+        found = np.stack([x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1)], axis=1)
+        return np.asarray(found, np.float32)
+
+
+def turned(
+    array: npt.NDArray[Any],
+    turns: Sequence[Turn],
+    *,
+    size: tuple[int, int] | None = None,
+    step: tuple[int, int] = (1, 1),
+) -> npt.NDArray[Any]:
+    """Return a batch of images after a turn each, as an array of its own.
+
+    Args:
+        array: Shape ``(sample, …, y, x)``.
+        turns: One a sample; all give images of one shape.
+        size: As for :meth:`Turn.plane`.
+        step: As there.
+
+    Examples:
+        >>> image = np.arange(4).reshape(1, 2, 2)
+        >>> turned(image, [Turn(across=True)]).tolist()
+        [[[1, 0], [3, 2]]]
+    """
+    views = [turn.plane(one, size=size, step=step) for one, turn in zip(array, turns, strict=True)]
+    out = np.empty((len(views), *views[0].shape), array.dtype)
+    for target, view in zip(out, views, strict=True):
+        target[...] = view
+    return out
