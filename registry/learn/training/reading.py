@@ -37,7 +37,7 @@ def read(kind: type[Noun], said: object, *, where: str = "") -> Noun:
             hint="give a mapping of names to values",
         )
     hints = typing.get_type_hints(kind)
-    known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type] — a dataclass
+    known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
     for key in said:
         if key not in known:
             raise InvalidInputError(
@@ -125,7 +125,7 @@ def _down(at: Any, step: str, path: str) -> Any:  # noqa: ANN401 — YAML's own 
     raise InvalidInputError(f"the recipe has no '{path}'", hint="see it: eolab recipes show NAME")
 
 
-def _value(hint: Any, said: Any, where: str) -> Any:  # noqa: ANN401 — one way a type
+def _value(hint: Any, said: Any, where: str) -> Any:  # noqa: ANN401, PLR0911 — one way a type
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return said
@@ -144,7 +144,7 @@ def _value(hint: Any, said: Any, where: str) -> Any:  # noqa: ANN401 — one way
             str(key): _value(inside[1], item, _path(where, str(key))) for key, item in said.items()
         })
     if is_dataclass(hint):
-        return read(hint, said, where=where)  # type: ignore[arg-type] — a type, as annotated
+        return read(hint, said, where=where)  # type: ignore[arg-type]
     return _plain(hint, said, where)
 
 

@@ -91,9 +91,8 @@ class Data:
     fraction: float = 1.0
     """Share of the training samples whose labels are used, in (0, 1]; chosen by the seed."""
 
-    missing: float = 0.0
-    """How often a further asset is left out of a training batch, in [0, 1): fusion gets used to
-    its absence."""
+    absent_classes: Literal["stop", "allow"] = "stop"
+    """What classes without a training sample do."""
 
     permute_labels: bool = False
     """Whether samples get the labels of others: nothing can be learnt then, by way of a test."""
@@ -108,7 +107,6 @@ class Data:
         _within("data.batch_size", self.batch_size, 1, None)
         _within("data.threads", self.threads, 1, None)
         _within("data.fraction", self.fraction, 0, 1, open_below=True)
-        _within("data.missing", self.missing, 0, 0.99)
         for name in self.augment:
             if name not in _AUGMENTATIONS:
                 raise InvalidInputError(

@@ -1,0 +1,446 @@
+"""The loop: batch, loss, step; figures and a checkpoint every now and then."""
+
+import hashlib
+import math
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import lightning
+import torch
+from torch import Tensor
+
+from registry.errors import InvalidInputError
+from registry.learn.training import checkpoints
+from registry.learn.training.errors import (
+    DeviceLostError,
+    DivergedError,
+    InterruptedTrainingError,
+)
+from registry.learn.training.measures import better, usual
+from registry.learn.training.tasks import Task
+from registry.progress import SILENT, Progress
+
+__all__ = ["Fitted", "Loader", "chance", "fit", "samples_of", "steps_of"]
+
+_LARGEST = 2**63
+
+
+class Loader(Protocol):
+    """Gives the batches of an epoch, and goes on where it was."""
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the batches of the epoch that was set, from where it stands."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many batches an epoch has."""
+        ...
+
+    def set_epoch(self, epoch: int) -> None:
+        """Stand at the beginning of an epoch."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where it stands."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What a run came to."""
+
+    weights: Mapping[str, Tensor] = field(repr=False)
+    """Of the network that was kept."""
+
+    history: tuple[tuple[int, int, str, str, float], ...] = field(repr=False)
+    """Step, epoch, subset, name and value of every figure, in order."""
+
+    figures: Mapping[str, float]
+    """Of the validation of what was kept, by name; of the last epoch's training without one."""
+
+    confusion: Mapping[str, tuple[tuple[int, ...], ...]] = field(repr=False)
+    """By head with classes: counts by truth, then by answer."""
+
+    steps: int
+    """Steps taken."""
+
+    best_step: int
+    """After which of them the weights were kept."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """Where a run stands."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    history: list[tuple[int, int, str, str, float]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    waited: int = 0
+    lost: list[float] = field(default_factory=list)
+    over: bool = False
+
+
+def steps_of(epochs: int, batches: int, accumulate: int, most: int | None) -> int:
+    """Return how many steps a run has.
+
+    Args:
+        epochs: Passes over the samples.
+        batches: Batches of a pass.
+        accumulate: Batches of a step.
+        most: Most steps; None for as many as there are.
+
+    Examples:
+        >>> steps_of(2, 5, 2, None), steps_of(2, 5, 2, 4)
+        (6, 4)
+    """
+    every = epochs * -(-batches // accumulate)
+    return every if most is None else min(every, most)
+
+
+def chance(seed: int, *path: object) -> int:
+    """Return what the chance of one place in a run starts from.
+
+    Every step has its own, so that nothing depends on what was drawn before: a run that goes on
+    from a checkpoint draws what it would have drawn.
+
+    Args:
+        seed: Of the run.
+        path: Such as step and rank.
+
+    Returns:
+        In [0, 2^63).
+    """
+    said = "/".join(map(str, (seed, *path))).encode()
+    return int.from_bytes(hashlib.sha256(said).digest()[:8], "little") % _LARGEST
+
+
+def fit(  # noqa: PLR0913 — what a run depends on
+    task: Task,
+    *,
+    train: Loader,
+    validate: Iterable[Mapping[str, Any]] | None,
+    seed: int,
+    folder: Path,
+    fabric: lightning.Fabric,
+    resume: bool = True,
+    progress: Progress = SILENT,
+) -> Fitted:
+    """Train a task's network.
+
+    Args:
+        task: What is learnt.
+        train: Batches to learn from.
+        validate: Batches to measure on, the same each time; None keeps the last weights.
+        seed: What chance starts from.
+        folder: Where checkpoints lie.
+        fabric: Devices, precision and processes.
+        resume: Whether to go on from a checkpoint that is there.
+        progress: Told of steps.
+
+    Returns:
+        Weights, figures and their history.
+
+    Raises:
+        DivergedError: The loss became NaN or infinite.
+        NoCheckpointError: The disk is full.
+        DeviceLostError: The accelerator failed, or its memory is too small.
+        InterruptedTrainingError: The system asked it to end.
+    """
+    recipe = task.recipe
+    made = task.configure_optimizers()
+    schedule = made["lr_scheduler"]["scheduler"]
+    model, optimiser = fabric.setup(task, made["optimizer"])
+    run = _Run()
+    if resume and (kept := checkpoints.load(folder)) is not None:
+        _restore(kept, run, task, optimiser, schedule, train)
+    elif fabric.global_rank == 0:
+        checkpoints.clear(folder)
+    fabric.barrier()
+    progress.stage(f"training {recipe.name}", total=task.steps, unit="steps")
+    progress.advance(run.step)
+    with _asked_to_end() as asked, _device_errors():
+        while not run.over and run.epoch < recipe.epochs and run.step < task.steps:
+            if run.batch == 0:
+                train.set_epoch(run.epoch)
+            for group in _grouped(train, recipe.accumulate):
+                _step(model, task, group, run, optimiser, seed, fabric)
+                schedule.step()
+                task.on_train_batch_end()
+                progress.advance()
+                every = recipe.checkpoint_steps
+                ending = asked.is_set()
+                if ending or (every is not None and run.step % every == 0):
+                    _keep(folder, run, task, optimiser, schedule, train, fabric)
+                if ending:
+                    raise InterruptedTrainingError(
+                        f"training '{recipe.name}' was asked to end after step {run.step}",
+                        hint="run the same command again: it goes on from there",
+                    )
+                if run.step >= task.steps:
+                    break
+            _end_epoch(task, run, validate, folder, fabric, seed)
+            _keep(folder, run, task, optimiser, schedule, None, fabric)
+    return _fitted(task, run, folder)
+
+
+def _step(  # noqa: PLR0913, PLR0917 — the parts of a step
+    model: Any,  # noqa: ANN401 — Fabric's wrapper has no public type
+    task: Task,
+    group: list[Mapping[str, Any]],
+    run: _Run,
+    optimiser: torch.optim.Optimizer,
+    seed: int,
+    fabric: lightning.Fabric,
+) -> None:
+    recipe = task.recipe
+    model.train()
+    optimiser.zero_grad()
+    lost = 0.0
+    for number, batch in enumerate(group):
+        torch.manual_seed(chance(seed, run.step, number, fabric.global_rank))
+        moved = fabric.to_device(dict(batch))
+        last = number == len(group) - 1
+        with fabric.no_backward_sync(model, enabled=not last):
+            loss = model.training_step(moved, run.step) / len(group)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise _diverged(run, batch, value)
+            fabric.backward(loss)
+        lost += value
+    if run.epoch < recipe.init.freeze_epochs:
+        for weight in task.encoder_parameters():
+            weight.grad = None
+    if recipe.clip is not None:
+        fabric.clip_gradients(model, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
+    rate = float(optimiser.param_groups[0]["lr"])
+    optimiser.step()
+    run.step += 1
+    run.batch += len(group)
+    run.lost.append(lost)
+    run.history.append((run.step, run.epoch, "train", "loss", lost))
+    run.history.append((run.step, run.epoch, "train", "lr", rate))
+
+
+def _end_epoch(  # noqa: PLR0913, PLR0917 — the parts of a validation
+    task: Task,
+    run: _Run,
+    validate: Iterable[Mapping[str, Any]] | None,
+    folder: Path,
+    fabric: lightning.Fabric,
+    seed: int,
+) -> None:
+    recipe = task.recipe
+    figures = {"loss": _mean(run.lost)} if run.lost else {}
+    subset, confusion = "train", {}
+    if validate is not None:
+        figures, confusion = _validated(task, validate, seed, fabric)
+        subset = "validate"
+        run.history += [(run.step, run.epoch, subset, name, value)
+                        for name, value in figures.items()]  # fmt: skip
+    watched = _watched(task, figures)
+    if recipe.stop.keep == "last" or better(
+        watched, figures.get(watched, math.nan), None if run.best is None else run.best["value"]
+    ) or run.best is None:
+        run.best = {
+            "step": run.step,
+            "value": figures.get(watched, math.nan),
+            "figures": figures,
+            "confusion": confusion,
+            "file": f"best-{run.step:08}.pt",
+        }
+        run.waited = 0
+        if fabric.global_rank == 0:
+            weights = {name: tensor.detach().cpu().contiguous()
+                       for name, tensor in task.answering.state_dict().items()}  # fmt: skip
+            checkpoints.save(folder, weights, name=run.best["file"])
+    else:
+        run.waited += 1
+    run.over = recipe.stop.patience is not None and run.waited >= recipe.stop.patience
+    run.epoch += 1
+    run.batch = 0
+    run.lost = []
+
+
+def _validated(
+    task: Task, validate: Iterable[Mapping[str, Any]], seed: int, fabric: lightning.Fabric
+) -> tuple[dict[str, float], dict[str, list[list[int]]]]:
+    # Every process measures everything, so that figures do not depend on how many there are.
+    task.eval()
+    task.on_validation_epoch_start()
+    with torch.no_grad(), fabric.autocast():
+        for number, batch in enumerate(validate):
+            torch.manual_seed(chance(seed, "validate", number))
+            task.validation_step(fabric.to_device(dict(batch)), number)
+    figures = task.figures()
+    if task.losses_seen:
+        figures["loss"] = _mean([float(one) for one in task.losses_seen]) * len(
+            task.heads if task.measures else (1,)
+        )
+    confusion = {
+        name: [[int(count) for count in row] for row in counts.tolist()]
+        for name, measure in task.measures.items()
+        if (counts := measure.confusion()) is not None
+    }
+    return figures, confusion
+
+
+def _watched(task: Task, figures: Mapping[str, float]) -> str:
+    asked = task.recipe.stop.monitor
+    if asked is not None:
+        if asked not in figures:
+            raise InvalidInputError(
+                f"the validation has no figure '{asked}'",
+                hint=f"set stop.monitor to one of {', '.join(figures)}",
+            )
+        return asked
+    if len(task.heads) > 1 or usual(task.heads[0]) not in figures:
+        return "loss"
+    return usual(task.heads[0])
+
+
+def _grouped(
+    loader: Iterable[Mapping[str, Any]], size: int
+) -> Iterator[list[Mapping[str, Any]]]:
+    group: list[Mapping[str, Any]] = []
+    for batch in loader:
+        group.append(batch)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _diverged(run: _Run, batch: Mapping[str, Any], value: float) -> DivergedError:
+    named = ", ".join(samples_of(batch)) or "that nobody named"
+    return DivergedError(
+        f"the loss is {value} at step {run.step + 1} of epoch {run.epoch}, on samples {named}",
+        hint="look at these samples, or lower optimiser.lr, or set precision: 32",
+    )
+
+
+def samples_of(batch: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the ids of the samples of a batch.
+
+    Args:
+        batch: As a loader gives it.
+
+    Returns:
+        In their order; empty where nobody says.
+    """
+    batch = batch.get("labelled", batch)
+    for key in ("ids", "id", "sample"):
+        if key in batch:
+            return tuple(map(str, batch[key]))
+    return ()
+
+
+def _keep(  # noqa: PLR0913, PLR0917 — the parts of a checkpoint
+    folder: Path,
+    run: _Run,
+    task: Task,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    train: Loader | None,
+    fabric: lightning.Fabric,
+) -> None:
+    state = {
+        "task": task.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": {"last_epoch": schedule.last_epoch},
+        "loader": train.state_dict() if train is not None else None,
+        "step": run.step,
+        "epoch": run.epoch,
+        "batch": run.batch,
+        "history": run.history,
+        "best": run.best,
+        "waited": run.waited,
+        "lost": run.lost,
+        "over": run.over,
+    }
+    if fabric.global_rank == 0:
+        checkpoints.save(folder, state)
+        for old in folder.glob("best-*.pt"):
+            if run.best is not None and old.name != run.best["file"]:
+                old.unlink(missing_ok=True)
+    fabric.barrier()
+
+
+def _restore(  # noqa: PLR0913, PLR0917 — the parts of a checkpoint
+    kept: dict[str, Any],
+    run: _Run,
+    task: Task,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    train: Loader,
+) -> None:
+    task.load_state_dict(kept["task"])
+    optimiser.load_state_dict(kept["optimiser"])
+    schedule.last_epoch = kept["schedule"]["last_epoch"]
+    run.step, run.epoch, run.batch = kept["step"], kept["epoch"], kept["batch"]
+    run.history = [tuple(row) for row in kept["history"]]
+    run.best, run.waited, run.over = kept["best"], kept["waited"], kept["over"]
+    run.lost = list(kept["lost"])
+    if kept["loader"] is not None:
+        train.set_epoch(run.epoch)
+        train.load_state_dict(kept["loader"])
+
+
+def _fitted(task: Task, run: _Run, folder: Path) -> Fitted:
+    best = run.best or {}
+    weights = checkpoints.load(folder, name=best["file"]) if best else None
+    return Fitted(
+        weights=cast("Mapping[str, Tensor]", weights or task.answering.state_dict()),
+        history=tuple(run.history),
+        figures=dict(best.get("figures", {})),
+        confusion={
+            name: tuple(map(tuple, rows)) for name, rows in best.get("confusion", {}).items()
+        },
+        steps=run.step,
+        best_step=int(best.get("step", run.step)),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[threading.Event]:
+    """Note that the system wants the place, as a scheduler that pre-empts does."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _device_errors() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceLostError(
+            f"the device's memory does not hold a batch: {str(error).splitlines()[0]}",
+            hint="use a smaller data.batch_size with a larger accumulate, or precision: bf16",
+        ) from error
+    except torch.AcceleratorError as error:
+        raise DeviceLostError(
+            f"the device does not answer: {str(error).splitlines()[0]}",
+            hint="run the same command again: it goes on from its last checkpoint",
+        ) from error

@@ -1,0 +1,337 @@
+"""Lightning modules: a network, what it learns by, and how its weights move."""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from registry.learn.loading.contract import Contract
+from registry.learn.models.architecture import Head, HeadTask
+from registry.learn.training.losses import loss_of, weighted
+from registry.learn.training.measures import Measure, measure_of
+from registry.learn.training.recipe import HeadRecipe, Recipe
+
+__all__ = ["Task", "rate"]
+
+_OWN = {HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE}
+_CLASSED = {
+    HeadTask.CLASSIFICATION, HeadTask.SEGMENTATION, HeadTask.CHANGE, HeadTask.MULTILABEL,
+}  # fmt: skip
+_RISING = 0.3  # share of a cycle in which its rate rises
+
+
+class Task(lightning.LightningModule):
+    """What is learnt, for the lab's own loop and for any Lightning trainer.
+
+    Args:
+        network: Built by :func:`registry.learn.models.factory.build`.
+        recipe: How it learns.
+        heads: What it gives, in the order of the recipe's.
+        contract: What it reads.
+        steps: How many steps there will be.
+        weights: By head, what errors on each class count.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        recipe: Recipe,
+        heads: Sequence[Head],
+        contract: Contract,
+        steps: int,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe, self.heads, self.contract = recipe, tuple(heads), contract
+        self.steps = max(1, steps)
+        self.teacher = copy.deepcopy(network).requires_grad_(False) if recipe.semi else None  # noqa: FBT003 — torch's own
+        self.class_weights = dict(weights or {})
+        self.measures: dict[str, Measure] = {}
+        self.losses_seen: list[Tensor] = []
+
+    @property
+    def answering(self) -> nn.Module:
+        """The network that becomes the model: the teacher, where there is one."""
+        return self.network if self.teacher is None else self.teacher
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Return what the network answers.
+
+        Args:
+            inputs: Tensors by asset.
+
+        Returns:
+            By head.
+        """
+        return cast("dict[str, Any]", self.network(inputs))
+
+    def inputs_of(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return what the network reads of a batch.
+
+        Args:
+            batch: By TorchGeo's keys: the first asset is ``image``, others have their names.
+
+        Returns:
+            Tensors by asset, with ``<asset>_valid`` and ``<asset>_day`` where there are such.
+        """
+        read: dict[str, Tensor] = {}
+        for number, one in enumerate(self.contract.inputs):
+            for end in ("", "_valid", "_day"):
+                names = [one.asset + end, *(["image" + end] if number == 0 else [])]
+                for name in names:
+                    if name in batch:
+                        read[one.asset + end] = batch[name]
+        return read
+
+    def losses(self, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:
+        """Return the losses of a batch by head, and their weighted mean as ``loss``.
+
+        Args:
+            batch: As a loader gives it; with ``labelled`` and ``unlabelled`` where a teacher helps.
+            step: How many steps came before.
+
+        Returns:
+            Scalars.
+        """
+        labelled = batch.get("labelled", batch)
+        inputs = self.inputs_of(labelled)
+        first = self.heads[0].task
+        if first in _OWN:
+            generator = torch.Generator(device=next(iter(inputs.values())).device)
+            generator.manual_seed(torch.initial_seed() % 2**63)
+            found = self._network_losses(inputs, generator)
+        elif first is HeadTask.DETECTION:
+            found = self._network_losses(inputs, boxes_of(labelled))
+        else:
+            found = self._head_losses(inputs, labelled)
+        if self.teacher is not None and "unlabelled" in batch:
+            found |= self._disagreement(batch["unlabelled"], found["loss"], step)
+        return found
+
+    def training_step(self, batch: Mapping[str, Any], index: int) -> Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            batch: As a loader gives it.
+            index: How many came before it.
+
+        Returns:
+            A scalar.
+        """
+        return self.losses(batch, index)["loss"]
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Let the teacher follow the network."""
+        if self.teacher is None or self.recipe.semi is None:
+            return
+        keep = self.recipe.semi.decay
+        with torch.no_grad():
+            pairs = zip(self.teacher.parameters(), self.network.parameters(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, 1 - keep)
+            buffers = zip(self.teacher.buffers(), self.network.buffers(), strict=True)
+            for mean, now in buffers:
+                mean.copy_(now)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to measure anew."""
+        pairs = zip(self.heads, self.recipe.heads, strict=True)
+        made = {head.name: measure_of(head, recipe) for head, recipe in pairs}
+        self.measures = {name: one for name, one in made.items() if one is not None}
+        self.losses_seen = []
+
+    def validation_step(self, batch: Mapping[str, Any], index: int) -> None:
+        """Measure a batch.
+
+        Args:
+            batch: As a loader gives it.
+            index: How many came before it.
+        """
+        inputs = self.inputs_of(batch)
+        if self.heads[0].task in _OWN:
+            self.losses_seen.append(self.losses(batch, index)["loss"].float().cpu())
+            return
+        answers = self.answering(inputs)
+        for head, recipe in zip(self.heads, self.recipe.heads, strict=True):
+            if head.task is HeadTask.DETECTION:
+                self.measures[head.name].update(answers[head.name], boxes_of(batch))
+                continue
+            truth = self.truth_of(head, batch)
+            loss = loss_of(head, recipe, answers[head.name].float(), truth)
+            self.losses_seen.append(head.weight * loss.cpu())
+            self.measures[head.name].update(answers[head.name], truth)
+
+    def figures(self) -> dict[str, float]:
+        """Return what the validation came to, by name.
+
+        Returns:
+            Names carry their head's where there are several heads.
+        """
+        found: dict[str, float] = {}
+        for head in self.heads:
+            if head.name in self.measures:
+                prefix = f"{head.name}/" if len(self.heads) > 1 else ""
+                measured = self.measures[head.name].compute()
+                found |= {prefix + name: value for name, value in measured.items()}
+        return found
+
+    def truth_of(self, head: Head, batch: Mapping[str, Any]) -> Tensor:
+        """Return what a head should have answered.
+
+        Args:
+            head: Which.
+            batch: As a loader gives it.
+
+        Returns:
+            Classes, presences or quantities.
+        """
+        keys = {
+            HeadTask.CLASSIFICATION: ("label",),
+            HeadTask.MULTILABEL: ("labels", "label"),
+            HeadTask.REGRESSION: ("target", "label"),
+        }.get(head.task, ("mask",))
+        named = (head.asset,) if head.asset is not None else ()
+        for key in (*named, *keys):
+            if key in batch:
+                return cast("Tensor", batch[key])
+        raise KeyError(keys[0])
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return the optimiser and its schedule, as Lightning wants them."""
+        said = self.recipe.optimiser
+        groups = self._groups()
+        optimiser: torch.optim.Optimizer
+        if said.name == "sgd":
+            optimiser = torch.optim.SGD(groups, lr=said.lr, momentum=said.momentum)
+        else:
+            kind = torch.optim.AdamW if said.name == "adamw" else torch.optim.Adam
+            optimiser = kind(groups, lr=said.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: rate(self.recipe, step, self.steps)
+        )
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """Return the weights that may begin learnt."""
+        named = self.network.named_parameters()
+        return [weight for name, weight in named if "encoder" in name.split(".")]
+
+    def _groups(self) -> list[dict[str, Any]]:
+        said = self.recipe.optimiser
+        learnt = {id(weight) for weight in self.encoder_parameters()}
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for weight in self.network.parameters():
+            if weight.requires_grad:
+                groups.setdefault((id(weight) in learnt, weight.ndim > 1), []).append(weight)
+        return [
+            {
+                "params": weights,
+                "lr": said.encoder_lr if of_encoder and said.encoder_lr is not None else said.lr,
+                "weight_decay": said.weight_decay if decays else 0.0,
+            }
+            for (of_encoder, decays), weights in groups.items()
+        ]
+
+    def _network_losses(self, inputs: dict[str, Tensor], further: object) -> dict[str, Tensor]:
+        parts = cast("Any", self.network).losses(inputs, further)
+        return {**parts, "loss": torch.stack(list(parts.values())).sum()}
+
+    def _head_losses(
+        self, inputs: dict[str, Tensor], batch: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        answers = self.network(inputs)
+        found: dict[str, Tensor] = {}
+        for head, recipe in zip(self.heads, self.recipe.heads, strict=True):
+            answer = answers[head.name].float()
+            weights = self.class_weights.get(head.name)
+            found[head.name] = loss_of(
+                head, recipe, answer, self.truth_of(head, batch),
+                weights=None if weights is None else weights.to(answer.device),
+            )  # fmt: skip
+        pairs = [(head.weight, found[head.name]) for head in self.heads]
+        return found | {"loss": weighted(pairs)}
+
+    def _disagreement(
+        self, batch: Mapping[str, Any], labelled: Tensor, step: int
+    ) -> dict[str, Tensor]:
+        """Return how far the network is from its teacher on samples whose labels nobody uses.
+
+        References:
+            Tarvainen & Valpola (2017), "Mean teachers are better role models", NeurIPS.
+        """
+        semi = self.recipe.semi
+        if semi is None or self.teacher is None:
+            return {}
+        inputs = self.inputs_of(batch)
+        noisy = {
+            name: value + semi.noise * torch.randn_like(value)
+            if not name.endswith(("_valid", "_day"))
+            else value
+            for name, value in inputs.items()
+        }
+        with torch.no_grad():
+            calm = self.teacher(inputs)
+        said = self.network(noisy)
+        parts = [
+            (head.weight, functional.mse_loss(_sure(head, said), _sure(head, calm)))
+            for head in self.heads
+        ]
+        apart = weighted(parts)
+        risen = min(1.0, (step + 1) / max(1.0, semi.warmup * self.steps))
+        return {"disagreement": apart, "loss": labelled + semi.weight * risen * apart}
+
+
+def _sure(head: Head, answers: Mapping[str, Tensor]) -> Tensor:
+    answer = answers[head.name].float()
+    if head.task is HeadTask.MULTILABEL:
+        return answer.sigmoid()
+    return answer.softmax(1) if head.task in _CLASSED else answer
+
+
+def boxes_of(batch: Mapping[str, Any]) -> list[dict[str, Tensor]]:
+    """Return the boxes of a batch as detectors take them.
+
+    Args:
+        batch: With ``bbox_xyxy`` and ``label``, a tensor a sample each.
+
+    Returns:
+        ``boxes`` (object, 4) and ``labels`` (object,) of each sample.
+    """
+    pairs = zip(batch["bbox_xyxy"], batch["label"], strict=True)
+    return [{"boxes": boxes, "labels": labels} for boxes, labels in pairs]
+
+
+def rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Return the learning rate of a step as a share of the highest.
+
+    Args:
+        recipe: With its schedule.
+        step: How many steps came before.
+        steps: How many there are.
+
+    Returns:
+        In [0, 1].
+
+    References:
+        Loshchilov & Hutter (2017), "SGDR", ICLR, equation 5, without restarts.
+        Smith & Topin (2019), "Super-convergence", SPIE 11006, for ``one-cycle``.
+    """
+    said = recipe.schedule
+    rising = _RISING if said.name == "one-cycle" else said.warmup
+    warm = round(rising * steps)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    if said.name == "constant":
+        return 1.0
+    gone = min(1.0, (step - warm) / max(1, steps - warm))
+    return said.floor + (1 - said.floor) * (1 + math.cos(math.pi * gone)) / 2
