@@ -1,0 +1,358 @@
+"""Files as the inputs of a model: which band is which, what numbers mean, on one grid."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from registry.curate.features.bands import common_letters
+from registry.errors import InvalidInputError
+from registry.learn.inference.rasters import Header, Placement, RasterFile
+from registry.learn.inference.windows import Arrays, Mask, Region
+from registry.learn.loading.contract import Band, Contract, Input
+from registry.learn.loading.conversion import ContractMismatchError, conversion
+
+__all__ = ["FileScene", "ImplausibleValuesError", "Reading", "WrongBandsError", "input_of", "open_files"]
+
+_NO_NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+_PROBE: Final = 512
+_FAR: Final = 10.0  # standard deviations; another season strays by two or three
+
+
+class WrongBandsError(InvalidInputError):
+    """A scene's bands are not those that the model reads, or nobody says which they are."""
+
+    code = "wrong-bands"
+
+
+class ImplausibleValuesError(InvalidInputError):
+    """A scene's numbers cannot mean what those of the training data meant."""
+
+    code = "implausible-values"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How the numbers of files are to be read where they do not say it, or say it wrongly."""
+
+    bands: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_NAMES)
+    """By input: what each band of its files is called, in the files' order."""
+
+    scale: float | None = None
+    """Factor from stored to physical values; None for what the file says, else the model's."""
+
+    offset: float | None = None
+    """Added after scaling."""
+
+    nodata: float | None = None
+    """Stored value that means that nothing was observed; None for what the file says."""
+
+    allow: tuple[str, ...] = ()
+    """What may differ from the training data: of ``registry.learn.loading.conversion.ALLOWED``."""
+
+    resampling: str = "bilinear"
+    """How files are warped that lie on another grid than the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """Bands of one file that a model reads."""
+
+    file: RasterFile
+    numbers: tuple[int, ...]
+
+
+class FileScene:
+    """Files on one grid, as windows are cut from; a context manager."""
+
+    def __init__(
+        self,
+        *,
+        placement: Placement,
+        contract: Contract,
+        layers: Mapping[str, Sequence[_Layer]],
+        said: Sequence[str] = (),
+    ) -> None:
+        """Take open files; :func:`open_files` does it."""
+        self.placement = placement
+        self.contract = contract
+        self.said = tuple(said)
+        self._layers = layers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes that read."""
+        for layers in self._layers.values():
+            for layer in layers:
+                layer.file.close()
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.placement.height
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.placement.width
+
+    def read(self, region: Region) -> tuple[Arrays, Mask]:
+        """Return stored values and what was observed; see :class:`registry.learn.inference.windows.Scene`.
+
+        A pixel is observed where every band of every input is.
+        """
+        arrays: dict[str, npt.NDArray[np.generic]] = {}
+        observed = np.ones((region.height, region.width), np.bool_)
+        for one in self.contract.inputs:
+            parts = []
+            for layer in self._layers[one.asset]:
+                array, mask = layer.file.read(layer.numbers, region)
+                observed &= _observed(array, one.nodata)
+                if mask is not None:
+                    observed &= mask
+                parts.append(array)
+            arrays[one.asset] = parts[0] if one.frames is None else np.stack(parts)
+        return arrays, observed
+
+
+def _observed(array: npt.NDArray[np.generic], nodata: float | None) -> Mask:
+    found = np.ones(array.shape[-2:], np.bool_)
+    for band in array:
+        if band.dtype.kind == "f":
+            found &= np.isfinite(band)
+        if nodata is not None and nodata == nodata:  # noqa: PLR0124 — NaN is seen above
+            found &= band != band.dtype.type(nodata)
+    return found
+
+
+def open_files(
+    wanted: Contract, files: Mapping[str, Sequence[Path]], *, reading: Reading | None = None
+) -> FileScene:
+    """Open files as the inputs of a model.
+
+    Args:
+        wanted: What the model reads.
+        files: By input; several for one that reads time steps, in their order. The first file
+            gives the grid, the others are warped onto it.
+        reading: What is said about them.
+
+    Returns:
+        The scene; close it.
+
+    Raises:
+        WrongBandsError: Nobody says which a file's bands are.
+        ContractMismatchError: A file does not give what the model reads.
+        InvalidInputError: An input has no file, too few, or one without a place.
+        ImplausibleValuesError: Values lie far from those that the model learned from.
+    """
+    reading = reading or Reading()
+    _check_inputs(wanted, files)
+    said: list[str] = []
+    layers: dict[str, list[_Layer]] = {}
+    inputs: list[Input] = []
+    placement: Placement | None = None
+    with ExitStack() as opened:
+        for one in wanted.inputs:
+            layers[one.asset] = []
+            for path in files[one.asset]:
+                file = opened.enter_context(RasterFile(path))
+                given, numbers = input_of(one, file.header, path.name, reading=reading, said=said)
+                if placement is None:
+                    placement = file.header.placement
+                    said.extend(_unplaced(placement, path.name))
+                else:
+                    file.align(placement, resampling=reading.resampling)
+                layer = _Layer(file=file, numbers=numbers)
+                layers[one.asset].append(layer)
+                _check_values(one, given, layer)
+            inputs.append(given)
+        opened.pop_all()
+    if placement is None:
+        raise InvalidInputError("the model reads no input", hint="see eolab models show")
+    contract = Contract(inputs=tuple(inputs))
+    return FileScene(placement=placement, contract=contract, layers=layers, said=said)
+
+
+def _check_inputs(wanted: Contract, files: Mapping[str, Sequence[Path]]) -> None:
+    """Refuse files that are not one for each that the model reads.
+
+    Raises:
+        InvalidInputError: Some lack, or are too many.
+    """
+    names = [one.asset for one in wanted.inputs]
+    if other := sorted({*files} - {*names}):
+        raise InvalidInputError(
+            f"the model reads no '{other[0]}'", hint=f"it reads {', '.join(names)}"
+        )
+    for one in wanted.inputs:
+        steps = one.frames or 1
+        if len(files.get(one.asset, ())) != steps:
+            what = f"{steps} files of '{one.asset}', in order of time" if steps > 1 else "one file"
+            raise InvalidInputError(
+                f"{len(files.get(one.asset, ()))} files are given for '{one.asset}', which the "
+                f"model reads {steps} of",
+                hint=f"give {what}: {' '.join(f'{name}=FILE.tif' for name in names)}",
+            )
+
+
+def _unplaced(placement: Placement, name: str) -> list[str]:
+    if placement.transform is None:
+        return [f"{name} has no place: the map keeps its pixels, row 0 above"]
+    if placement.crs is None:
+        return [f"{name} has no CRS: the map keeps its coordinates, whatever system they are in"]
+    return []
+
+
+def input_of(
+    wanted: Input, header: Header, name: str, *, reading: Reading, said: list[str]
+) -> tuple[Input, tuple[int, ...]]:
+    """Return what a file gives of what a model reads, and the numbers of those bands.
+
+    Args:
+        wanted: What the model reads.
+        header: What the file says of itself.
+        name: The file's.
+        reading: What else is said about it.
+        said: Gets sentences on what is converted or taken for granted.
+
+    Returns:
+        The bands in the model's order, by the file's own names; GDAL's number of each.
+
+    Raises:
+        WrongBandsError: Nobody says which band is which.
+        ContractMismatchError: The file does not give what the model reads.
+    """
+    names = _names(wanted, header, name, reading)
+    whole = Input(
+        asset=wanted.asset,
+        bands=_bands(wanted, header, names, name, reading=reading, said=said),
+        gsd=_gsd(header),
+        level=wanted.level,
+        nodata=header.nodata if reading.nodata is None else reading.nodata,
+        frames=wanted.frames,
+    )
+    try:
+        found = conversion(
+            Contract(inputs=(wanted,)), Contract(inputs=(whole,)), allow=reading.allow
+        )
+    except ContractMismatchError as error:
+        order = ",".join(band.name for band in wanted.bands)
+        raise ContractMismatchError(
+            f"{name}: {error.problem}",
+            hint=f"say what the file holds: --bands {order} names its bands in their order, "
+            "--scale and --offset make physical values of its numbers; --allow gsd lets pixels "
+            "have another size",
+        ) from error
+    said.extend(one for one in found.said if one not in said)
+    places = [step.source for step in found.steps[wanted.asset]]
+    given = replace(whole, bands=tuple(whole.bands[at] for at in places), gsd=wanted.gsd)
+    return given, tuple(header.numbers[at] for at in places)
+
+
+def _bands(
+    wanted: Input,
+    header: Header,
+    names: Sequence[str],
+    file: str,
+    *,
+    reading: Reading,
+    said: list[str],
+) -> tuple[Band, ...]:
+    letters = common_letters(names, asset=wanted.asset) or (None,) * len(names)
+    by_name = {band.name: band for band in wanted.bands}
+    learned = [by_name.get(name, wanted.bands[0]) for name in names]
+    like_training = _is_silent(wanted, header, reading)
+    if like_training:
+        one = learned[0]
+        shift = f" {one.offset:+g}" if one.offset else ""
+        said.append(
+            f"{file} does not say what its numbers mean: they are read like those that the model "
+            f"learned from, {one.scale:g} a step{shift}; if that is wrong, say --scale"
+        )
+    made = []
+    for n, (name, band) in enumerate(zip(names, learned, strict=True)):
+        scale, offset = header.scales[n], header.offsets[n]
+        if reading.scale is not None or reading.offset is not None:
+            scale = 1.0 if reading.scale is None else reading.scale
+            offset = reading.offset or 0.0
+        elif like_training:
+            scale, offset = band.scale, band.offset
+        unit = header.units[n] or band.unit
+        common = letters[n] or (band.common if band.name == name else None)
+        made.append(Band(name=name, common=common, unit=unit, scale=scale, offset=offset))
+    return tuple(made)
+
+
+def _is_silent(wanted: Input, header: Header, reading: Reading) -> bool:
+    """Return whether nobody says what a file's whole numbers mean, and values can be compared."""
+    told = reading.scale is not None or reading.offset is not None
+    silent = all(one == 1 for one in header.scales) and not any(header.offsets)
+    scaled = any((band.scale, band.offset) != (1, 0) for band in wanted.bands)
+    known = all(band.mean is not None and band.std for band in wanted.bands)
+    whole = not header.dtype.startswith("float")
+    return silent and scaled and known and whole and not told
+
+
+def _names(wanted: Input, header: Header, name: str, reading: Reading) -> tuple[str, ...]:
+    """Return what each band of a file is.
+
+    Raises:
+        WrongBandsError: Nobody says, or as many are named as the file does not have.
+    """
+    names = reading.bands.get(wanted.asset)
+    order = ",".join(band.name for band in wanted.bands)
+    if names is not None:
+        if len(names) != len(header.numbers):
+            raise WrongBandsError(
+                f"{len(names)} bands are named, and {name} has {len(header.numbers)}",
+                hint="name every band of the file, in its order: --bands B02,B03,…",
+            )
+        return names
+    if len(wanted.bands) == 1 and len(header.numbers) == 1:
+        return (wanted.bands[0].name,)
+    if not all(header.bands) or len({*header.bands}) != len(header.bands):
+        raise WrongBandsError(
+            f"the {len(header.numbers)} bands of {name} have no names, and the model reads {order}",
+            hint=f"name every band of the file, in its order: --bands {order}",
+        )
+    return header.bands
+
+
+def _gsd(header: Header) -> float | None:
+    area = header.placement.pixel_area_m2()
+    return None if area is None else float(round(area**0.5, 6))
+
+
+def _check_values(wanted: Input, given: Input, layer: _Layer) -> None:
+    """Refuse numbers that cannot be what the model learned from.
+
+    Raises:
+        ImplausibleValuesError: The middle of the scene is.
+    """
+    grid = layer.file.header.placement
+    height, width = min(grid.height, _PROBE), min(grid.width, _PROBE)
+    region = Region(
+        top=(grid.height - height) // 2, left=(grid.width - width) // 2, height=height, width=width
+    )
+    array, mask = layer.file.read(layer.numbers, region)
+    seen = _observed(array, given.nodata) & (True if mask is None else mask)
+    if not seen.any():
+        return
+    for values, mine, one in zip(array, given.bands, wanted.bands, strict=True):
+        if one.mean is None or not one.std:
+            continue
+        middle = float(np.median(values[seen])) * mine.scale + mine.offset
+        if abs(middle - one.mean) > _FAR * one.std + abs(one.mean):
+            raise ImplausibleValuesError(
+                f"band {mine.name} of {layer.file.path.name} is about {middle:g}, and the model "
+                f"learned from {one.mean:g} ± {one.std:g}",
+                hint="say what the file's numbers mean: --scale 0.0001 --offset 0, or give a scene "
+                "of the same processing level",
+            )
