@@ -13,12 +13,12 @@ import stat
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.cache import cache_folder
 from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
+from registry.learn.models.pickles import UnwantedError, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,7 @@ _PICKLE: Final = b"\x80"
 _CHILD: Final = Path(__file__).with_name("weights_child.py")
 _ROOT: Final = Path(__file__).parents[3]
 _LONGEST: Final = 400
+_HINT: Final = "open it nowhere; ask whoever made it for safetensors, which hold numbers alone"
 
 
 class WeightsRefusedError(RejectedError):
@@ -275,7 +276,7 @@ def _converted(path: Path, size: int) -> Path:
         shutil.copyfile(path, copy)  # what is opened is what was hashed, whoever writes meanwhile
         known = folder / f"{_digest(copy)}.safetensors"
         if not known.exists():
-            _check_archive(path, copy)
+            _inspect(path, copy)
             made = Path(private) / "weights.safetensors"
             _run(path, copy, made)
             check(made)
@@ -284,19 +285,11 @@ def _converted(path: Path, size: int) -> Path:
     return known
 
 
-def _check_archive(path: Path, copy: Path) -> None:
-    # An archive that would become larger when it is unpacked is not handed on.
-    if not zipfile.is_zipfile(copy):
-        return  # a bare pickle, or what torch says to be damaged
+def _inspect(path: Path, copy: Path) -> None:
     try:
-        with zipfile.ZipFile(copy) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise _refused(path, f"is no whole archive: {error}") from error
-    if any(one.compress_type != zipfile.ZIP_STORED for one in members):
-        raise _refused(path, "is a compressed archive, which no checkpoint of PyTorch is")
-    if sum(one.file_size for one in members) > copy.stat().st_size:
-        raise _refused(path, "says that it holds more bytes than it has")
+        inspect(copy)
+    except UnwantedError as error:
+        raise _refused(path, str(error), _HINT) from error
 
 
 def _run(path: Path, copy: Path, made: Path) -> None:

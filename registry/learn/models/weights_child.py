@@ -56,7 +56,8 @@ def _why(said: str) -> str:
         if begin in said:
             name = said.partition(begin)[2].split()[0].strip("`'\",.")
             return f"would run code when it is opened: it asks for {name}"
-    return f"holds more than numbers: {_first_line(said)}"
+    lines = [line.strip() for line in said.splitlines() if "WeightsUnpickler error" in line]
+    return f"holds more than numbers: {_first_line(lines[0] if lines else said)}"
 
 
 def _first_line(said: object) -> str:
