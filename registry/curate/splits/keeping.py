@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from registry.catalog.ref import is_tag, like_commit
 from registry.errors import ConflictError
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
-    from registry.catalog.version import Version
+    from registry.catalog.version import Draft, Version
 
 __all__ = ["beside"]
 
@@ -30,16 +31,19 @@ def beside(
         ConflictError: Others kept moving the branch.
     """
     for turn in range(_TRIES):
-        home = (
-            registry.draft(version.dataset, version.ref.at)
-            if version.tag is None
-            else registry.derive(version)
-        )
         try:
-            with home.edit(message) as root:
+            with _home(registry, version).edit(message) as root:
                 write(root)
         except ConflictError:
             if turn == _TRIES - 1:
                 raise
         else:
             return
+
+
+def _home(registry: "Registry", version: "Version") -> "Draft":
+    at = version.ref.at
+    names_a_branch = at is not None and not is_tag(at) and not like_commit(at)
+    if names_a_branch or version.tag is None:
+        return registry.draft(version.dataset, at)
+    return registry.derive(version)

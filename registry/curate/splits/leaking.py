@@ -1,6 +1,7 @@
 """What a split lets through: the same pixels, ground, scene or group on both sides of it."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ LEAKS: Final = reports_schema("leaks")
 """Where findings are kept: ``reports/leaks``."""
 
 _ERROR, _WARNING, _INFO = "error", "warning", "info"
+_SHOWN: Final = 6
 _KEPT: Final = 1000  # findings a check and pair of subsets; the first one counts all
 
 _SAYS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -108,20 +110,29 @@ class LeakReport:
     def to_text(self) -> str:
         """Return it for people."""
         lines = [f"leaks of {self.ref}, split {self.split}"]
-        lines.extend(
-            f"  {row['severity']}: {row['message']}; {row['fix']}"
-            for row in self.findings.filter(pc.is_null(self.findings["sample"])).to_pylist()
-        )
+        lines += [f"  {line}" for line in self._lines()]
         if len(lines) == 1:
             lines.append("  none: no pixels, ground, scene or group is on two sides")
         lines += [
             f"  {d.judged} is {d.least:.2f} km or more from {d.learned}, {d.median:.2f} km at the "
             "median"
-            for d in self.distances
+            for d in (self.distances if len(self.distances) <= _SHOWN else ())
         ]
         if self.unplaced:
             lines.append(f"  {self.unplaced:,} samples have no place, so their ground is not known")
         return "\n".join(lines)
+
+    def _lines(self) -> list[str]:
+        """Return a line a finding; a line a check where many pairs of subsets leak."""
+        whole = self.findings.filter(pc.is_null(self.findings["sample"])).to_pylist()
+        if len(whole) <= _SHOWN:
+            return [f"{row['severity']}: {row['message']}; {row['fix']}" for row in whole]
+        pairs = Counter(row["check"] for row in whole)
+        return [
+            f"{_SAYS[check][0]}: {check.removeprefix('leak-')} leaks {count:,} times between "
+            f"{pairs[check]} pairs of subsets; {_SAYS[check][2]}"
+            for check, count in self.counts.items()
+        ]
 
 
 def leaks(

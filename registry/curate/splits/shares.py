@@ -83,8 +83,8 @@ class Shares:
             InvalidInputError: None is left.
 
         Examples:
-            >>> Shares.of({"train": 0.6, "validate": 0.2, "test": 0.2}).without("test").wanted
-            (0.75, 0.25)
+            >>> Shares.of({"train": 0.5, "val": 0.25, "test": 0.25}).without("test").counts(9).tolist()
+            [6, 3]
         """
         if not set(subsets) & set(self.subsets):
             return self

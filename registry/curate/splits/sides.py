@@ -107,9 +107,9 @@ class Sides:
         found = {
             "leak-pixels": self._by_pixels(judged, learned),
             "leak-group": self._by_group(own, other),
-            "leak-overlap": self._by_ground(own, other),
+            "leak-overlap": (ground := self._by_ground(own, other)),
             "leak-scene": _alike(self.scenes, own, other),
-            "leak-near": self._by_nearness(own, other),
+            "leak-near": self._by_nearness(own, other, ground),
         }
         for check, hits in found.items():
             if hits is not None and len(hits.samples):
@@ -160,7 +160,9 @@ class Sides:
         said = tuple({"share": float(share)} for share in most[hit])
         return Hits(samples=own[hit], others=whose[hit], said=said)
 
-    def _by_nearness(self, own: Codes, other: Codes) -> Hits | None:
+    def _by_nearness(self, own: Codes, other: Codes, overlapping: Hits | None) -> Hits | None:
+        if overlapping is not None:  # said already
+            own = np.setdiff1d(own, overlapping.samples)
         own, other = own[self.places.known[own]], other[self.places.known[other]]
         if not len(own) or not len(other):
             return None

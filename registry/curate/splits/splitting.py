@@ -124,9 +124,6 @@ def split(
     Raises:
         InvalidInputError: The samples cannot be divided so, or a subset would be empty.
         ConflictError: There is one of that name, or others kept moving the branch.
-
-    Examples:
-        >>> split(registry, "ships@v2", plan=Plan(method="group"))  # doctest: +SKIP
     """
     chosen = plan or Plan()
     check_key(f"splits/{name}")
@@ -221,8 +218,10 @@ def _divided(samples: pa.Table, plan: Plan) -> tuple[Codes, str | None]:
         The subset, or fold, of each, and what was kept together.
     """
     if plan.method == "temporal":
+        moments, what = _moments(samples), "moments"
+        _refuse_few(len(np.unique(moments)), what, plan)
         gap = round(plan.gap_days * _DAY_US)
-        return assigning.by_time(_moments(samples), plan.shares, gap=gap), "samples of one moment"
+        return assigning.by_time(moments, plan.shares, gap=gap), f"samples of equal {what}"
     if plan.method in {"random", "stratified"}:
         return _spread(_strata(samples, plan), plan), None
     units, what = _units(samples, plan)

@@ -1,0 +1,246 @@
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+
+from registry.cli.app import run
+from registry.curate.splits import HoldOut, Plan, Shares, leaks, split
+from registry.curate.splits.nearness import places_of
+from registry.errors import ConflictError, InvalidInputError, NotFoundError
+from registry.tables import store
+from tests.unit.splits.conftest import row
+
+
+def subsets(made):
+    return dict(zip(made.rows["sample"].to_pylist(), made.rows["subset"].to_pylist(), strict=True))
+
+
+def scattered(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        row(n, lon=float(rng.uniform(0, 6)), lat=float(rng.uniform(45, 51))) for n in range(count)
+    ]
+
+
+def test_a_split_is_read_with_the_version_and_says_how_it_was_made(version_of):
+    registry, version = version_of(scattered(50))
+    made = split(registry, "ships@v1", plan=Plan(seed=3))
+    kept = registry.resolve("ships@v1")
+    assert kept.content_id == version.content_id
+    assert kept.table("splits/default").sort_by("sample").equals(made.rows.sort_by("sample"))
+    said = dict(store.schema_of(kept.home_of("splits/default"), "splits/default").properties)
+    assert (said["method"], said["seed"]) == ("random", "3")
+    assert made.counts == {"train": 40, "validate": 5, "test": 5}
+
+
+def test_the_same_seed_divides_alike_on_another_lake(version_of, tmp_path, ungated):
+    registry, _ = version_of(scattered(50))
+    again, _ = version_of(scattered(50), name="boats")
+    first = split(registry, "ships@v1").rows
+    assert first.equals(split(again, "boats@v1").rows)
+
+
+def test_a_name_is_taken_only_once_unless_it_is_to_be_replaced(version_of):
+    registry, _ = version_of(scattered(30))
+    split(registry, "ships@v1")
+    with pytest.raises(ConflictError, match="has a split 'default' already"):
+        split(registry, "ships@v1")
+    assert split(registry, "ships@v1", plan=Plan(seed=9), replace=True).plan.seed == 9
+
+
+def test_a_buffer_is_kept_between_footprints(version_of):
+    registry, version = version_of(scattered(600))
+    made = split(registry, "ships@v1", plan=Plan(method="blocked", block_km=60, buffer_km=8))
+    samples = version.table("samples")
+    places, said = places_of(samples), subsets(made)
+    side = np.array([said.get(one) or "" for one in samples["id"].to_pylist()])
+    for one, other in (("train", "validate"), ("train", "test"), ("validate", "test")):
+        own, others = np.flatnonzero(side == one), np.flatnonzero(side == other)
+        every = np.linalg.norm(places.points[own][:, None] - places.points[others], axis=2)
+        apart = every - places.reach[own][:, None] - places.reach[others]
+        assert apart.min() >= 8
+    assert made.left_out["within the buffer"] == 600 - made.rows.num_rows
+    assert made.leaks.clean
+
+
+def test_groups_stay_together_and_shares_that_miss_say_why(version_of):
+    rows = [row(n, group="large" if n < 50 else f"g{n}") for n in range(80)]
+    registry, _ = version_of(rows)
+    made = split(registry, "ships@v1", plan=Plan(method="group"))
+    said = subsets(made)
+    assert len({said[one["id"]] for one in rows if one["group"] == "large"}) == 1
+    assert not made.reasons
+    halves = Plan(method="group", shares=Shares.of({"train": 0.5, "test": 0.5}))
+    (train, test) = split(registry, "ships@v1", name="halves", plan=halves).reasons
+    assert "because values of group stay together" in train + test
+
+
+def test_a_country_can_be_held_out_under_a_name(version_of):
+    registry, _ = version_of([
+        row(n, group="bolivia" if n % 4 == 0 else f"g{n}") for n in range(40)
+    ])
+    apart = HoldOut(subset="test:bolivia", by="group", values=("bolivia",))
+    made = split(registry, "ships@v1", plan=Plan(hold_out=(apart,)))
+    assert made.counts == {"train": 24, "validate": 3, "test": 3, "test:bolivia": 10}
+
+
+def test_folds_have_no_subset_and_a_held_out_test_has_no_fold(version_of):
+    registry, _ = version_of([row(n, group=f"g{n % 9}") for n in range(45)])
+    apart = HoldOut(subset="test", by="group", values=("g0",))
+    made = split(registry, "ships@v1", plan=Plan(method="group", folds=4, hold_out=(apart,)))
+    assert made.counts == {"fold 0": 10, "fold 1": 10, "fold 2": 10, "fold 3": 10, "held out": 5}
+    folds, names = made.rows["fold"].to_pylist(), made.rows["subset"].to_pylist()
+    assert {(fold is None, name) for fold, name in zip(folds, names, strict=True)} == {
+        (True, "test"), (False, None),
+    }  # fmt: skip
+
+
+def test_time_divides_without_looking_ahead(version_of):
+    registry, _ = version_of([row(n) for n in range(100)])
+    made = split(registry, "ships@v1", plan=Plan(method="temporal", gap_days=4.5))
+    said = subsets(made)
+    last = max(one for one, subset in said.items() if subset == "train")
+    first = min(one for one, subset in said.items() if subset == "validate")
+    assert (last, first) == ("s0075", "s0080")
+    assert made.left_out == {"within the gap": 8}
+
+
+@pytest.mark.parametrize(
+    ("rows", "plan", "problem"),
+    [
+        ([row(n) for n in range(9)], Plan(method="blocked"), "9 of 9 samples have no place"),
+        ([row(n) for n in range(9)], Plan(method="group"), "no sample has a value of 'group'"),
+        ([row(n) for n in range(9)], Plan(method="stratified"), "no sample has a label"),
+        ([row(n) for n in range(2)], Plan(), "nothing is left for"),
+        ([row(n, group="a") for n in range(9)], Plan(method="group"), "too few for 3 subsets"),
+        ([row(n) for n in range(9)], Plan(method="group", by="colour"), "cannot be divided by"),
+        (
+            [row(n, group="a") for n in range(9)],
+            Plan(hold_out=(HoldOut(subset="test", by="group", values=("b",)),)),
+            "no sample has group 'b'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_divided_is_said_with_the_value(version_of, rows, plan, problem):
+    registry, version = version_of(rows)
+    with pytest.raises(InvalidInputError, match=problem):
+        split(registry, "ships@v1", plan=plan)
+    assert registry.resolve("ships@v1").tables() == version.tables()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"folds": 1}, {"folds": 3, "method": "temporal"}, {"seed": -1}, {"buffer_km": -2},
+        {"method": "x"},
+    ],
+)  # fmt: skip
+def test_a_plan_that_means_nothing_is_refused(said):
+    with pytest.raises(InvalidInputError):
+        Plan(**said)
+
+
+def test_a_draft_takes_its_split_along_when_it_is_published(version_of):
+    registry, _ = version_of(scattered(20))
+    registry.draft("ships")
+    split(registry, "ships@draft", name="own")
+    assert "splits/own" in registry.resolve("ships@draft").tables()
+    assert "splits/own" not in registry.resolve("ships@v1").tables()
+
+
+# ------------------------------------------------------------------------------------- leaks
+def test_each_way_to_leak_is_found_and_names_what_gives_it_away(version_of):
+    rows = [
+        row(0, lon=4.0, group="a", item="one"), row(1, lon=4.005, group="b", item="two"),
+        row(2, lon=9.0, group="c", item="three"), row(3, lon=12.0, group="c", item="four"),
+        row(4, lon=20.0, item="five"), row(5, lon=25.0, item="five"),
+        row(6, lon=30.0), row(7, lon=35.0), row(8, lon=40.0), row(9, lon=40.011),
+    ]  # fmt: skip
+    pixels = [("s2", bytes([n if n != 7 else 6]) * 32) for n in range(10)]
+    registry, _ = version_of(rows, pixels=pixels)
+    halves = Shares.of({"train": 0.5, "test": 0.5})
+    made = split(registry, "ships@v1", plan=Plan(shares=halves))
+    odd = made.rows.set_column(
+        1, "subset", [["train" if n % 2 == 0 else "test" for n in range(10)]]
+    )
+    from registry.curate.splits.leaking import leaks_of
+
+    found = leaks_of(registry.resolve("ships@v1"), "default", odd)
+    named = {
+        row["check"]: row["sample"]
+        for row in found.findings.to_pylist()
+        if row["sample"] is not None
+    }
+    assert named == {
+        "leak-overlap": "s0001", "leak-group": "s0003", "leak-scene": "s0005",
+        "leak-pixels": "s0007", "leak-near": "s0009",
+    }  # fmt: skip
+    assert not found.clean
+    (distance,) = found.distances
+    assert (distance.judged, distance.learned) == ("test", "train")
+    assert 0.3 < distance.least < 0.4
+
+
+def test_equal_masks_are_no_leak(version_of):
+    registry, _ = version_of([row(n) for n in range(10)], pixels=[("mask", bytes(32))] * 10)
+    assert split(registry, "ships@v1").leaks.counts == {}
+
+
+def test_neighbours_that_share_an_edge_share_no_ground(version_of):
+    rows = [row(n, lon=4 + 0.01 * n) for n in range(30)]
+    registry, _ = version_of(rows)
+    assert "leak-overlap" not in split(registry, "ships@v1").leaks.counts
+
+
+def test_what_a_model_was_pretrained_on_counts_as_learned(version_of):
+    registry, _ = version_of([row(n, lon=4 + n) for n in range(10)])
+    _, seen = version_of([row(n, lon=4.002 + n) for n in range(10)], name="archive")
+    split(registry, "ships@v1")
+    version = registry.resolve("ships@v1")
+    found = leaks(registry, version, pretrained=[seen], keep=False)
+    assert found.counts["leak-overlap"] == 10
+    assert "pretraining archive@v1" in found.to_text()
+
+
+def test_findings_are_kept_a_split_at_a_time(version_of):
+    registry, _ = version_of([row(n, group="a") for n in range(20)])
+    split(registry, "ships@v1")
+    split(registry, "ships@v1", name="other")
+    kept = registry.resolve("ships@v1").table("reports/leaks")
+    names = {one.partition(":")[0] for one in kept["id"].to_pylist()}
+    assert names == {"default", "other"}
+    assert pc.all(pc.equal(kept["severity"], "error")).as_py()
+
+
+def test_a_split_that_is_not_there_is_named_with_those_that_are(version_of):
+    registry, _ = version_of(scattered(20))
+    split(registry, "ships@v1", name="mine")
+    with pytest.raises(NotFoundError, match="has no split 'default'") as error:
+        leaks(registry, registry.resolve("ships@v1"))
+    assert "it has mine" in str(error.value)
+
+
+def test_the_commands_say_what_they_did(version_of, capsys):
+    registry, _ = version_of([row(n, group=f"g{n % 3}") for n in range(30)])
+    lake = ["--lake", registry.lake.address]
+    assert run([*lake, "split", "ships@v1", "--seed", "2"]) == 0
+    assert "train               24   80.0%" in capsys.readouterr().out
+    assert run([*lake, "leaks", "ships@v1", "--strict"]) == 5
+    assert "split 'default' of ships@v1 leaks: leak-group" in capsys.readouterr().err
+    assert (
+        run([
+            *lake,
+            "split",
+            "ships@v1",
+            "--name",
+            "cv",
+            "--method",
+            "group",
+            "--folds",
+            "3",
+            "--json",
+        ])
+        == 0
+    )
+    assert '"fold 2": 10' in capsys.readouterr().out
+    assert run([*lake, "split", "ships@v1", "--name", "x", "--hold-out", "test"]) == 2
+    assert "holds out nothing" in capsys.readouterr().err
