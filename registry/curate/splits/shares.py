@@ -83,7 +83,8 @@ class Shares:
             InvalidInputError: None is left.
 
         Examples:
-            >>> Shares.of({"train": 0.5, "val": 0.25, "test": 0.25}).without("test").counts(9).tolist()
+            >>> whole = Shares.of({"train": 0.5, "val": 0.25, "test": 0.25})
+            >>> whole.without("test").counts(9).tolist()
             [6, 3]
         """
         if not set(subsets) & set(self.subsets):
