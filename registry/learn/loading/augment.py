@@ -229,11 +229,14 @@ class _Frame:
         self, chance: np.random.Generator, seen: npt.NDArray[np.bool_] | None
     ) -> tuple[int, int]:
         """Return where a crop begins: anywhere that it sees something, if anything is there."""
+        corner = self._drawn(chance)
+        if seen is None:
+            return corner
         for _ in range(_TRIES):
-            corner = self._drawn(chance)
-            if seen is None or self._sees(seen, corner):
+            if self._sees(seen, corner):
                 return corner
-        rows, columns = np.nonzero(self._reached(seen)) if seen is not None else ((), ())
+            corner = self._drawn(chance)
+        rows, columns = np.nonzero(self._reached(seen))
         if not len(rows):
             return corner
         one = int(chance.integers(len(rows)))
