@@ -1,0 +1,1 @@
+"""Where encoders and decoders come from: one module a library."""

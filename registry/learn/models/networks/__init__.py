@@ -1,0 +1,1 @@
+"""Networks: how inputs are read, encoded, fused over time and sensors, decoded and answered."""
