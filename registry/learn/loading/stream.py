@@ -1,12 +1,417 @@
-"""Batches straight from the tables of a version, in bounded memory, the same every time."""
+"""Batches straight from the tables of a version, in bounded memory, the same every time.
 
-from collections.abc import Iterator
+No copy of the data is made in another format: threads read the packed rows of ``pixels`` and
+unpack them, outside the interpreter lock, into a few buffers that are used again and again.
+"""
 
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from registry.catalog.version import Version
+from registry.errors import InvalidInputError
 from registry.learn.loading.batch import Batch
+from registry.learn.loading.buffers import Allocator, Ring, empty
+from registry.learn.loading.filling import Filler
+from registry.learn.loading.fitting import Crop, Fit, crop_of
+from registry.learn.loading.labels import Labels
+from registry.learn.loading.places import Places
+from registry.learn.loading.plan import Plan
+from registry.learn.loading.preparing import prepared
+from registry.learn.loading.reading import Reader
+from registry.learn.loading.running import AHEAD, Filled, Run, Skipped
+from registry.learn.loading.times import times_of
 
-__all__ = ["stream"]
+if TYPE_CHECKING:
+    from registry.catalog.registry import Registry
+    from registry.learn.loading.contract import Contract
+
+__all__ = ["Settings", "Skipped", "Stream", "stream"]
+
+_SLOTS: Final = AHEAD + 2
+_MOST_THREADS: Final = 8
+_STATE: Final = ("samples", "seed", "batch_size", "rank", "world", "shuffle", "window", "drop_last")
 
 
-def stream(ref: str, *, batch_size: int = 32) -> Iterator[Batch]:
-    """Yield batches."""
-    raise NotImplementedError(ref, batch_size)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a stream gives its batches, beyond which samples and in which order."""
+
+    threads: int
+    """Threads that read and unpack; 0 for none but the caller's."""
+
+    on_error: Literal["stop", "skip"] = "stop"
+    """What a chip that cannot be read does."""
+
+    copy: bool = False
+    """Whether every batch has memory of its own."""
+
+    allocator: Allocator = empty
+    """What makes the buffers."""
+
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise InvalidInputError(f"threads is {self.threads}", hint="give at least 0")
+        if self.on_error not in {"stop", "skip"}:
+            raise InvalidInputError(f"on_error is {self.on_error!r}", hint="use 'stop' or 'skip'")
+
+
+@dataclass(kw_only=True)  # a position that moves: not frozen, and what is costly is found once
+class Stream:
+    """Samples of a version, batch by batch and epoch by epoch.
+
+    Every iteration is one epoch; the next one that begins after its end is the next epoch.
+    """
+
+    version: Version
+    """What is streamed."""
+
+    ids: pa.StringArray = field(repr=False)
+    """Ids of the samples, by their numbers."""
+
+    plan: Plan
+    """The order, and which part of it is this rank's."""
+
+    places: Mapping[str, Places] = field(repr=False)
+    """Where each asset lies."""
+
+    fits: Mapping[str, Fit]
+    """What each asset looks like in a batch."""
+
+    labels: Labels = field(repr=False)
+    """What is to be learnt of each sample."""
+
+    crop: Crop | None
+    """How samples are cut; None if they are not."""
+
+    settings: Settings
+    """How batches are made."""
+
+    subset: tuple[str | None, str | None]
+    """Which subset, and of which table of splits; None where none was asked for."""
+
+    warnings: tuple[str, ...] = ()
+    """What is worth knowing before training, such as classes that no sample has."""
+
+    epoch: int = 0
+    """Which pass over the samples comes next, or is under way; from 0."""
+
+    step: int = 0
+    """How many batches of it were given."""
+
+    skipped: list[Skipped] = field(default_factory=list)
+    """Samples that could not be read and were replaced, in the order of batches."""
+
+    bytes_read: int = 0
+    """Bytes of packed chips that were read by iterations that have ended."""
+
+    _start: int = 0
+
+    def __len__(self) -> int:
+        """Return how many batches an epoch has, the same for every rank."""
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Return the batches of an epoch, in the order of the plan."""
+        first, self._start = self._start, 0
+        self.step = first
+        return self._epoch(first)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their numbers; empty if there are none."""
+        return self.labels.classes
+
+    @property
+    def missing_classes(self) -> tuple[str, ...]:
+        """Classes that no sample of the stream has, where tables say so."""
+        return self.labels.missing
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Names of the assets, in the order in which batches have them."""
+        return tuple(self.fits)
+
+    @cached_property
+    def contract(self) -> "Contract":
+        """What the numbers of its arrays mean."""
+        from registry.learn.loading import contract
+
+        subset, splits = self.subset
+        of_version = contract.of_version  # type: ignore[attr-defined,unused-ignore]
+        made: Contract = of_version(
+            self.version,
+            assets=self.assets,
+            split=splits or "default",
+            subset=subset or "train",
+        )
+        return made
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin with another pass; the next iteration is that one, from its first batch.
+
+        Raises:
+            InvalidInputError: It is below 0.
+        """
+        if epoch < 0:
+            raise InvalidInputError(f"epoch is {epoch}", hint="give at least 0")
+        self.epoch, self.step, self._start = epoch, 0, 0
+
+    def state(self) -> dict[str, Any]:
+        """Return where the stream stands, as JSON's own types: after the batch it gave last."""
+        return {**self._about(), "epoch": self.epoch, "step": self.step}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on where another stream stood; batches before that are not read again.
+
+        Args:
+            state: What :meth:`state` returned.
+
+        Raises:
+            InvalidInputError: That stream had other samples, or gave them in another order.
+        """
+        about = self._about()
+        for name in _STATE:
+            if state.get(name) != about[name]:
+                raise InvalidInputError(
+                    f"the state is of a stream with {name}={state.get(name)!r}; this one has "
+                    f"{about[name]!r}",
+                    hint="make the stream with the same ref, subset and arguments",
+                )
+        epoch, step = int(state["epoch"]), int(state["step"])
+        if not (0 <= step <= len(self) and epoch >= 0):
+            raise InvalidInputError(
+                f"the state stands at batch {step} of epoch {epoch}",
+                hint=f"an epoch has {len(self)} batches",
+            )
+        self.epoch, self.step = (epoch, step) if step < len(self) else (epoch + 1, 0)
+        self._start = self.step
+
+    def _about(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "samples": plan.key,
+            "seed": plan.seed,
+            "batch_size": plan.batch_size,
+            "rank": plan.rank,
+            "world": plan.world,
+            "shuffle": plan.shuffle,
+            "window": plan.window,
+            "drop_last": plan.drop_last,
+        }
+
+    def _epoch(self, first: int) -> Iterator[Batch]:
+        epoch = self.epoch
+        order = self.plan.order(epoch)
+        run = Run(
+            self._filler,
+            lambda step: self.plan.batch(order, step),
+            first=first,
+            last=len(self),
+            epoch=epoch,
+            ring=self._ring(),
+            threads=self.settings.threads,
+            replace=self._other(epoch) if self.settings.on_error == "skip" else None,
+        )
+        try:
+            for step, filled in run.batches(first):
+                self._tell(filled, epoch, step)
+                self.step = step + 1
+                yield self._batch(filled, epoch, step)
+            if self.epoch == epoch:
+                self.epoch, self.step = epoch + 1, 0
+        finally:
+            run.close()
+            self.bytes_read += run.read
+
+    @cached_property
+    def _filler(self) -> Filler:
+        first = next(iter(self.places.values()))
+        said = hashlib.sha256(f"{self.plan.key}\n{self.plan.seed}".encode()).digest()
+        chance = int.from_bytes(said[:8])
+        return Filler(
+            places=self.places,
+            fits=self.fits,
+            reader=Reader(first.stored.files),
+            crop=self.crop,
+            chance=chance if self.plan.shuffle else None,
+            observed=first.asset,
+            names=self.ids,
+        )
+
+    def _ring(self) -> Ring:
+        shapes = {
+            name: ((self.plan.batch_size, *fit.shape), fit.dtype) for name, fit in self.fits.items()
+        }
+        return Ring(shapes, slots=_SLOTS, allocate=self.settings.allocator)
+
+    def _other(self, epoch: int) -> Any:  # noqa: ANN401 — a function of a sample and an attempt
+        count = len(self.ids)
+
+        def other(broken: int, attempt: int) -> int:
+            chance = np.random.default_rng([self.plan.seed, epoch, broken, attempt])
+            return int(chance.integers(count))
+
+        return other
+
+    def _tell(self, filled: Filled, epoch: int, step: int) -> None:
+        for at, (broken, problem) in sorted(filled.problems.items()):
+            self.skipped.append(
+                Skipped(
+                    sample=self.ids[broken].as_py(),
+                    problem=problem,
+                    instead=self.ids[int(filled.samples[at])].as_py(),
+                    epoch=epoch,
+                    step=step,
+                )
+            )
+
+    def _batch(self, filled: Filled, epoch: int, step: int) -> Batch:
+        samples = filled.samples
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name: buffer[: len(samples)] for name, buffer in filled.buffers.items()
+        }
+        if self.settings.copy:
+            arrays = {name: array.copy() for name, array in arrays.items()}
+        valid, times = times_of(self.places, self.fits, self.asset_table, samples)
+        return Batch(
+            ids=tuple(self.ids.take(pa.array(samples)).to_pylist()),
+            arrays=arrays,
+            valid=valid,
+            times=times,
+            boxes=self.labels.boxes(
+                samples, filled.begins, None if self.crop is None else self.crop.size
+            ),
+            step=step,
+            epoch=epoch,
+            **self.labels.of(samples),
+        )
+
+    asset_table: pa.Table = field(default=None, repr=False)
+    """Rows of the table of assets of the samples."""
+
+
+def stream(  # noqa: PLR0913 — the choices that training has
+    ref: str | Version,
+    *,
+    registry: "Registry | None" = None,
+    split: str | None = None,
+    splits: str | None = None,
+    fold: int | None = None,
+    slice: str | None = None,  # noqa: A002 — the word users write
+    assets: Sequence[str] | None = None,
+    labels: str | Sequence[str] | None = "auto",
+    batch_size: int = 32,
+    seed: int = 0,
+    epoch: int = 0,
+    shuffle: bool = True,
+    window: int | None = None,
+    drop_last: bool = False,
+    rank: int = 0,
+    world: int = 1,
+    frames: int | None = None,
+    crop: tuple[int, int] | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
+    threads: int | None = None,
+    copy: bool = False,
+    allocator: Allocator = empty,
+) -> Stream:
+    """Return a stream of batches of a version, draft, branch or commit.
+
+    Args:
+        ref: Such as ``ships@v2``; or a version that was looked up.
+        registry: Where the ref is looked up; the usual lake if None.
+        split: Which subset: ``train``, ``validate``, ``test``, ``test:<name>``; all if None.
+        splits: Which table of splits; by default ``default``, else ``official``, else the only
+            one.
+        fold: Which fold of a cross-validation is held out, from 0.
+        slice: Id of a slice; only its samples are given.
+        assets: Which assets, in this order; by default all that are kept in the dataset.
+        labels: What is to be learnt: ``label``, ``labels``, ``target``, ``boxes``, several of
+            them, or None; ``auto`` is what the card's task needs.
+        batch_size: Samples of a batch.
+        seed: What shuffling starts from.
+        epoch: Which pass is first, from 0.
+        shuffle: Whether samples come in a new order every epoch, and crops at random.
+        window: Samples that are shuffled together; by default as many as have 256 MB packed.
+        drop_last: Leave out a last batch that is not full.
+        rank: Which of the processes this is, from 0.
+        world: How many processes share the samples; all get equally many batches.
+        frames: Time steps of series; longer ones are thinned out evenly, shorter ones padded.
+        crop: Height and width in pixels of the first asset; None for whole chips.
+        on_error: ``stop`` at a chip that cannot be read, or ``skip`` it for another one.
+        threads: Threads that unpack; by default one a processor, at most 8. 0 for none. The
+            batches are the same for any number.
+        copy: Give every batch memory of its own, rather than buffers that are used again.
+        allocator: What makes the buffers, such as pinned memory.
+
+    Returns:
+        Iterate over it for the batches of an epoch, again for the next.
+
+    Raises:
+        NotFoundError: There is no such ref, split, slice or asset.
+        InvalidInputError: No sample is left, assets do not fit into batches, or a number is out
+            of range.
+
+    Examples:
+        >>> import registry
+        >>> for batch in registry.stream("ships@v2", split="train"):  # doctest: +SKIP
+        ...     print(batch.arrays["s2"].shape)
+        (32, 6, 256, 256)
+    """
+    found = prepared(
+        ref,
+        registry=registry,
+        split=split,
+        splits=splits,
+        fold=fold,
+        slice_id=slice,
+        assets=assets,
+        labels=labels,
+        frames=frames,
+        crop=crop,
+        batch_size=batch_size,
+        window=window,
+    )
+    plan = Plan(
+        pieces=found.pieces,
+        key=found.key,
+        batch_size=batch_size,
+        window=found.window,
+        seed=seed,
+        shuffle=shuffle,
+        rank=rank,
+        world=world,
+        drop_last=drop_last,
+    )
+    made = Stream(
+        version=found.version,
+        ids=found.ids,
+        plan=plan,
+        places=found.places,
+        fits=found.fits,
+        labels=found.labels,
+        crop=None if crop is None else crop_of(found.places, found.fits, crop),
+        settings=Settings(
+            threads=_threads() if threads is None else threads,
+            on_error=on_error,
+            copy=copy,
+            allocator=allocator,
+        ),
+        subset=(split, found.splits),
+        warnings=found.warnings,
+        asset_table=found.rows,
+    )
+    made.set_epoch(epoch)
+    return made
+
+
+def _threads() -> int:
+    return min(_MOST_THREADS, len(os.sched_getaffinity(0)))

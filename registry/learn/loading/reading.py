@@ -1,0 +1,146 @@
+"""Payloads of chips from data files, each by a read of its own bytes; threads share a reader."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from registry.errors import UnavailableError
+from registry.lake import lazy
+from registry.tables.errors import UnsafeArrayError
+
+__all__ = ["Reader", "Scratch"]
+
+_OPEN_FILES: Final = 64
+_GROUPS: Final = 4  # row groups kept of tables that are packed by others
+
+
+class Scratch:
+    """Memory of one thread that grows to the largest payload it has seen."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(1 << 16)
+
+    def of(self, size: int) -> memoryview:
+        """Return memory of so many bytes; what was returned before is overwritten."""
+        if len(self._bytes) < size:
+            self._bytes = bytearray(size + size // 4)
+        return memoryview(self._bytes)[:size]
+
+
+class _Descriptor:
+    """An open file that is closed when nobody reads it any more."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, path: Path) -> None:
+        lazy.ensure(path)
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if hasattr(os, "posix_fadvise"):  # reads are scattered: the kernel need not read ahead
+            os.posix_fadvise(self.number, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+class Reader:
+    """The data files of a table of pixels, a bounded number of them open at once."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = tuple(files)
+        self._open: OrderedDict[int, _Descriptor] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, int], pa.ChunkedArray] = OrderedDict()
+        self._lock = threading.Lock()
+        self._slow = threading.Lock()
+
+    def read(self, file: int, offset: int, length: int, scratch: Scratch) -> memoryview:
+        """Return the bytes of a payload that lies plain in its file.
+
+        Args:
+            file: Which file, by its place.
+            offset: Of the first byte.
+            length: How many bytes.
+            scratch: The thread's own memory, which the result lies in.
+
+        Raises:
+            UnsafeArrayError: The file ends too early, or the disk gives an error.
+        """
+        target = scratch.of(length)
+        descriptor = self._descriptor(file)
+        done = 0
+        try:
+            while done < length:
+                got = os.preadv(descriptor.number, [target[done:]], offset + done)
+                if not got:
+                    raise UnsafeArrayError(
+                        f"data file {self._files[file].name} of pixels ends too early",
+                        hint="eolab fsck finds out more",
+                    )
+                done += got
+        except OSError as error:
+            raise self._unreadable(file, error) from error
+        return target
+
+    def read_through_parquet(self, file: int, group: int, row: int) -> bytes:
+        """Return a payload that does not lie plain in its file.
+
+        Raises:
+            UnsafeArrayError: The row group cannot be read.
+        """
+        with self._slow:
+            column = self._groups.get((file, group))
+            if column is None:
+                column = self._column(file, group)
+                self._groups[file, group] = column
+                if len(self._groups) > _GROUPS:
+                    self._groups.popitem(last=False)
+        return bytes(column[row].as_py())
+
+    def expect(self, file: int, offset: int, length: int) -> None:
+        """Bring bytes near that will be read soon: into the page cache, or from far away."""
+        descriptor = self._descriptor(file)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor.number, offset, length, os.POSIX_FADV_WILLNEED)
+
+    def _column(self, file: int, group: int) -> pa.ChunkedArray:
+        path = self._files[file]
+        lazy.ensure(path)
+        try:
+            with pq.ParquetFile(path) as parquet:
+                return parquet.read_row_group(group, columns=["data"]).column("data")
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(file, error) from error
+
+    def _descriptor(self, file: int) -> _Descriptor:
+        with self._lock:
+            found = self._open.get(file)
+            if found is not None:
+                self._open.move_to_end(file)
+                return found
+        try:
+            made = _Descriptor(self._files[file])  # outside the lock: it may be far away
+        except OSError as error:
+            raise UnavailableError(
+                f"data file {self._files[file].name} of pixels cannot be opened: {error.strerror}",
+                hint="run eolab fsck, or allow more open files: ulimit -n",
+            ) from error
+        with self._lock:
+            kept = self._open.setdefault(file, made)
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)
+            return kept
+
+    def _unreadable(self, file: int, error: Exception) -> UnsafeArrayError:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        return UnsafeArrayError(
+            f"data file {self._files[file].name} of pixels cannot be read: {said}",
+            hint="eolab fsck finds out more",
+        )
