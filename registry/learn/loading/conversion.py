@@ -67,7 +67,7 @@ class Conversion:
             InvalidInputError: The model has no such asset, or the shapes do not fit.
             ContractMismatchError: Whole numbers are said to be reflectance without a scale.
         """
-        steps = self._steps(asset, stored)
+        steps = self._steps_of(asset, stored)
         shape = (*stored.shape[:_BANDS_AT], len(steps), *stored.shape[_BANDS_AT + 1 :])
         if out is None:
             out = np.empty(shape, np.float32)
@@ -93,7 +93,7 @@ class Conversion:
         Returns:
             Like what :meth:`apply` returns, one truth value a band and pixel.
         """
-        steps = self._steps(asset, stored)
+        steps = self._steps_of(asset, stored)
         chosen = np.take(stored, [step.source for step in steps], axis=_BANDS_AT)
         there: npt.NDArray[np.bool_] = (
             np.isfinite(chosen)
@@ -105,7 +105,18 @@ class Conversion:
             there &= chosen != nodata
         return there
 
-    def _steps(self, asset: str, stored: npt.NDArray[Any]) -> tuple[Step, ...]:
+    def steps_for(self, asset: str, *, shape: tuple[int, ...], whole: bool) -> tuple[Step, ...]:
+        """Return how each band of an array is made, in the model's order.
+
+        Args:
+            asset: The model's name of it.
+            shape: Of the stored array, ``(…, band, y, x)``.
+            whole: Whether it holds whole numbers.
+
+        Raises:
+            InvalidInputError: The model has no such asset, or the shape does not fit.
+            ContractMismatchError: Whole numbers are said to be reflectance without a scale.
+        """
         if asset not in self.steps:
             self.wanted.of(asset)
             raise ContractMismatchError(
@@ -114,18 +125,22 @@ class Conversion:
             )
         steps = self.steps[asset]
         source = self.given.of(self.sources[asset])
-        if stored.ndim < -_BANDS_AT or stored.shape[_BANDS_AT] != len(source.bands):
+        if len(shape) < -_BANDS_AT or shape[_BANDS_AT] != len(source.bands):
             raise InvalidInputError(
-                f"an array of '{source.asset}' has shape {stored.shape}",
+                f"an array of '{source.asset}' has shape {shape}",
                 hint=f"its contract has {len(source.bands)} bands: give (…, band, y, x)",
             )
-        if np.issubdtype(stored.dtype, np.integer) and any(step.fraction for step in steps):
+        if whole and any(step.fraction for step in steps):
             raise ContractMismatchError(
-                f"'{source.asset}' holds whole numbers ({stored.dtype}) that are said to be "
-                "reflectance without a scale",
-                hint=f"say the scale in the card: assets.{source.asset}={{scale: 0.0001}}",
+                f"'{source.asset}' holds whole numbers that are said to be reflectance without a "
+                "scale",
+                hint=f"say the scale in the card: --set 'assets.{source.asset}={{scale: 0.0001}}'",
             )
         return steps
+
+    def _steps_of(self, asset: str, stored: npt.NDArray[Any]) -> tuple[Step, ...]:
+        whole = np.issubdtype(stored.dtype, np.integer)
+        return self.steps_for(asset, shape=stored.shape, whole=whole)
 
     def _nodata(self, asset: str, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — a scalar of it
         """Return the nodata value as a scalar of the array's type; None if it holds no such."""

@@ -1,0 +1,216 @@
+"""A stream as training takes it: normalised, augmented, masks as classes, under TorchGeo's keys.
+
+It knows NumPy alone; the adapters to PyTorch and TensorFlow hand on what it gives.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from registry.catalog.ref import Ref
+from registry.catalog.registry import Registry, connect
+from registry.catalog.version import Version
+from registry.errors import InvalidInputError
+from registry.learn.loading.augment import VALID, Augmentation
+from registry.learn.loading.batch import Batch
+from registry.learn.loading.contract import Chosen, Contract, of_version, select
+from registry.learn.loading.conversion import Conversion, conversion
+from registry.learn.loading.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
+from registry.learn.loading.stream import Stream, stream
+
+__all__ = ["IMAGE", "MASK", "Feed", "feed"]
+
+IMAGE: Final = "image"
+"""Key of the first input."""
+
+MASK: Final = "mask"
+"""Key of the first mask."""
+
+_YX: Final = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """Batches of a stream as dictionaries of arrays by key.
+
+    Keys are TorchGeo's: ``image`` is the first input, ``mask`` the first mask, other assets keep
+    their names; ``image_valid`` says where every band of it was observed, ``image_times`` when, in
+    seconds since 1970. Beside them ``label`` (int64, float32 for several classes or a quantity),
+    ``target``, ``bbox_xyxy`` with a ``label`` a box, and ``id``.
+    """
+
+    stream: Stream
+    """Where batches come from."""
+
+    conversion: Conversion
+    """How stored inputs become what a model reads."""
+
+    masks: Mapping[str, PixelLabels]
+    """How masks are read, by asset."""
+
+    normalise: bool = True
+    """Whether inputs are converted; otherwise they stay as they are stored, as 32-bit floats."""
+
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """What chance does to each batch."""
+
+    keys: Mapping[str, str]
+    """By asset, the key that its array has in a batch."""
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What is converted and assumed, in words."""
+        told = self.conversion.said if self.normalise else ("inputs stay as they are stored",)
+        return (*told, *(mask.said for mask in self.masks.values()))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the batches of an epoch, each as arrays of its own by key."""
+        for stored in self.stream:
+            batch = self.augmentation(self._converted(stored), inputs=self._inputs())
+            yield self._named(batch)
+
+    def __len__(self) -> int:
+        """Return how many batches an epoch has."""
+        return len(self.stream)
+
+    def _inputs(self) -> tuple[str, ...]:
+        return tuple(self.conversion.steps)
+
+    def _converted(self, stored: Batch) -> Batch:
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        valid: dict[str, npt.NDArray[np.bool_]] = {}
+        for asset in self._inputs():
+            source = self.conversion.sources[asset]
+            array = stored.arrays[source]
+            there = stored.valid.get(source)
+            seen = self.conversion.observed(asset, array).all(axis=-_YX - 1)
+            made = (
+                self.conversion.apply(asset, array) if self.normalise else self._raw(asset, array)
+            )
+            if there is not None:
+                made[~there] = 0
+                seen[~there] = False
+                valid[asset] = np.array(there)
+            arrays[asset], arrays[asset + VALID] = made, seen
+        for asset, mask in self.masks.items():
+            if asset in stored.arrays:
+                classes = mask.apply(stored.arrays[asset], ids=stored.ids)
+                there = stored.valid.get(asset)
+                if there is not None:
+                    classes[~there] = np.nan if mask.quantity else UNLABELLED
+                arrays[asset] = classes
+        times = {
+            asset: np.array(stored.times[source])
+            for asset, source in self.conversion.sources.items()
+            if source in stored.times
+        }
+        return replace(stored, arrays=arrays, valid=valid, times=times)
+
+    def _raw(self, asset: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        places = [step.source for step in self.conversion.steps[asset]]
+        return np.take(array, places, axis=-_YX - 1).astype(np.float32)
+
+    def _named(self, batch: Batch) -> dict[str, Any]:
+        named: dict[str, Any] = {"id": list(batch.ids)}
+        for name, array in batch.arrays.items():
+            asset = name.removesuffix(VALID) if name not in self.keys else name
+            named[self.keys[asset] + name[len(asset) :]] = array
+        for asset, moments in batch.times.items():
+            seconds = moments.astype("datetime64[ms]").astype(np.float64) / 1000
+            seconds[np.isnat(moments)] = np.nan
+            named[f"{self.keys[asset]}_times"] = seconds
+        if batch.target is not None:
+            named["target"] = np.array(batch.target, np.float32)
+        for one in (batch.target, batch.labels, batch.label):
+            if one is not None:
+                named["label"] = np.array(one)
+        if batch.boxes is not None:
+            named["bbox_xyxy"] = [one.corners for one in batch.boxes]
+            named["label"] = [one.classes for one in batch.boxes]
+        return named
+
+
+def feed(  # noqa: PLR0913 — the choices that training has
+    ref: Ref | str | Version,
+    *,
+    registry: Registry | None = None,
+    assets: Sequence[str] | None = None,
+    bands: Chosen | None = None,
+    splits: str | None = None,
+    contract: Contract | None = None,
+    allow: Collection[str] = (),
+    normalise: bool = True,
+    augment: Sequence[str] = (),
+    **arguments: Any,  # noqa: ANN401 — the stream's own
+) -> Feed:
+    """Return the batches of a version as training takes them.
+
+    Args:
+        ref: A ref such as ``ships@v2``, or a version.
+        registry: Where it is looked up; the usual one by default.
+        assets: Inputs and masks, in this order; by default all inputs that the contract names, or
+            that there are, and all masks.
+        bands: Which bands of the inputs, by name or common letter, in this order.
+        splits: Name of the split; ``default`` or ``official`` if None.
+        contract: What a model reads; by default what the version gives, normalised by its own
+            training samples.
+        allow: What may differ from the contract, as :func:`conversion.conversion` has it.
+        normalise: Whether inputs are normalised; otherwise their stored values are given.
+        augment: Names of augmentations.
+        arguments: Of :func:`stream.stream`.
+
+    Raises:
+        InvalidInputError: There is no such asset, band, split or augmentation.
+        ContractMismatchError: The version does not give what the model reads.
+    """
+    registry = registry or (connect() if not isinstance(ref, Version) else None)
+    version = ref if isinstance(ref, Version) else _resolved(registry, ref)
+    masks = pixel_labels(version)
+    inputs = None if assets is None else [name for name in assets if name not in masks]
+    given = of_version(
+        version, assets=inputs, split=splits or "default", registry=registry,
+        compute_missing=normalise and contract is None,
+    )  # fmt: skip
+    wanted = contract or given
+    if bands is not None:
+        wanted = select(wanted, bands)
+    found = conversion(wanted, given, allow=allow)
+    chosen = [name for name in masks if assets is None or name in assets]
+    made = stream(
+        version, registry=registry, splits=splits,
+        assets=[*dict.fromkeys([*found.sources.values(), *chosen])], **arguments,
+    )  # fmt: skip
+    return Feed(
+        stream=made,
+        conversion=found,
+        masks={name: masks[name] for name in chosen},
+        normalise=normalise,
+        augmentation=Augmentation(tuple(augment), seed=int(arguments.get("seed", 0))),
+        keys=_keys(list(found.steps), chosen),
+    )
+
+
+def _resolved(registry: Registry | None, ref: Ref | str) -> Version:
+    return (registry or connect()).resolve(ref)
+
+
+def _keys(inputs: Sequence[str], masks: Sequence[str]) -> dict[str, str]:
+    """Return the key of each asset: the first input is the image, the first mask the mask.
+
+    Raises:
+        InvalidInputError: Another asset is called so.
+    """
+    keys = {name: name for name in (*inputs, *masks)}
+    for names, key in ((inputs, IMAGE), (masks, MASK)):
+        if names and names[0] != key:
+            if key in keys:
+                raise InvalidInputError(
+                    f"'{names[0]}' comes first, so its key would be '{key}', as another asset is "
+                    "called",
+                    hint=f"name '{key}' first: assets={[key, *(n for n in names if n != key)]}",
+                )
+            keys[names[0]] = key
+    return keys
