@@ -3,14 +3,18 @@
 import errno
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from registry.errors import UnavailableError
 
 __all__ = ["Unnamed"]
+
+_CANNOT: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
+"""What a file system, or a kernel, says that knows no files without a name."""
 
 
 class Unnamed:
@@ -24,20 +28,18 @@ class Unnamed:
         """Make it.
 
         Raises:
-            UnavailableError: The folder cannot be written to.
+            OSError: Never; the folder that cannot be written to is an ``UnavailableError``.
         """
         self._folder = folder
         self._hidden: Path | None = None
-        try:
-            self._number = _opened(folder)
-        except OSError as error:
-            if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
-                raise _unwritable(folder, error) from error
-            self._hidden = folder / f".eolab-{secrets.token_hex(8)}.partial"
+        with _writing(folder):
             try:
+                self._number = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+            except OSError as error:
+                if error.errno not in _CANNOT:
+                    raise
+                self._hidden = folder / f".eolab-{secrets.token_hex(8)}.partial"
                 self._number = os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-            except OSError as other:
-                raise _unwritable(folder, other) from other
 
     def __enter__(self) -> Self:
         return self
@@ -61,10 +63,9 @@ class Unnamed:
     def name(self, path: Path) -> None:
         """Give it a name in its folder, in place of whatever has that name.
 
-        Raises:
-            UnavailableError: The disk is full, or the folder is gone.
+        Says as ``UnavailableError`` that the disk is full, or the folder gone.
         """
-        try:
+        with _writing(self._folder):
             os.fsync(self._number)
             if self._hidden is not None:
                 self._hidden.replace(path)
@@ -78,16 +79,22 @@ class Unnamed:
                 os.close(folder)
                 with suppress(FileNotFoundError):
                     passing.unlink()
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
 
 
-def _opened(folder: Path) -> int:
-    return os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in our words what the system refuses.
 
+    Yields:
+        Nothing.
 
-def _unwritable(folder: Path, error: OSError) -> UnavailableError:
-    return UnavailableError(
-        f"'{folder}' cannot be written to: {error.strerror}",
-        hint="make the folder, free some space there, or write elsewhere by -o",
-    )
+    Raises:
+        UnavailableError: It refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(
+            f"'{folder}' cannot be written to: {error.strerror}",
+            hint="make the folder, free some space there, or write elsewhere by -o",
+        ) from error

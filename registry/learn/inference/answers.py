@@ -12,7 +12,8 @@ from registry.learn.inference.writing import FRACTION_NODATA, FRACTION_SCALE, La
 from registry.learn.models.architecture import Head, HeadTask
 
 __all__ = [
-    "MAPPED", "chosen_head", "classes_of", "entropy_of", "fractions_of", "is_quantity", "width_of",
+    "MAPPED", "chosen_head", "classes_of", "entropy_of", "fractions_of", "is_quantity", "said_by",
+    "shares_of", "width_of",
 ]  # fmt: skip
 
 _CLASSES: Final = frozenset({HeadTask.CLASSIFICATION, HeadTask.SEGMENTATION, HeadTask.CHANGE})
@@ -43,6 +44,25 @@ def width_of(head: Head) -> int:
     return 1 if head.task in _QUANTITIES else max(len(head.classes), 1)
 
 
+def said_by(head: Head) -> tuple[str, ...]:
+    """Return the classes that a map of a head's answers has; one class alone has all the others.
+
+    Examples:
+        >>> said_by(Head(name="water", task=HeadTask.SEGMENTATION, classes=("water",)))
+        ('not water', 'water')
+    """
+    if len(head.classes) != 1:
+        return head.classes
+    return (f"not {head.classes[0]}", head.classes[0])
+
+
+def shares_of(head: Head, values: Floats) -> Floats:
+    """Return one probability for each class of :func:`said_by`, ``(class, y, x)``."""
+    if len(head.classes) != 1:
+        return values
+    return np.concatenate([1 - values, values])
+
+
 def is_quantity(head: Head) -> bool:
     """Return whether a head answers with numbers in a unit, not with classes."""
     return head.task in _QUANTITIES
@@ -71,7 +91,8 @@ def classes_of(probabilities: Floats, seen: Mask, layout: Layout) -> npt.NDArray
 
 def fractions_of(values: Floats, seen: Mask) -> npt.NDArray[np.uint16]:
     """Return fractions in [0, 1] as they are stored: ten-thousandths."""
-    stored = np.rint(np.clip(values, 0, 1) / FRACTION_SCALE).astype(np.uint16)
+    steps = np.rint(np.clip(values, 0, 1) / np.float32(FRACTION_SCALE))
+    stored: npt.NDArray[np.uint16] = steps.astype(np.uint16)
     stored[:, ~seen] = FRACTION_NODATA
     return stored
 
@@ -100,6 +121,7 @@ def entropy_of(probabilities: Floats) -> Floats:
     for one in probabilities:
         share = np.maximum(one / whole, np.float32(1e-12))
         total -= share * np.log(share)
-    return np.clip(total / np.float32(np.log(len(probabilities))), 0, 1)[None]
+    found: Floats = np.clip(total / np.float32(np.log(len(probabilities))), 0, 1)[None]
+    return found
 
 

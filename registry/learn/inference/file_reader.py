@@ -6,9 +6,12 @@ Limits come before libraries: no network, little memory, no file beside the one 
 import json
 import os
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.curate.formats.child import WithoutPandas, confine, end_with
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SETTINGS: Final = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -35,8 +38,14 @@ class _File:
         self._open: Any = None
 
     def __call__(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Answer ``open``, ``grid`` or ``read``."""
-        do = {"open": self._opened, "grid": self._aligned, "read": self._read}
+        """Return the answer to ``open``, ``grid`` or ``read``.
+
+        Returns:
+            JSON's types.
+        """
+        do: dict[str, "Callable[..., dict[str, Any]]"] = {
+            "open": self._opened, "grid": self._aligned, "read": self._read,
+        }  # fmt: skip
         return do[question.pop("do")](**question)
 
     def _opened(self, path: str) -> dict[str, Any]:
@@ -64,7 +73,8 @@ class _File:
             raise RefusedError(f"has {one.count:,} bands", f"give at most {_MOST_BANDS:,}")
         if one.width < 1 or one.height < 1 or one.count < 1:
             raise RefusedError(
-                f"is {one.width} by {one.height} pixels of {one.count} bands", "give one with pixels"
+                f"is {one.width} by {one.height} pixels of {one.count} bands",
+                "give one that has some",
             )
         if one.width * one.height > _MOST_PIXELS:
             raise RefusedError(

@@ -1,6 +1,5 @@
 """From a scene and a network to map files: the class map, and what it is based on beside it."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,10 +15,12 @@ from registry.learn.inference.answers import (
     entropy_of,
     fractions_of,
     is_quantity,
+    said_by,
+    shares_of,
     width_of,
 )
 from registry.learn.inference.rasters import Placement
-from registry.learn.inference.windows import Net, Plan, Scene, Strip, sweep
+from registry.learn.inference.windows import Mask, Net, Plan, Scene, Strip, sweep
 from registry.learn.inference.writing import (
     FRACTION_NODATA,
     FRACTION_SCALE,
@@ -159,14 +160,6 @@ def draw(
     return counter.drawn(files)
 
 
-def said_of(contract: Contract, options: Options) -> dict[str, str]:
-    """Return tags that say how a map was made."""
-    return {
-        "EOLAB_CONTRACT": json.dumps(contract.to_document()),
-        "EOLAB_WINDOW": f"{options.window} overlap {options.overlap}",
-    }
-
-
 def _layouts(
     head: Head, out: Path, options: Options, tags: Mapping[str, str]
 ) -> Iterator[tuple[str, Path, Layout]]:
@@ -175,10 +168,10 @@ def _layouts(
             bands=(head.name,), dtype="float32", nodata=float("nan"), unit=head.unit, tags=tags
         )
     else:
-        yield "map", out, class_layout(head.classes, tags)
+        yield "map", out, class_layout(said_by(head), tags)
     fractions = {"dtype": "uint16", "nodata": FRACTION_NODATA, "scale": FRACTION_SCALE}
     if options.probabilities and not is_quantity(head):
-        layout = Layout(bands=head.classes, tags=tags, **fractions)  # type: ignore[arg-type]
+        layout = Layout(bands=said_by(head), tags=tags, **fractions)  # type: ignore[arg-type]
         yield "probabilities", beside(out, "probabilities"), layout
     if options.uncertainty and not is_quantity(head):
         layout = Layout(bands=("entropy",), tags=tags, **fractions)  # type: ignore[arg-type]
@@ -199,6 +192,8 @@ def _write(
     strip: Strip, sheets: list[_Sheet], head: Head, counter: "_Counter", options: Options
 ) -> None:
     values, seen = strip.values[head.name], strip.observed
+    if not is_quantity(head):
+        values = shares_of(head, values)
     shown = seen & (strip.values[DISTANCE][0] <= 1) if options.abstain else seen
     for sheet in sheets:
         if sheet.what == "probabilities":
@@ -210,7 +205,7 @@ def _write(
         elif is_quantity(head):
             rows = np.where(shown, values, np.float32("nan"))
         else:
-            rows = classes_of(values, shown, class_layout(head.classes, {}))
+            rows = classes_of(values, shown, class_layout(said_by(head), {}))
         sheet.writer.write(strip.top, rows)
         if sheet.what == "map":
             counter.count(rows[0], seen, shown)
@@ -228,16 +223,15 @@ class _Counter:
     classes: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.classes = np.zeros(max(len(self.head.classes), 1), np.int64)
+        self.classes = np.zeros(max(len(said_by(self.head)), 1), np.int64)
 
-    def count(self, rows: npt.NDArray[np.generic], seen: npt.NDArray[np.bool_],
-              shown: npt.NDArray[np.bool_]) -> None:
+    def count(self, rows: npt.NDArray[np.generic], seen: Mask, shown: Mask) -> None:
         """Add rows of the map."""
         self.pixels += seen.size
         self.observed += int(seen.sum())
         self.shown += int(shown.sum())
         if is_quantity(self.head):
-            self.sum += float(np.nansum(rows, dtype=np.float64))  # type: ignore[arg-type]
+            self.sum += float(np.nansum(rows, dtype=np.float64))
         else:
             found = np.bincount(rows[shown].astype(np.int64), minlength=len(self.classes))
             self.classes += found[: len(self.classes)]
@@ -251,7 +245,7 @@ class _Counter:
             observed=self.observed,
             abstained=self.observed - self.shown,
             counts={} if quantity else {
-                name: int(n) for name, n in zip(self.head.classes, self.classes, strict=True)
+                name: int(n) for name, n in zip(said_by(self.head), self.classes, strict=True)
             },
             mean=self.sum / self.shown if quantity and self.shown else None,
         )  # fmt: skip

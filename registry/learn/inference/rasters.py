@@ -19,6 +19,7 @@ __all__ = ["Header", "Placement", "RasterFile", "header_of"]
 
 _TRANSFORM: Final = 6
 _LONGEST_CRS: Final = 16 << 10
+_PLAIN: Final = "do not trust the file; convert it to a plain GeoTIFF if you know it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,7 @@ class RasterFile:
             raise CorruptError(
                 f"the process that reads {self.path.name} gives {said} in place of "
                 f"{shape} {dtype.name}",
-                hint="do not trust the file; convert it to a plain GeoTIFF if you know it",
+                hint=_PLAIN,
             )
         array = self._child.taken(dtype, shape)
         if not masked:
@@ -222,19 +223,13 @@ def header_of(said: Mapping[str, Any], name: str) -> Header:
             numbers=tuple(n + 1 for n in kept),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise _nonsense(name) from error
-    usable = dtype.kind in "iuf" and len(transform) == _TRANSFORM and all(map(math.isfinite, transform))
-    if min(height, width) < 1 or not header.numbers or not usable or len(crs or "") > _LONGEST_CRS:
-        raise _nonsense(name)
+        raise CorruptError(f"what {name} says of itself is nonsense", hint=_PLAIN) from error
+    usable = len(transform) == _TRANSFORM and all(map(math.isfinite, transform))
+    usable &= dtype.kind in "iuf" and len(crs or "") <= _LONGEST_CRS
+    if not usable or min(height, width) < 1 or not header.numbers:
+        raise CorruptError(f"what {name} says of itself is nonsense", hint=_PLAIN)
     return header
 
 
 def _plain(text: object) -> str:
     return "".join(letter for letter in str(text) if letter.isprintable()).strip()
-
-
-def _nonsense(name: str) -> CorruptError:
-    return CorruptError(
-        f"what {name} says of itself is nonsense",
-        hint="do not trust the file; convert it to a plain GeoTIFF if you know it",
-    )

@@ -17,7 +17,9 @@ from registry.learn.inference.windows import Arrays, Mask, Region
 from registry.learn.loading.contract import Band, Contract, Input
 from registry.learn.loading.conversion import ContractMismatchError, conversion
 
-__all__ = ["FileScene", "ImplausibleValuesError", "Reading", "WrongBandsError", "input_of", "open_files"]
+__all__ = [
+    "FileScene", "ImplausibleValuesError", "Reading", "WrongBandsError", "input_of", "open_files",
+]  # fmt: skip
 
 _NO_NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 _PROBE: Final = 512
@@ -41,7 +43,7 @@ class Reading:
     """How the numbers of files are to be read where they do not say it, or say it wrongly."""
 
     bands: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_NAMES)
-    """By input: what each band of its files is called, in the files' order."""
+    """By input: what each band of its files is called, in the files' order; "" for any input."""
 
     scale: float | None = None
     """Factor from stored to physical values; None for what the file says, else the model's."""
@@ -104,9 +106,13 @@ class FileScene:
         return self.placement.width
 
     def read(self, region: Region) -> tuple[Arrays, Mask]:
-        """Return stored values and what was observed; see :class:`registry.learn.inference.windows.Scene`.
+        """Return stored values; observed is a pixel of which every band of every input is.
 
-        A pixel is observed where every band of every input is.
+        Args:
+            region: Which part.
+
+        Returns:
+            As :meth:`registry.learn.inference.windows.Scene.read` does.
         """
         arrays: dict[str, npt.NDArray[np.generic]] = {}
         observed = np.ones((region.height, region.width), np.bool_)
@@ -306,7 +312,7 @@ def _names(wanted: Input, header: Header, name: str, reading: Reading) -> tuple[
     Raises:
         WrongBandsError: Nobody says, or as many are named as the file does not have.
     """
-    names = reading.bands.get(wanted.asset)
+    names = reading.bands.get(wanted.asset, reading.bands.get(""))
     order = ",".join(band.name for band in wanted.bands)
     if names is not None:
         if len(names) != len(header.numbers):

@@ -345,7 +345,11 @@ class _Canvas:
         into[:, :, shared:] = fresh[:, :, shared:]
 
     def finish(self, top: int, until: int) -> Strip:
-        """Blend the row with the one above, and return the rows that are whole."""
+        """Blend the row with the one above.
+
+        Returns:
+            The rows that are whole.
+        """
         height = until - top
         width = self.plan.width
         values: dict[str, Floats] = {}

@@ -113,8 +113,6 @@ class MapWriter:
             InvalidInputError: The path is a folder, or its folder does not exist.
             UnavailableError: The folder cannot be written to.
         """
-        import rasterio
-
         if path.is_dir() or not path.absolute().parent.is_dir():
             raise InvalidInputError(
                 f"'{path}' cannot be a map", hint="name a file in a folder that exists: -o map.tif"

@@ -1,0 +1,216 @@
+"""A model over a scene: the whole way from a ref and a file to a map."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from registry.errors import InvalidInputError
+from registry.learn.inference.answers import chosen_head
+from registry.learn.inference.areas import ClassArea, areas
+from registry.learn.inference.boxes import Found, detect
+from registry.learn.inference.domain import watched
+from registry.learn.inference.mapping import Drawn, Options, Placed, draw
+from registry.learn.inference.scenes import Reading, open_files
+from registry.learn.inference.windows import Arrays, Floats, Net
+from registry.learn.models.architecture import Head, HeadTask
+from registry.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from registry.catalog import Registry
+    from registry.learn.loading.contract import Contract
+    from registry.learn.models.card import Card
+    from registry.learn.models.predicting import Predictor
+    from registry.learn.models.shelf import Model
+
+__all__ = ["Prediction", "options_for", "predict", "predict_scene"]
+
+_WINDOW: Final = 256
+_MULTIPLE: Final = 32  # what most encoders halve their input down by
+_LARGEST: Final = 2048
+
+Scenes = Path | str | Mapping[str, Path | str | Sequence[Path | str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a model says of a scene, and how it came to it."""
+
+    model: str
+    """The model's ref, such as ``burnscar-unet@v1``."""
+
+    head: Head
+    """Which of its answers."""
+
+    drawn: Drawn | None
+    """Map files and their counts; None of a detector."""
+
+    found: tuple[Found, ...] = ()
+    """Objects, best first; empty unless the model detects."""
+
+    areas: tuple[ClassArea, ...] = ()
+    """How much each class covers; empty of quantities and detectors."""
+
+    said: tuple[str, ...] = ()
+    """What was converted, assumed or left out, in words."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON's own types."""
+        from dataclasses import asdict
+
+        drawn = self.drawn
+        return {
+            "model": self.model,
+            "head": self.head.name,
+            "task": str(self.head.task),
+            "files": {} if drawn is None else {key: str(at) for key, at in drawn.files.items()},
+            "pixels": None if drawn is None else drawn.pixels,
+            "observed": None if drawn is None else drawn.observed,
+            "abstained": None if drawn is None else drawn.abstained,
+            "mean": None if drawn is None else drawn.mean,
+            "areas": [asdict(one) for one in self.areas],
+            "objects": [one.to_document() for one in self.found],
+            "said": list(self.said),
+        }
+
+
+def options_for(card: "Card", options: Options | None = None) -> Options:
+    """Return how to cut a scene for a model where nobody says: windows of the size it learned from.
+
+    Args:
+        card: The model's.
+        options: What is asked for; a window of 0 asks for the model's, an overlap below 0 for a
+            quarter of the window.
+    """
+    asked = options or Options(window=0, overlap=-1)
+    size = max(card.size) if card.size else _WINDOW
+    window = asked.window or min(-(-size // _MULTIPLE) * _MULTIPLE, _LARGEST)
+    return replace(
+        asked, window=window, overlap=asked.overlap if asked.overlap >= 0 else window // 4
+    )
+
+
+def predict(  # noqa: PLR0913 — each is its own decision
+    registry: "Registry",
+    model: "Model | str",
+    scene: Scenes,
+    *,
+    out: Path | str,
+    head: str | None = None,
+    reading: Reading | None = None,
+    options: Options | None = None,
+    device: str = "cpu",
+    progress: Progress = SILENT,
+) -> Prediction:
+    """Predict one scene.
+
+    Args:
+        registry: Where the model is.
+        model: Its ref, such as ``burnscar-unet@v1``, or itself.
+        scene: A file; or by input of the model a file, or files in order of time.
+        out: Where the map will be; of a detector the GeoJSON.
+        head: Which of the model's answers, if it has several.
+        reading: What files do not say of themselves.
+        options: How the scene is cut, and what is written beside the map.
+        device: Where the network runs, as torch names it.
+        progress: Told of windows.
+
+    Returns:
+        What is predicted, and where it is written.
+
+    Raises:
+        NotFoundError: There is no such model or file.
+        UnreadableSceneError: A file is damaged, hostile, or of a kind that is not read.
+        ContractMismatchError: It does not give what the model reads.
+        AnswerError: The network's answers make no map.
+    """
+    from registry.learn.models import shelf
+
+    found = shelf.resolve(registry, model) if isinstance(model, str) else model
+    files = _files(found.card.contract, scene)
+    with open_files(found.card.contract, files, reading=reading) as opened:
+        return predict_scene(
+            found, opened, out=Path(out), head=head, options=options, device=device,
+            progress=progress,
+        )  # fmt: skip
+
+
+def predict_scene(
+    model: "Model",
+    scene: Placed,
+    *,
+    out: Path,
+    head: str | None = None,
+    options: Options | None = None,
+    device: str = "cpu",
+    progress: Progress = SILENT,
+) -> Prediction:
+    """Predict a scene that is open; as :func:`predict` otherwise.
+
+    Returns:
+        What is predicted, and where it is written.
+    """
+    from registry.learn.models.predicting import Predictor
+
+    card = model.card
+    options = options_for(card, options)
+    chosen = chosen_head(card.heads, head)
+    predictor = Predictor(model, given=scene.contract, device=device)
+    tags = _tags(model, options)
+    said = (*scene.said, *(one for one in predictor.said if one not in scene.said))
+    if chosen.task == HeadTask.DETECTION:
+        found = detect(scene, predictor, chosen, out, options=options, model=model.ref,
+                       progress=progress)  # fmt: skip
+        return Prediction(model=model.ref, head=chosen, drawn=None, found=found, said=said)
+    net = _answers(predictor, chosen)
+    if options.abstain:
+        net = watched(net, predictor.embed, card.domain, name=model.ref)
+    drawn = draw(scene, net, chosen, out, options=options, tags=tags, progress=progress)
+    covered = areas(drawn.counts, pixel_m2=scene.placement.pixel_area_m2()) if drawn.counts else ()
+    return Prediction(model=model.ref, head=chosen, drawn=drawn, areas=covered, said=said)
+
+
+def _answers(predictor: "Predictor", head: Head) -> Net:
+    def answer(arrays: Arrays) -> Mapping[str, Floats]:
+        return {head.name: np.asarray(predictor(arrays)[head.name])}
+
+    return answer
+
+
+def _tags(model: "Model", options: Options) -> dict[str, str]:
+    import json
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        code = version("eo-training-data-lab")
+    except PackageNotFoundError:  # run from its folder
+        code = "unknown"
+    return {
+        "TIFFTAG_SOFTWARE": f"eolab {code}",
+        "EOLAB_MODEL": model.ref,
+        "EOLAB_WEIGHTS_SHA256": model.card.weights_sha256 or "",
+        "EOLAB_CONTRACT": json.dumps(model.card.contract.to_document()),
+        "EOLAB_WINDOW": f"{options.window}, overlap {options.overlap}",
+    }
+
+
+def _files(contract: "Contract", scene: Scenes) -> dict[str, list[Path]]:
+    """Return files by input.
+
+    Raises:
+        InvalidInputError: One file for a model of several inputs.
+    """
+    if isinstance(scene, Mapping):
+        return {
+            asset: [Path(one)] if isinstance(one, Path | str) else [Path(path) for path in one]
+            for asset, one in scene.items()
+        }
+    if len(contract.inputs) != 1:
+        names = [one.asset for one in contract.inputs]
+        raise InvalidInputError(
+            f"one file is given, and the model reads {len(names)}",
+            hint=f"say which is which: {' '.join(f'{name}=FILE.tif' for name in names)}",
+        )
+    return {contract.inputs[0].asset: [Path(scene)]}
