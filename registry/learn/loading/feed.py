@@ -3,7 +3,7 @@
 It knows NumPy alone; the adapters to PyTorch and TensorFlow hand on what it gives.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -66,7 +66,7 @@ class Feed:
         told = self.conversion.said if self.normalise else ("inputs stay as they are stored",)
         return (*told, *(mask.said for mask in self.masks.values()))
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Generator[dict[str, Any], None, None]:
         """Yield the batches of an epoch, each as arrays of its own by key."""
         for stored in self.stream:
             batch = self.augmentation(self._converted(stored), inputs=self._inputs())
