@@ -101,7 +101,10 @@ class Reader(nn.Module):
 
     def _size(self, given: Mapping[str, Tensor]) -> tuple[int, int]:
         sides = [
-            tuple(round(side * factor) for side in given[one.asset].shape[-2:])
+            tuple(
+                side if factor == 1 else round(side * factor)  # what is exported knows no rounding
+                for side in given[one.asset].shape[-2:]
+            )
             for one, factor in zip(self.inputs, self.enlarged, strict=True)
             if one.asset in given
         ]
