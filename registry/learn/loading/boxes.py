@@ -170,4 +170,4 @@ def _cut(
 
 def _area(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     sides: npt.NDArray[np.float32] = corners[:, 2:] - corners[:, :2]
-    return sides.prod(axis=1)
+    return np.asarray(sides.prod(axis=1))

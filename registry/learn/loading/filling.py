@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.errors import CorruptError, InvalidInputError
+from registry.learn.loading.cropping import Scene, begin_of
 from registry.learn.loading.fitting import Crop, Fit, frames_of
 from registry.learn.loading.places import NOWHERE, Places
 from registry.learn.loading.reading import Reader, Scratch
@@ -17,7 +18,6 @@ from registry.tables.pixels import CODECS, JPEG, decode
 __all__ = ["CorruptChipError", "Desk", "Filler"]
 
 _CODECS: Final = (JPEG, *CODECS)  # as the index of pixels writes their places down
-_DRAWS: Final = 8  # crops drawn before one is laid around a pixel that was observed
 
 Array = npt.NDArray[Any]
 
@@ -96,7 +96,7 @@ class Filler:
                 self._whole(buffers[name][at], fit, sample, desk)
             return begin
         wholes = {name: self._decoded(name, sample, desk) for name in self.fits}
-        begin = self._begin(wholes, sample, epoch)
+        begin = self._begin(wholes, sample, epoch, self.crop)
         for name, fit in self.fits.items():
             _put(buffers[name][at], _cut(wholes[name], fit, begin), fit)
         return begin
@@ -147,74 +147,17 @@ class Filler:
         )
 
     def _begin(
-        self, wholes: Mapping[str, Array | None], sample: int, epoch: int
+        self, wholes: Mapping[str, Array | None], sample: int, epoch: int, crop: Crop
     ) -> tuple[int, int]:
-        """Return where a crop begins: by chance or in the centre, and where there are data."""
-        crop = self.crop
-        if crop is None:
-            return 0, 0
-        room = crop.extents[sample] - crop.size  # >= 0
-        chance = None
+        chance = scene = None
         if self.chance is not None:
             chance = np.random.Generator(
                 np.random.Philox(key=[self.chance, epoch], counter=[0, 0, 0, sample])
             )
-        begin = _aligned(room // 2, crop.step)
-        seen = self._observed(wholes, sample)
-        for _ in range(_DRAWS):
-            if chance is not None:
-                begin = _aligned(chance.integers(0, room, endpoint=True), crop.step)
-            if seen is None or seen(begin).any():
-                return begin
-            if chance is None:
-                break
-        return self._around_data(seen, sample, chance) if seen is not None else begin
-
-    def _observed(self, wholes: Mapping[str, Array | None], sample: int) -> Any:  # noqa: ANN401 — a function of where a crop begins, or None
-        if self.observed is None or (array := wholes[self.observed]) is None:
-            return None
-        fit = self.fits[self.observed]
-        nodata = float(self.places[self.observed].nodata[sample])
-
-        def seen(begin: tuple[int, int] | None) -> Array:
-            part = array if begin is None else _cut(array, fit, begin)
-            good = ~np.isnan(part) if part.dtype.kind in "fc" else np.ones(part.shape, np.bool_)
-            if not np.isnan(nodata):
-                good &= part != nodata
-            return np.asarray(good.reshape(-1, *part.shape[-2:]).any(axis=0))
-
-        return seen
-
-    def _around_data(
-        self,
-        seen: Any,  # noqa: ANN401 — as above
-        sample: int,
-        chance: np.random.Generator | None,
-    ) -> tuple[int, int]:
-        """Return where a crop begins that holds an observed pixel, where there is one."""
-        crop = self.crop
-        if crop is None or self.observed is None:
-            return 0, 0
-        ratio = self.fits[self.observed].ratio
-        room = crop.extents[sample] - crop.size
-        rows, columns = np.nonzero(seen(None))
-        if not len(rows):
-            return _aligned(room // 2, crop.step)  # nothing was observed anywhere
-        if chance is None:
-            middle = crop.extents[sample] / 2
-            away = (rows / float(ratio[0]) - middle[0]) ** 2
-            away = away + (columns / float(ratio[1]) - middle[1]) ** 2
-            at = int(np.argmin(away))
-        else:
-            at = int(chance.integers(len(rows)))
-        pixel = np.array([int(rows[at] / ratio[0]), int(columns[at] / ratio[1])])
-        begin = _aligned(np.clip(pixel - np.array(crop.size) // 2, 0, room), crop.step)
-        holds = all(pixel < np.array(begin) + crop.size)
-        return begin if holds else _aligned(np.minimum(pixel, room), crop.step)
-
-
-def _aligned(begin: npt.NDArray[np.int64], step: tuple[int, int]) -> tuple[int, int]:
-    return int(begin[0]) // step[0] * step[0], int(begin[1]) // step[1] * step[1]
+        if self.observed is not None and (array := wholes[self.observed]) is not None:
+            nodata = float(self.places[self.observed].nodata[sample])
+            scene = Scene(array=array, nodata=nodata, ratio=self.fits[self.observed].ratio)
+        return begin_of(crop, sample, scene, chance)
 
 
 def _cut(array: Array | None, fit: Fit, begin: tuple[int, int]) -> Array | None:

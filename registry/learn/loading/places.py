@@ -1,6 +1,6 @@
 """Where the arrays of an asset lie, for all samples at once: columns of numbers, no objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ _COLUMNS: Final = (
 _DIMENSIONS: Final = (3, 4)
 _SERIES: Final = 4
 _DIGEST: Final = 32
+_PART: Final = 1_000_000  # rows that are looked at together
 _SLACK: Final = 2**16  # bytes that packing may add at most
 
 Numbers = npt.NDArray[np.int64]
@@ -105,16 +106,27 @@ def asset_rows(version: Version, ids: pa.StringArray) -> pa.Table:
     Raises:
         NotFoundError: The version has no assets.
     """
-    parts = []
-    for batch in version.scan("assets", _COLUMNS):
-        number = pc.index_in(batch.column("sample"), value_set=ids)
-        rows = pa.Table.from_batches([batch]).append_column("number", number)
-        parts.append(rows.filter(pc.is_valid(number)))
+    parts: list[pa.Table] = []
+    for rows in _large_parts(version.scan("assets", _COLUMNS)):
+        number = pc.index_in(rows["sample"], value_set=ids)
+        parts.append(rows.append_column("number", number).filter(pc.is_valid(number)))
     if not parts:
         raise NotFoundError(
             f"{version.ref} has no assets", hint="ingest data into it, or stream another version"
         )
     return pa.concat_tables(parts).combine_chunks()
+
+
+def _large_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield rows in parts, few because each look-up hashes all ids, yet not all at once."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= _PART:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def places_of(
@@ -155,7 +167,7 @@ def _refuse_references(rows: pa.Table, asset: str) -> None:
 def _placed(version: Version, rows: pa.Table, asset: str, ids: pa.StringArray) -> Places:
     count = len(ids)
     numbers = rows["number"].to_numpy()
-    if len(np.unique(numbers)) != len(numbers):
+    if len(numbers) and np.bincount(numbers).max() > 1:
         raise UnsafeTableError(
             f"a sample of {version.ref} has asset {asset!r} twice", hint="run eolab fsck"
         )
@@ -222,7 +234,11 @@ def _forms(
     keys = np.column_stack([
         sides, lengths, pc.fill_null(dtypes.indices, -1).to_numpy(zero_copy_only=False)
     ])  # fmt: skip
-    found, codes = np.unique(keys, axis=0, return_inverse=True)
+    if len(keys) and (keys == keys[0]).all():  # as it should be
+        found, codes = keys[:1], np.zeros(len(keys), np.int64)
+    else:
+        found, inverse = np.unique(keys, axis=0, return_inverse=True)
+        codes = inverse.reshape(-1)
     forms = tuple(
         (
             str(names[int(one[-1])]) if one[-1] >= 0 else "",
@@ -230,7 +246,7 @@ def _forms(
         )
         for one in found
     )
-    return forms, codes.reshape(-1).astype(np.int32)
+    return forms, codes.astype(np.int32)
 
 
 def _lookup(version: Version, rows: pa.Table, asset: str) -> Stored:

@@ -38,7 +38,7 @@ class Prepared:
     """Table of splits that they were chosen by."""
 
     rows: pa.Table
-    """Their rows of the table of assets."""
+    """The times of their rows of the table of assets."""
 
     places: Mapping[str, Places]
     """Where each asset lies."""
@@ -101,7 +101,7 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
         version=version,
         ids=ids,
         splits=choice.splits,
-        rows=rows,
+        rows=rows.select(["times"]),
         places=places,
         fits=fits,
         labels=found,

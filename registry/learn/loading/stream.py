@@ -295,7 +295,7 @@ class Stream:
         )
 
     asset_table: pa.Table = field(default=None, repr=False)
-    """Rows of the table of assets of the samples."""
+    """Times of the rows of the table of assets."""
 
 
 def stream(  # noqa: PLR0913 — the choices that training has
