@@ -125,7 +125,7 @@ def chance(seed: int, *path: object) -> int:
     return int.from_bytes(hashlib.sha256(said).digest()[:8], "little") % _LARGEST
 
 
-def fit(  # noqa: PLR0913 — what a run depends on
+def fit(
     task: Task,
     *,
     train: Loader,
@@ -170,10 +170,12 @@ def fit(  # noqa: PLR0913 — what a run depends on
     progress.stage(f"training {recipe.name}", total=task.steps, unit="steps")
     progress.advance(run.step)
     with _asked_to_end() as asked, _device_errors():
-        while not run.over and run.epoch < recipe.epochs and run.step < task.steps:
+        while not run.over and run.epoch < recipe.epochs:
             if run.batch == 0:
                 train.set_epoch(run.epoch)
-            for group in _grouped(train, recipe.accumulate):
+            # A run may have ended after the last step of an epoch, before it was measured.
+            left = run.batch < len(train) and run.step < task.steps
+            for group in _grouped(train, recipe.accumulate) if left else ():
                 _step(model, task, group, run, optimiser, seed, fabric)
                 schedule.step()
                 task.on_train_batch_end()
@@ -194,7 +196,7 @@ def fit(  # noqa: PLR0913 — what a run depends on
     return _fitted(task, run, folder)
 
 
-def _step(  # noqa: PLR0913, PLR0917 — the parts of a step
+def _step(
     model: Any,  # noqa: ANN401 — Fabric's wrapper has no public type
     task: Task,
     group: list[Mapping[str, Any]],
@@ -232,7 +234,7 @@ def _step(  # noqa: PLR0913, PLR0917 — the parts of a step
     run.history.append((run.step, run.epoch, "train", "lr", rate))
 
 
-def _end_epoch(  # noqa: PLR0913, PLR0917 — the parts of a validation
+def _end_epoch(
     task: Task,
     run: _Run,
     validate: Iterable[Mapping[str, Any]] | None,
@@ -266,7 +268,8 @@ def _end_epoch(  # noqa: PLR0913, PLR0917 — the parts of a validation
             checkpoints.save(folder, weights, name=run.best["file"])
     else:
         run.waited += 1
-    run.over = recipe.stop.patience is not None and run.waited >= recipe.stop.patience
+    tired = recipe.stop.patience is not None and run.waited >= recipe.stop.patience
+    run.over = tired or run.step >= task.steps
     run.epoch += 1
     run.batch = 0
     run.lost = []
@@ -346,7 +349,7 @@ def samples_of(batch: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _keep(  # noqa: PLR0913, PLR0917 — the parts of a checkpoint
+def _keep(
     folder: Path,
     run: _Run,
     task: Task,
@@ -377,7 +380,7 @@ def _keep(  # noqa: PLR0913, PLR0917 — the parts of a checkpoint
     fabric.barrier()
 
 
-def _restore(  # noqa: PLR0913, PLR0917 — the parts of a checkpoint
+def _restore(
     kept: dict[str, Any],
     run: _Run,
     task: Task,
@@ -418,7 +421,11 @@ def _mean(values: list[float]) -> float:
 
 @contextmanager
 def _asked_to_end() -> Iterator[threading.Event]:
-    """Note that the system wants the place, as a scheduler that pre-empts does."""
+    """Note that the system wants the place, as a scheduler that pre-empts does.
+
+    Yields:
+        Set once it does.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from registry.errors import InvalidInputError, NotFoundError
+from registry.learn.loading.augment import Augmentation
 from registry.learn.models.architecture import Architecture, HeadTask
 from registry.learn.training.reading import document_of, nearest, read, with_overrides
 
@@ -22,7 +23,6 @@ __all__ = [
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _FOLDER: Final = Path(__file__).parent / "recipes"
-_AUGMENTATIONS: Final = ("flip", "rotate90", "crop", "jitter", "noise")
 
 Loss = Literal[
     "auto", "cross-entropy", "focal", "dice", "cross-entropy+dice", "bce", "huber", "mse", "mae"
@@ -73,8 +73,8 @@ class Data:
     assets: tuple[str, ...] | None = None
     """Assets that the network reads, in its order; all of role ``data`` if None."""
 
-    bands: tuple[str, ...] | None = None
-    """Bands of the first asset in the network's order, by name or letter; all if None."""
+    bands: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None
+    """Bands in the network's order, by name or letter, or such by asset; all if None."""
 
     frames: int | None = None
     """Time steps of a sample that are read; all if None."""
@@ -86,7 +86,8 @@ class Data:
     """Samples of a step, over all processes together."""
 
     augment: tuple[str, ...] = ("flip", "rotate90")
-    """Names of augmentations, of flip, rotate90, crop, jitter and noise."""
+    """Names of augmentations, as :mod:`registry.learn.loading.augment` has them: ``flip``,
+    ``crop:224``, …"""
 
     fraction: float = 1.0
     """Share of the training samples whose labels are used, in (0, 1]; chosen by the seed."""
@@ -107,12 +108,7 @@ class Data:
         _within("data.batch_size", self.batch_size, 1, None)
         _within("data.threads", self.threads, 1, None)
         _within("data.fraction", self.fraction, 0, 1, open_below=True)
-        for name in self.augment:
-            if name not in _AUGMENTATIONS:
-                raise InvalidInputError(
-                    f"there is no augmentation '{name}'",
-                    hint=f"did you mean {nearest(name, _AUGMENTATIONS)}?",
-                )
+        Augmentation(self.augment)
 
     @property
     def refs(self) -> tuple[str, ...]:

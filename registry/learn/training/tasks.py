@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from registry.errors import InvalidInputError
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.training.losses import loss_of, weighted
 from registry.learn.training.measures import Measure, measure_of
-from registry.learn.training.recipe import HeadRecipe, Recipe
+from registry.learn.training.recipe import Recipe
 
 __all__ = ["Task", "rate"]
 
@@ -83,11 +85,14 @@ class Task(lightning.LightningModule):
         """
         read: dict[str, Tensor] = {}
         for number, one in enumerate(self.contract.inputs):
-            for end in ("", "_valid", "_day"):
-                names = [one.asset + end, *(["image" + end] if number == 0 else [])]
-                for name in names:
-                    if name in batch:
-                        read[one.asset + end] = batch[name]
+            key = "image" if number == 0 else one.asset
+            if key not in batch:
+                continue
+            read[one.asset] = batch[key]
+            if (seen := batch.get(f"{key}_valid")) is not None:
+                read[f"{one.asset}_valid"] = seen.flatten(-2).any(-1) if seen.ndim > 2 else seen  # noqa: PLR2004 — has y and x
+            if (times := batch.get(f"{key}_times")) is not None:
+                read[f"{one.asset}_day"] = _day(times)
         return read
 
     def losses(self, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:
@@ -137,8 +142,8 @@ class Task(lightning.LightningModule):
             for mean, now in pairs:
                 mean.lerp_(now, 1 - keep)
             buffers = zip(self.teacher.buffers(), self.network.buffers(), strict=True)
-            for mean, now in buffers:
-                mean.copy_(now)
+            for held, new in buffers:
+                held.copy_(new)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to measure anew."""
@@ -191,6 +196,9 @@ class Task(lightning.LightningModule):
 
         Returns:
             Classes, presences or quantities.
+
+        Raises:
+            InvalidInputError: The batch has nothing of the kind.
         """
         keys = {
             HeadTask.CLASSIFICATION: ("label",),
@@ -201,9 +209,12 @@ class Task(lightning.LightningModule):
         for key in (*named, *keys):
             if key in batch:
                 return cast("Tensor", batch[key])
-        raise KeyError(keys[0])
+        raise InvalidInputError(
+            f"the batch has no '{keys[0]}' for head '{head.name}'; it has {', '.join(batch)}",
+            hint="say in the recipe which asset the head learns from: heads.0.asset",
+        )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 — one of Lightning's many
         """Return the optimiser and its schedule, as Lightning wants them."""
         said = self.recipe.optimiser
         groups = self._groups()
@@ -296,6 +307,14 @@ def _sure(head: Head, answers: Mapping[str, Tensor]) -> Tensor:
     if head.task is HeadTask.MULTILABEL:
         return answer.sigmoid()
     return answer.softmax(1) if head.task in _CLASSED else answer
+
+
+def _day(seconds: Tensor) -> Tensor:
+    """Return days of year, from 1; 0 where there is no time."""
+    known = torch.nan_to_num(seconds.double(), nan=0.0)
+    days = np.floor(known.cpu().numpy() / 86_400).astype("datetime64[D]")
+    of_year = (days - days.astype("datetime64[Y]")).astype(np.float32) + 1
+    return torch.from_numpy(of_year).to(seconds.device) * torch.isfinite(seconds)
 
 
 def boxes_of(batch: Mapping[str, Any]) -> list[dict[str, Tensor]]:

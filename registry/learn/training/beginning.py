@@ -1,0 +1,65 @@
+"""Weights to begin with: of a model of the lake, or of a file."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry.errors import InvalidInputError
+from registry.learn.models.card import Lineage
+from registry.learn.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from registry.catalog.registry import Registry
+
+__all__ = ["begin"]
+
+
+def begin(
+    registry: "Registry", network: "nn.Module", recipe: Recipe, lineage: Lineage
+) -> Lineage:
+    """Put the weights that a recipe begins with into a network.
+
+    Args:
+        registry: Where models are.
+        network: Filled in place; its encoder is frozen where the recipe says so.
+        recipe: Says which weights.
+        lineage: Of the model to be.
+
+    Returns:
+        The lineage with the parent, and what that was pretrained on.
+
+    Raises:
+        InvalidInputError: The weights do not fit.
+        NotFoundError: There is no such model or file.
+    """  # noqa: DOC502 — what it calls raises them
+    from registry.learn.models.factory import freeze, initialise
+
+    said = recipe.init
+    if said.model is not None:
+        from registry.learn.models import shelf
+        from registry.learn.models.weights import read
+
+        parent = shelf.resolve(registry, said.model)
+        initialise(network, read(parent.path(shelf.WEIGHTS)))
+        before = parent.card.lineage
+        learnt = () if before is None else (*before.dataset.split(","), *before.pretrained_on)
+        lineage = replace(lineage, parent=parent.ref, pretrained_on=tuple(dict.fromkeys(learnt)))
+    elif said.weights is not None:
+        initialise(network, _of_file(Path(said.weights)))
+        lineage = replace(lineage, parent=Path(said.weights).name)
+    elif said.freeze:
+        raise InvalidInputError(
+            f"recipe '{recipe.name}' freezes an encoder that learnt nothing",
+            hint="say what it begins with (init.model), or leave init.freeze out",
+        )
+    if said.freeze:
+        freeze(network, "encoder")
+    return lineage
+
+
+def _of_file(path: Path) -> "dict[str, Tensor]":
+    from registry.learn.models.weights import as_safetensors, read
+
+    return dict(read(as_safetensors(path)))

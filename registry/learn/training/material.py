@@ -1,0 +1,244 @@
+"""What a run learns from: versions, what their numbers mean, heads, batches."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from registry.catalog.version import Version
+from registry.errors import InvalidInputError, NotFoundError
+from registry.learn.loading import contract as contracts
+from registry.learn.loading.contract import Contract
+from registry.learn.models.architecture import Head
+from registry.learn.models.card import Lineage
+from registry.learn.training.heads import KINDS, Spread, heads_of, masks_of, spread_of
+from registry.learn.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from registry.catalog.registry import Registry
+    from registry.learn.training.loop import Loader
+
+__all__ = ["Material", "gather"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """All that a run reads."""
+
+    versions: tuple[Version, ...]
+    """What is learnt from, at least one."""
+
+    contract: Contract
+    """What the network reads."""
+
+    heads: tuple[Head, ...]
+    """What it answers."""
+
+    spreads: Mapping[str, Spread]
+    """By head: how its truth is spread over the training samples."""
+
+    train: "Loader" = field(repr=False)
+    """Batches to learn from."""
+
+    validate: "Loader | None" = field(repr=False)
+    """Batches to measure on; None in pretraining."""
+
+    plain: "Loader" = field(repr=False)
+    """Training samples as they are, in their order."""
+
+    lineage: Lineage
+    """What the model will be made of."""
+
+    said: tuple[str, ...] = ()
+    """What loaders convert, in words."""
+
+
+def gather(
+    registry: "Registry", recipe: Recipe, *, seed: int, rank: int = 0, world: int = 1
+) -> Material:
+    """Return what a recipe learns from, looked through before anything starts.
+
+    Args:
+        registry: Where its versions are.
+        recipe: What is learnt.
+        seed: Of the run: which share of the labels is used, and the order of batches.
+        rank: Which process this is, from 0.
+        world: How many processes share each batch.
+
+    Raises:
+        InvalidInputError: There is no sample to learn or to measure, a class has none, or the
+            batch cannot be shared.
+        NotFoundError: There is no such version or split.
+    """
+    data = recipe.data
+    if not data.refs:
+        raise InvalidInputError(
+            f"recipe '{recipe.name}' names no dataset", hint="name one: --data burnscars@v1"
+        )
+    if data.batch_size % world:
+        raise InvalidInputError(
+            f"{world} processes cannot share batches of {data.batch_size}",
+            hint="set data.batch_size to a multiple of the number of processes",
+        )
+    versions = tuple(registry.resolve(ref) for ref in data.refs)
+    first = versions[0]
+    chosen = _chosen(first, recipe)
+    if data.fraction < 1:
+        chosen["slice"] = _fraction(registry, first, chosen, data.fraction, seed)
+    contract = _contract(registry, first, recipe, chosen)
+    heads = heads_of(first, recipe)
+    heads, spreads = spread_of(registry, first, recipe, heads, chosen)
+    common = {
+        "registry": registry, "contract": contract, "labels": _kinds(heads), "masks": heads,
+        "recipe": recipe, "seed": seed,
+    }  # fmt: skip
+    share = {"batch_size": data.batch_size // world, "rank": rank, "world": world}
+    train = _train(versions, recipe, chosen, common, share)
+    validate = None
+    if not recipe.pretrains:
+        held = {**_held(first, chosen), "batch_size": data.batch_size}
+        validate = _loader(first, {**common, **held}, shuffle=False)
+    plain = {**chosen, "batch_size": data.batch_size}
+    return Material(
+        versions=versions,
+        contract=contract,
+        heads=heads,
+        spreads=spreads,
+        train=train,
+        validate=validate,
+        plain=_loader(first, {**common, **plain}, shuffle=False),
+        lineage=_lineage(versions, chosen),
+    )
+
+
+def _chosen(version: Version, recipe: Recipe) -> dict[str, Any]:
+    """Return how a stream chooses the training samples."""
+    from registry.learn.loading.choosing import split_table
+
+    said: dict[str, Any] = {}
+    if recipe.data.slice is not None:
+        said["slice"] = recipe.data.slice
+    if recipe.pretrains:
+        return said
+    usual = recipe.data.splits == "default"
+    return {**said, "split": "train",
+            "splits": split_table(version, None if usual else recipe.data.splits)}  # fmt: skip
+
+
+def _held(version: Version, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a stream chooses the samples to measure on.
+
+    Raises:
+        InvalidInputError: There are none.
+    """
+    from registry.learn.loading.choosing import choose
+
+    held = {"split": "validate", "splits": chosen["splits"]}
+    try:
+        choose(version, **held)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"splits/{chosen['splits']} of {version.ref} has no sample to validate on",
+            hint=f"split it with a share to validate: eolab split {version.ref}",
+        ) from error
+    return held
+
+
+def _fraction(
+    registry: "Registry", version: Version, chosen: Mapping[str, Any], share: float, seed: int
+) -> str:
+    """Keep some of the training samples as a slice, of each label alike, and return its id.
+
+    A larger share holds all samples of a smaller one of the same seed.
+
+    Returns:
+        32 hex digits.
+    """
+    from registry.learn.loading.choosing import choose
+    from registry.learn.training.fractions import kept_slice
+
+    ids = choose(version, registry=registry, **chosen).ids.to_pylist()
+    return kept_slice(registry, version, ids, share=share, seed=seed)
+
+
+def _contract(
+    registry: "Registry", version: Version, recipe: Recipe, chosen: Mapping[str, Any]
+) -> Contract:
+    made = contracts.of_version(
+        version, assets=recipe.data.assets, bands=recipe.data.bands, registry=registry,
+        split=chosen.get("splits", "default"),
+    )  # fmt: skip
+    if recipe.data.frames is None:
+        return made
+    return replace(
+        made,
+        inputs=tuple(
+            one if one.frames is None else replace(one, frames=recipe.data.frames)
+            for one in made.inputs
+        ),
+    )
+
+
+def _kinds(heads: tuple[Head, ...]) -> tuple[str, ...]:
+    kinds = [KINDS[head.task] for head in heads]
+    return tuple(dict.fromkeys(kind for kind in kinds if kind is not None))
+
+
+def _train(
+    versions: tuple[Version, ...],
+    recipe: Recipe,
+    chosen: Mapping[str, Any],
+    common: Mapping[str, Any],
+    share: Mapping[str, Any],
+) -> "Loader":
+    from registry.learn.training.mixing import Beside, InTurn, Permuted
+
+    augment = () if recipe.data.permute_labels else recipe.data.augment
+    said = {**common, **chosen, **share, "augment": augment}
+    loaders = [_loader(version, said, shuffle=True) for version in versions]
+    made = loaders[0] if len(loaders) == 1 else InTurn(loaders)
+    if recipe.data.permute_labels:
+        return Permuted(made, seed=said["seed"])
+    if recipe.semi is None:
+        return made
+    everything = {key: value for key, value in said.items() if key != "slice"}
+    return Beside(made, _loader(versions[0], everything, shuffle=True))
+
+
+def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Loader":
+    from registry.learn.loading import torch as adapter
+
+    said = dict(said)
+    recipe, heads, contract = said.pop("recipe"), said.pop("masks"), said.pop("contract")
+    assets = (*(one.asset for one in contract.inputs), *masks_of(heads))
+    return cast(
+        "Loader",
+        adapter.loader(
+            version,
+            contract=contract,
+            assets=assets,
+            shuffle=shuffle,
+            crop=recipe.data.crop,
+            frames=recipe.data.frames,
+            on_error=recipe.data.on_error,
+            threads=recipe.data.threads,
+            **said,
+        ),
+    )
+
+
+def _lineage(versions: tuple[Version, ...], chosen: Mapping[str, Any]) -> Lineage:
+    first, splits = versions[0], chosen.get("splits")
+    split_id = None
+    if splits is not None:
+        try:
+            split_id = first.data_id_of(f"splits/{splits}")
+        except NotFoundError:
+            split_id = None
+    return Lineage(
+        dataset=",".join(f"{one.dataset}@{one.label}" for one in versions),
+        content_id=",".join(one.content_id for one in versions),
+        commit=",".join(one.commit.id for one in versions),
+        split=splits,
+        split_id=split_id,
+        slice=chosen.get("slice"),
+    )
