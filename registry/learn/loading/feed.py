@@ -18,7 +18,7 @@ from registry.learn.loading.augment import VALID, Augmentation
 from registry.learn.loading.batch import Batch
 from registry.learn.loading.contract import Chosen, Contract, of_version, select
 from registry.learn.loading.conversion import Conversion, conversion
-from registry.learn.loading.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
+from registry.curate.features.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
 from registry.learn.loading.stream import Stream, stream
 
 __all__ = ["IMAGE", "MASK", "Feed", "feed"]
@@ -86,7 +86,7 @@ class Feed:
             source = self.conversion.sources[asset]
             array = stored.arrays[source]
             there = stored.valid.get(source)
-            seen = self.conversion.observed(asset, array).all(axis=-_YX - 1)
+            seen = np.array(self.conversion.observed(asset, array).all(axis=-_YX - 1))
             made = (
                 self.conversion.apply(asset, array) if self.normalise else self._raw(asset, array)
             )

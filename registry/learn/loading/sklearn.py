@@ -104,7 +104,9 @@ def table(
         there &= y.any(axis=1)
     else:
         there &= y >= 0 if y.dtype == np.int64 else np.isfinite(y)
-    known = np.isfinite(made.values).any(axis=0)  # of the whole version, so that subsets agree
+    known = np.array(
+        np.isfinite(made.values).any(axis=0)
+    )  # of the whole version, so that subsets agree
     if not there.any():
         raise InvalidInputError(
             f"no sample of {chosen.said} has a class or a quantity to learn",
