@@ -20,12 +20,24 @@ from registry.progress import SILENT, Progress
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
+
     from registry.catalog.registry import Registry
     from registry.catalog.version import Version
     from registry.learn.loading.batch import Batch
+    from registry.learn.models.predicting import Predictor
     from registry.learn.models.shelf import Model
 
-__all__ = ["Answer", "Evaluation", "evaluate", "exam_of", "judged", "labels_for"]
+__all__ = [
+    "Answer",
+    "Evaluation",
+    "evaluate",
+    "exam_of",
+    "judged",
+    "labels_for",
+    "pinned",
+    "scored",
+]
 
 Answer = Callable[["Batch"], Mapping[str, Any]]
 """Gives for a batch what each head answers: probabilities, quantities or boxes."""
@@ -153,7 +165,7 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
 
     found = resolve(registry, model) if isinstance(model, str) else model
     card = found.card
-    version = registry.resolve(on)
+    version = pinned(registry, on)
     exam = exam_of(
         registry, version, split=split, splits=splits, crop=crop, resamples=resamples, seed=seed
     )
@@ -211,6 +223,12 @@ def exam_of(
         resamples=resamples,
         seed=seed,
     )
+
+
+def pinned(registry: "Registry", ref: str) -> "Version":
+    """Return what a ref names, as the published version where its commit is one."""
+    found = registry.resolve(ref)
+    return found if found.tag is None else registry.resolve(f"{found.dataset}@{found.tag}")
 
 
 def labels_for(heads: Iterable[Head]) -> tuple[str, ...]:
@@ -313,20 +331,16 @@ def groups_of(version: "Version") -> dict[str, str | None]:
     return dict(zip(rows["id"].to_pylist(), rows["group"].to_pylist(), strict=True))
 
 
-def _asked(predictor: Any, batch: "Batch", truths: Sequence[str]) -> Mapping[str, Any]:  # noqa: ANN401 — made of torch, which is loaded late
-    arrays = {
-        name: array
-        for name, array in batch.arrays.items()
-        if name not in truths and not _absent(batch, name)
-    }
-    answers: Mapping[str, Any] = predictor(arrays)
-    return answers
-
-
-def _absent(batch: "Batch", asset: str) -> bool:
-    """Return whether no sample of a batch has an asset."""
-    there = batch.valid.get(asset)
-    return there is not None and not there.any()
+def _asked(predictor: "Predictor", batch: "Batch", truths: Sequence[str]) -> Mapping[str, Any]:
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, array in batch.arrays.items():
+        there = batch.valid.get(name)
+        if name in truths or (there is not None and not there.any()):
+            continue  # an asset that no sample of the batch has is left out
+        arrays[name] = array
+        if there is not None:
+            arrays[f"{name}_valid"] = there
+    return predictor(arrays)
 
 
 def _ignored(recipe: Mapping[str, Any]) -> dict[str, int]:

@@ -1,16 +1,16 @@
 """The truth of a batch beside what a model answers for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from registry.catalog.card.spec import AssetSpec
 from registry.errors import InvalidInputError
 from registry.learn.loading.batch import Batch, Boxes
+from registry.learn.loading.pixel_labels import PixelLabels, pixel_labels
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.scoring import (
     classification,
@@ -30,7 +30,6 @@ __all__ = ["Judge", "judges_of"]
 _PIXELS: Final = frozenset({HeadTask.SEGMENTATION, HeadTask.CHANGE, HeadTask.PIXEL_REGRESSION})
 _NOBODY: Final = -1
 _BANDED: Final = 4  # sample, band, y, x
-_NO_VALUES: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +48,11 @@ class Judge:
     asset: str = ""
     """Mask or raster that says the truth of pixels; empty for what samples say."""
 
-    values: Mapping[int, int] = field(default_factory=lambda: _NO_VALUES)
-    """By value of the mask, the place of its class in :attr:`classes`."""
+    pixels: PixelLabels | None = None
+    """How the values of that asset are read; None for what samples say."""
 
-    scale: float = 1.0
-    """From stored to physical values of a raster."""
-
-    offset: float = 0.0
-    """Added after scaling."""
-
-    nodata: float | None = None
-    """Stored value of a raster that means that nobody knows."""
+    ignored: int | None = None
+    """A class of the mask, by its number in the card, that says nothing."""
 
     def kept(self, batch: Batch, answer: Any) -> Statistics:  # noqa: ANN401 — arrays or boxes
         """Return what is kept of each sample of a batch.
@@ -86,7 +79,7 @@ class Judge:
             return regression.statistics(batch.ids, truth, np.asarray(answer).reshape(len(batch)))
         if task is HeadTask.PIXEL_REGRESSION:
             said = np.asarray(answer)
-            return regression.statistics(batch.ids, self._quantity(batch), _plane(said), task=task)
+            return regression.statistics(batch.ids, self._pixels(batch), _plane(said), task=task)
         if task is HeadTask.DETECTION:
             truths = _there(batch.boxes, "boxes", batch)
             found = [_found(one) for one in answer]
@@ -128,25 +121,22 @@ class Judge:
         order = self._order()
         return [Boxes(corners=one.corners, classes=order[one.classes]) for one in truths]
 
-    def _stored(self, batch: Batch) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    def _pixels(self, batch: Batch) -> npt.NDArray[Any]:
+        """Return classes as the card counts them, or quantities; unknown where there is no mask."""
         stored = _there(batch.arrays.get(self.asset), f"asset '{self.asset}'", batch)
+        pixels = _there(self.pixels, f"labels in '{self.asset}'", batch)
         there = batch.valid.get(self.asset, np.ones(len(batch), np.bool_))
-        present = np.asarray(there.reshape(len(batch), -1).any(axis=1))
-        return _plane(stored), present[:, None, None]
+        present = np.asarray(there.reshape(len(batch), -1).any(axis=1))[:, None, None]
+        found = pixels.apply(stored, ids=batch.ids)
+        return np.where(present, found, np.nan if pixels.quantity else _NOBODY)
 
     def _mask(self, batch: Batch) -> npt.NDArray[np.int64]:
-        stored, there = self._stored(batch)
-        mask = np.full(stored.shape, _NOBODY, np.int64)
-        for value, place in self.values.items():
-            mask[stored == value] = place
-        return np.where(there, mask, _NOBODY)
-
-    def _quantity(self, batch: Batch) -> npt.NDArray[np.float64]:
-        stored, there = self._stored(batch)
-        values = stored.astype(np.float64)
-        if self.nodata is not None:
-            there = there & (values != self.nodata)
-        return np.where(there, values * self.scale + self.offset, np.nan)
+        classes = self._pixels(batch).astype(np.int64)
+        known = (classes >= 0) & (classes != (_NOBODY if self.ignored is None else self.ignored))
+        if not self.labels:
+            return np.where(known, classes, _NOBODY)
+        order = self._order()
+        return np.where(known, order[np.where(known, classes, 0)], _NOBODY)
 
 
 def judges_of(
@@ -167,66 +157,43 @@ def judges_of(
     Raises:
         InvalidInputError: A head is for pretraining, or it is not clear which asset is its truth.
     """
+    masks = pixel_labels(version) if any(head.task in _PIXELS for head in heads) else {}
     found: dict[str, Judge] = {}
     for head in heads:
         metrics.headline(head.task)  # refuses pretraining
         if head.task not in _PIXELS:
-            known = head.classes + tuple(one for one in labels if one not in head.classes)
-            amount = head.task is HeadTask.REGRESSION
-            found[head.name] = Judge(
-                head=head, classes=() if amount else known, labels=() if amount else labels
+            mine = () if head.task is HeadTask.REGRESSION else labels
+            found[head.name] = Judge(head=head, classes=_all(head, mine), labels=mine)
+            continue
+        asset = head.asset if head.asset in masks else _truth_asset(version, head, tuple(masks))
+        pixels = masks[str(asset)]
+        if pixels.quantity != (head.task is HeadTask.PIXEL_REGRESSION):
+            raise InvalidInputError(
+                f"'{asset}' of {version.ref} holds "
+                f"{'quantities' if pixels.quantity else 'classes'}, and head '{head.name}' is for "
+                f"{head.task}",
+                hint="say in the card what its values are, or evaluate on another version",
             )
-            continue
-        known_asset = head.asset is not None and head.asset in version.spec.assets
-        asset = str(head.asset) if known_asset else _truth_asset(version, head)
-        spec = version.spec.assets.get(asset, AssetSpec())
-        if head.task is HeadTask.PIXEL_REGRESSION:
-            found[head.name] = Judge(
-                head=head, classes=(), asset=asset, scale=spec.scale or 1.0,
-                offset=spec.offset or 0.0, nodata=_nodata(version, asset),
-            )  # fmt: skip
-            continue
-        classes, values = _classes_of_mask(head, spec)
-        values.pop(ignored.get(head.name, _NOBODY), None)
-        found[head.name] = Judge(head=head, classes=classes, asset=asset, values=values)
+        found[head.name] = Judge(
+            head=head, classes=_all(head, pixels.classes), labels=pixels.classes,
+            asset=str(asset), pixels=pixels, ignored=ignored.get(head.name),
+        )  # fmt: skip
     return found
 
 
-def _classes_of_mask(head: Head, spec: AssetSpec) -> tuple[tuple[str, ...], dict[int, int]]:
-    """Return all classes, and the place of each value's: by name where the card names values."""
-    named = dict(spec.values)
-    if not set(named.values()) & set(head.classes):
-        return head.classes, {place: place for place in range(len(head.classes))}
-    further = tuple(dict.fromkeys(one for one in named.values() if one not in head.classes))
-    classes = head.classes + further
-    return classes, {value: classes.index(one) for value, one in named.items()}
+def _all(head: Head, labels: tuple[str, ...]) -> tuple[str, ...]:
+    return head.classes + tuple(one for one in labels if one not in head.classes)
 
 
-def _truth_asset(version: "Version", head: Head) -> str:
-    labels = [name for name, one in version.spec.assets.items() if one.role == "labels"]
-    if head.asset is not None or len(labels) != 1:
+def _truth_asset(version: "Version", head: Head, masks: tuple[str, ...]) -> str:
+    if head.asset is not None or len(masks) != 1:
         said = f"'{head.asset}'" if head.asset is not None else "nothing"
         raise InvalidInputError(
             f"head '{head.name}' names {said} as its truth, and {version.ref} has "
-            f"{', '.join(labels) or 'no asset of labels'}",
+            f"{', '.join(masks) or 'no asset of labels'}",
             hint="say role: labels of one asset in the card, or train with the head's asset",
         )
-    return labels[0]
-
-
-def _nodata(version: "Version", asset: str) -> float | None:
-    rows = version.table("assets", ["asset", "nodata"])
-    values = {
-        row["nodata"]
-        for row in rows.to_pylist()
-        if row["asset"] == asset and row["nodata"] is not None
-    }
-    if len(values) > 1:
-        raise InvalidInputError(
-            f"asset '{asset}' of {version.ref} has several nodata values",
-            hint="ingest it with one",
-        )
-    return next(iter(values), None)
+    return masks[0]
 
 
 def _there(value: Any, what: str, batch: Batch) -> Any:  # noqa: ANN401 — whatever a batch holds
@@ -243,12 +210,5 @@ def _plane(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array[:, 0] if array.ndim == _BANDED else array
 
 
-def _found(said: Mapping[str, Any] | detection.Found) -> detection.Found:
-    if isinstance(said, detection.Found):
-        return said
-    classes = said["labels"] if "labels" in said else said["classes"]
-    return detection.Found(
-        corners=np.asarray(said["boxes"], np.float64).reshape(-1, 4),
-        classes=np.asarray(classes, np.int64),
-        scores=np.asarray(said["scores"], np.float64),
-    )
+def _found(said: Any) -> detection.Found:  # noqa: ANN401 — whatever has corners, classes, scores
+    return detection.Found(corners=said.corners, classes=said.classes, scores=said.scores)
