@@ -89,5 +89,5 @@ def distances(
     """
     apart = np.asarray(embeddings, np.float64) - mean
     found: np.ndarray[Any, Any] = np.einsum("wi,ij,wj->w", apart, precision, apart)
-    found = np.sqrt(np.maximum(found, 0))
+    np.sqrt(np.maximum(found, 0), out=found)
     return found

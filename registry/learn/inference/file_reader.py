@@ -43,7 +43,7 @@ class _File:
         Returns:
             JSON's types.
         """
-        do: dict[str, "Callable[..., dict[str, Any]]"] = {
+        do: dict[str, Callable[..., dict[str, Any]]] = {
             "open": self._opened, "grid": self._aligned, "read": self._read,
         }  # fmt: skip
         return do[question.pop("do")](**question)
