@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from math import lcm, prod
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -46,6 +46,11 @@ class Fit:
     def series(self) -> bool:
         """Whether it has a time axis."""
         return len(self.shape) == _SERIES
+
+    @property
+    def bytes(self) -> int:
+        """How many a sample takes unpacked."""
+        return self.dtype.itemsize * prod(self.shape)
 
     @property
     def frames(self) -> int:

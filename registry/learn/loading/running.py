@@ -12,10 +12,7 @@ from registry.errors import CorruptError, RegistryError
 from registry.learn.loading.buffers import Ring
 from registry.learn.loading.filling import CorruptChipError, Desk, Filler
 
-__all__ = ["AHEAD", "Filled", "Run", "Skipped"]
-
-AHEAD: Final = 3
-"""Batches that are filled ahead of the one that is read."""
+__all__ = ["Filled", "Run", "Skipped"]
 
 _KEPT: Final = 2  # batches that stay whole: the one that is read, and the one before it
 _TRIES: Final = 16  # samples that are tried in place of one that cannot be read

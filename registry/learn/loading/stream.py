@@ -18,7 +18,7 @@ import pyarrow as pa
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError
 from registry.learn.loading.batch import Batch
-from registry.learn.loading.buffers import Allocator, Ring, empty
+from registry.learn.loading.buffers import Allocator, Ring, empty, slots_for
 from registry.learn.loading.filling import Filler
 from registry.learn.loading.fitting import Crop, Fit, crop_of
 from registry.learn.loading.labels import Labels
@@ -26,7 +26,7 @@ from registry.learn.loading.places import Places
 from registry.learn.loading.plan import Plan
 from registry.learn.loading.preparing import prepared
 from registry.learn.loading.reading import Reader
-from registry.learn.loading.running import AHEAD, Filled, Run, Skipped
+from registry.learn.loading.running import Filled, Run, Skipped
 from registry.learn.loading.times import times_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "Skipped", "Stream", "stream"]
 
-_SLOTS: Final = AHEAD + 2
 _MOST_THREADS: Final = 8
 _STATE: Final = ("samples", "seed", "batch_size", "rank", "world", "shuffle", "window", "drop_last")
 
@@ -247,10 +246,15 @@ class Stream:
         )
 
     def _ring(self) -> Ring:
-        shapes = {
-            name: ((self.plan.batch_size, *fit.shape), fit.dtype) for name, fit in self.fits.items()
-        }
-        return Ring(shapes, slots=_SLOTS, allocate=self.settings.allocator)
+        count = min(self.plan.batch_size, self.plan.share)
+        shapes = {name: ((count, *fit.shape), fit.dtype) for name, fit in self.fits.items()}
+        return Ring(shapes, slots=slots_for(self.batch_bytes), allocate=self.settings.allocator)
+
+    @property
+    def batch_bytes(self) -> int:
+        """Unpacked bytes of a full batch."""
+        count = min(self.plan.batch_size, self.plan.share)
+        return count * sum(fit.bytes for fit in self.fits.values())
 
     def _other(self, epoch: int) -> Any:  # noqa: ANN401 — a function of a sample and an attempt
         count = len(self.ids)
@@ -409,6 +413,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
         warnings=found.warnings,
         asset_table=found.rows,
     )
+    slots_for(made.batch_bytes)  # refuses what no memory holds, before anything is read
     made.set_epoch(epoch)
     return made
 

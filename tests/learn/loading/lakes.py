@@ -88,9 +88,7 @@ def _assets(one):
         yield base | {
             "pixels": encode(array).sha256, "shape": list(array.shape), "dtype": array.dtype.name,
             "nodata": one.get("nodata"), "transform": one.get("transform"),
-            "times": [
-                datetime(2020, month, 1, tzinfo=UTC) for month in one.get("months", {}).get(name, ())
-            ],
+            "times": [datetime(2020, m, 1, tzinfo=UTC) for m in one.get("months", {}).get(name, ())],
         }  # fmt: skip
 
 

@@ -118,9 +118,8 @@ def test_a_stream_goes_on_where_another_stood(lake):
 def test_a_state_after_the_last_batch_leads_to_the_next_epoch(lake):
     registry, ref = lake
     found = stream(ref, registry=registry)
-    for batch in found:
-        last = found.state()
-    assert last["step"] == len(found) == batch.step + 1
+    last = [found.state() for _ in found][-1]
+    assert last["step"] == len(found)
     other = stream(ref, registry=registry)
     other.resume(last)
     assert next(iter(other)).epoch == 1
