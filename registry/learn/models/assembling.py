@@ -1,8 +1,8 @@
 """From a kit, a contract and heads to a network: which assets go together, and how time does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from torch import nn
 
@@ -11,29 +11,33 @@ from registry.learn.loading.contract import Contract, Input
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.models.kits.kit import Kit, Stream, chosen
 from registry.learn.models.networks.answering import DENSE
-from registry.learn.models.networks.network import Averaged, Encoding, Network
+from registry.learn.models.networks.contrasting import Contrasted
+from registry.learn.models.networks.masking import Masked
+from registry.learn.models.networks.network import Averaged, Encoding, Network, dated, stacked
 from registry.learn.models.networks.reading import Reader
 from registry.learn.models.networks.time import Attended, Differing, OverTime, Stacked
+from registry.learn.models.networks.transformer import Transformer
 
 __all__ = ["COMMON", "Options", "assembled"]
 
-COMMON: Final = ("fusion", "time", "modality_dropout", "dropout")
-"""Arguments that every kit's networks take beside the kit's own."""
-
-_FUSIONS: Final = ("early", "middle", "late")
+_FUSIONS: Final = ("early", "middle", "late", "dates")
 _TIMES: Final = ("attention", "difference", "stack", "native")
 _DATES: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How assets and time steps come together."""
+    """What every kit's networks are told beside the kit's own arguments."""
 
     fusion: str | None = None
-    """``early``, ``middle`` or ``late``; None for early where the kit can."""
+    """How several assets come together: ``early`` as bands of one image, ``middle`` as features
+    of an encoder each, ``late`` as answers of a network each, or ``dates`` for two assets that are
+    one place at two times. None for early where the kit can, and for dates where the head is
+    change."""
 
     time: str | None = None
-    """``attention``, ``difference``, ``stack`` or ``native``; None for what fits."""
+    """How time steps come together: ``attention``, ``difference`` of two, ``stack`` as bands, or
+    ``native`` where the encoder takes them. None for what fits."""
 
     modality_dropout: float = 0.1
     """Share of the samples that forget an asset while they train, in [0, 1)."""
@@ -41,15 +45,31 @@ class Options:
     dropout: float = 0.0
     """Share of the embedding that heads of samples forget while they train, in [0, 1)."""
 
+    mask_ratio: float = 0.75
+    """Share of the patches that a masked autoencoder hides, in (0, 1)."""
+
+    temperature: float = 0.2
+    """Of the softmax over samples in contrastive learning, in (0, 10)."""
+
+    score: float = 0.05
+    """The least score of a box that is given, in [0, 1)."""
+
+    overlap: float = 0.5
+    """Intersection over union above which the weaker of two boxes is dropped, in (0, 1)."""
+
     def __post_init__(self) -> None:
         if self.fusion is not None:
             chosen(self.fusion, _FUSIONS, what="fusion")
         if self.time is not None:
             chosen(self.time, _TIMES, what="way of time")
-        for name in ("modality_dropout", "dropout"):
-            share = getattr(self, name)
-            if not isinstance(share, int | float) or not 0 <= share < 1:
-                raise InvalidInputError(f"{name} is {share}", hint="give a share from 0 up to 1")
+        for name in ("modality_dropout", "dropout", "score"):
+            _between(name, getattr(self, name), 0, 1)
+        for name, most in (("mask_ratio", 1), ("overlap", 1), ("temperature", 10)):
+            _between(name, getattr(self, name), 1e-6, most)
+
+
+COMMON: Final = tuple(Options.__dataclass_fields__)
+"""Names of the options."""
 
 
 def assembled(
@@ -58,7 +78,7 @@ def assembled(
     contract: Contract,
     heads: Sequence[Head],
     size: tuple[int, int] | None,
-    options: Mapping[str, Any],
+    options: Options,
 ) -> nn.Module:
     """Return a network made of a kit's parts.
 
@@ -67,53 +87,116 @@ def assembled(
         contract: What the network reads.
         heads: What it answers.
         size: Height and width of chips, in pixels.
-        options: Of :data:`COMMON`.
+        options: How the parts come together.
 
     Returns:
         The network, with random weights.
 
     Raises:
-        InvalidInputError: The kit cannot fuse, or cannot take time, as asked.
+        InvalidInputError: The kit cannot do what is asked.
     """
-    said = Options(**options)
-    fusion = _fusion(kit, contract, said.fusion)
+    special = [head for head in heads if head.task in _SPECIAL]
+    rest = tuple(head for head in heads if head.task not in _SPECIAL)
+    if not special:
+        return _answering(kit, contract, rest, size, options)
+    head = special[0]
+    if len(special) > 1 or (rest and head.task is not HeadTask.DETECTION):
+        names = ", ".join(each.name for each in heads)
+        raise InvalidInputError(
+            f"heads {names} cannot be in one network",
+            hint=f"leave '{head.name}' alone, and begin the next network with its weights",
+        )
+    if head.task is HeadTask.RECONSTRUCTION:
+        return _masked(kit, contract, head, size, options)
+    network = _answering(kit, contract, rest, size, options, levels=head.task is HeadTask.DETECTION)
+    if head.task is HeadTask.CONTRASTIVE:
+        parts = network.parts() if isinstance(network, Averaged) else [network]
+        channels = sum(part.channels[-1] for part in parts)
+        return Contrasted(network, head, channels=channels, temperature=options.temperature)
+    from registry.learn.models.networks.detecting import Detector  # needs torchvision
+
+    if isinstance(network, Averaged):
+        raise InvalidInputError("boxes cannot be fused late", hint="say fusion: middle")
+    return Detector(network, head, score=options.score, overlap=options.overlap)
+
+
+_SPECIAL: Final = frozenset({HeadTask.DETECTION, HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE})
+
+
+def _between(name: str, share: object, low: float, high: float) -> None:
+    if not isinstance(share, int | float) or not low <= share < high:
+        raise InvalidInputError(
+            f"{name} is {str(share)[:40]}", hint=f"give a number from {low:g} up to {high:g}"
+        )
+
+
+def _masked(
+    kit: Kit, contract: Contract, head: Head, size: tuple[int, int] | None, options: Options
+) -> nn.Module:
+    encoder = kit.encoder(_stream(contract.inputs, None, size)) if kit.masks else None
+    if not isinstance(encoder, Transformer):
+        raise InvalidInputError(
+            "a masked autoencoder needs the lab's transformer",
+            hint="say factory: lab, args: {name: vit}",
+        )
+    return Masked(Reader(contract), encoder, head, ratio=options.mask_ratio)
+
+
+def _answering(
+    kit: Kit,
+    contract: Contract,
+    heads: Sequence[Head],
+    size: tuple[int, int] | None,
+    options: Options,
+    *,
+    levels: bool = False,
+) -> Network | Averaged:
+    fusion = _fusion(kit, contract, heads, options.fusion)
     if fusion == "late":
-        alone = [
-            assembled(
-                kit,
-                contract=replace(contract, inputs=(one,)),
-                heads=heads,
-                size=size,
-                options={**options, "fusion": None},
-            )
+        alone = replace(options, fusion=None)
+        parts = [
+            _answering(kit, replace(contract, inputs=(one,)), heads, size, alone)
             for one in contract.inputs
         ]
-        reader = Reader(contract, dropout=said.modality_dropout)
-        return Averaged([one for one in alone if isinstance(one, Network)], reader)
-    together = fusion == "early"
-    groups = [contract.inputs] if together else [(one,) for one in contract.inputs]
-    ways = [_way(kit, group, heads, said.time) for group in groups]
+        reader = Reader(contract, dropout=options.modality_dropout)
+        return Averaged([part for part in parts if isinstance(part, Network)], reader)
+    groups = [contract.inputs] if fusion == "early" else [(one,) for one in contract.inputs]
+    if fusion == "dates":
+        groups = [(replace(contract.inputs[0], frames=_DATES),)]
+    ways = [_way(kit, group, heads, options.time) for group in groups]
     encoders = [
         kit.encoder(_stream(group, way, size)) for group, way in zip(groups, ways, strict=True)
     ]
     # Heads of samples look at the coarsest level alone: weights on the others would never learn,
     # and training on several devices would wait for them.
     dense = any(head.task in DENSE for head in heads)
-    wanted = [encoder.channels if dense else encoder.channels[-1:] for encoder in encoders]
+    wanted = [one.channels if dense or levels else one.channels[-1:] for one in encoders]
     times = [_over_time(way, channels) for way, channels in zip(ways, wanted, strict=True)]
+    # of two dates none can be forgotten
+    dropout = 0.0 if fusion == "dates" else options.modality_dropout
     encoding = Encoding(
-        reader=Reader(contract, dropout=said.modality_dropout),
+        reader=Reader(contract, dropout=dropout),
         encoders=encoders,
         times=times,
-        together=together,
+        joined={"early": stacked, "dates": dated}.get(fusion),
     )
     decoder = kit.decoder(times[0].channels, encoders[0].strides) if dense else None
-    return Network(encoding, heads=heads, decoder=decoder, dropout=said.dropout)
+    return Network(encoding, heads=heads, decoder=decoder, dropout=options.dropout)
 
 
-def _fusion(kit: Kit, contract: Contract, asked: str | None) -> str:
+def _fusion(kit: Kit, contract: Contract, heads: Sequence[Head], asked: str | None) -> str:
     if len(contract.inputs) == 1:
         return "early"
+    alike = len({len(one.bands) for one in contract.inputs}) == 1
+    still = all(one.frames is None for one in contract.inputs)
+    dates = len(contract.inputs) == _DATES and alike and still
+    if asked == "dates" and not dates:
+        raise InvalidInputError(
+            f"{len(contract.inputs)} assets are not one place at two times",
+            hint="read two assets of the same bands, or one with two frames",
+        )
+    if asked is None and dates and any(head.task is HeadTask.CHANGE for head in heads):
+        return "dates"
     lengths = {one.frames for one in contract.inputs if one.frames is not None}
     stackable = kit.stacks and len(lengths) <= 1
     if asked == "early" and not stackable:

@@ -10,7 +10,7 @@ from torch import nn
 from registry.errors import InvalidInputError
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Architecture, Head
-from registry.learn.models.assembling import COMMON, assembled
+from registry.learn.models.assembling import COMMON, Options, assembled
 from registry.learn.models.foreign import made, of_class
 from registry.learn.models.initialising import freeze, initialise
 from registry.learn.models.kits.kit import called, chosen
@@ -73,6 +73,7 @@ def build(
         (point, *_) = entry_points(group=_GROUP, name=factory)
         return made(point.load(), args, contract=contract, heads=tuple(heads), size=size)
     kit = importlib.import_module(f"registry.learn.models.kits.{factory}").kit
-    options: dict[str, Any] = {name: args.pop(name) for name in COMMON if name in args}
+    said: dict[str, Any] = {name: args.pop(name) for name in COMMON if name in args}
+    options = called(Options, said, what=f"factory '{factory}'")
     parts = called(kit, args, what=f"factory '{factory}'")
     return assembled(parts, contract=contract, heads=tuple(heads), size=size, options=options)

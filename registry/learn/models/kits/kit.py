@@ -50,6 +50,9 @@ class Kit:
     frames: bool = False
     """Whether the encoder takes time steps by itself."""
 
+    masks: bool = False
+    """Whether its encoder is a plain transformer that a masked autoencoder can train."""
+
 
 def nearest(name: str, there: Iterable[str]) -> str:
     """Return a hint that lists the names nearest to one that is not there.

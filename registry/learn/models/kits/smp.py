@@ -55,7 +55,8 @@ def kit(
     Args:
         name: ``Unet``, ``UnetPlusPlus``, ``FPN``, ``DeepLabV3Plus``, ``UPerNet``, ``Segformer`` …
         encoder_name: Any encoder of the library, or ``tu-`` and a name of timm's.
-        encoder_depth: How often the encoder halves images, 3 to 5; None for what the architecture has.
+        encoder_depth: How often the encoder halves images, 3 to 5; None for as often as the
+            architecture asks.
         encoder_weights: None; weights are files that are put in afterwards.
         decoder: Arguments of the architecture that begin with ``decoder_``.
 

@@ -11,7 +11,6 @@ from registry.learn.models.networks.convolution import Decoder
 from registry.learn.models.networks.encoding import Encoder
 from registry.learn.models.networks.pyramid import decoder_for
 
-
 __all__ = ["Backbone", "backbone", "kit"]
 
 _PLAIN: Final = (224, 224)  # what most transformers are built for

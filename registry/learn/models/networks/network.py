@@ -1,7 +1,7 @@
 """A network: assets in, encoders, time, fusion, decoder, one answer a head."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -16,7 +16,7 @@ from registry.learn.models.networks.fusing import Merged, average
 from registry.learn.models.networks.reading import Reader, Seen
 from registry.learn.models.networks.time import OverTime
 
-__all__ = ["Averaged", "Encoding", "Features", "Network", "stacked"]
+__all__ = ["Averaged", "Encoding", "Features", "Network", "dated", "stacked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,8 @@ class Encoding:
     times: Sequence[OverTime]
     """One an encoder."""
 
-    together: bool
-    """Whether the assets are stacked into one image."""
+    joined: Callable[[Sequence[Seen]], Seen] | None
+    """Makes one of all assets for one encoder; None where each has its own."""
 
 
 class Network(nn.Module):
@@ -70,7 +70,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.reader = encoding.reader
-        self.together = encoding.together
+        self.joined = encoding.joined
         self.encoder = nn.ModuleList(encoding.encoders)
         self.time = nn.ModuleList(encoding.times)
         several = len(encoding.times) > 1
@@ -97,7 +97,17 @@ class Network(nn.Module):
         Returns:
             By name of the head: ``(sample, output)`` or ``(sample, output, y, x)``.
         """
-        features = self.features(inputs)
+        return self.answered(self.features(inputs))
+
+    def answered(self, features: Features) -> dict[str, Tensor]:
+        """Return what each head answers to features.
+
+        Args:
+            features: Of a batch.
+
+        Returns:
+            By name of the head.
+        """
         decoded = features.levels[-1] if self.decoder is None else self.decoder(features.levels)
         embedding = pooled(features.levels[-1])
         return {
@@ -137,7 +147,7 @@ class Network(nn.Module):
             On all levels.
         """
         read = self.reader(inputs)
-        assets = (stacked(read.assets),) if self.together else read.assets
+        assets = (self.joined(read.assets),) if self.joined else read.assets
         inner, found = read.size, []
         encoders = cast("list[Encoder]", self.encoder)
         for encoder, time, seen in zip(encoders, self.time, assets, strict=True):
@@ -197,7 +207,7 @@ class Averaged(nn.Module):
         alone, present = self._apart(inputs)
         vectors = [
             network.embed(one) * here.unsqueeze(1)
-            for network, one, here in zip(self._networks(), alone, present, strict=True)
+            for network, one, here in zip(self.parts(), alone, present, strict=True)
         ]
         return torch.cat(vectors, dim=1)
 
@@ -209,11 +219,16 @@ class Averaged(nn.Module):
         """
         return {
             f"{number}.{name}": weight
-            for number, network in enumerate(self._networks())
+            for number, network in enumerate(self.parts())
             for name, weight in network.encoder_state().items()
         }
 
-    def _networks(self) -> list[Network]:
+    def parts(self) -> list[Network]:
+        """Return the networks, one an asset.
+
+        Returns:
+            In the order of the contract.
+        """
         return cast("list[Network]", self.networks)
 
     def _apart(self, inputs: Mapping[str, Tensor]) -> tuple[list[dict[str, Tensor]], list[Tensor]]:
@@ -234,6 +249,22 @@ def _square(images: Tensor, side: int | None) -> Tensor:
         return images
     flat = images.reshape(-1, *images.shape[-3:])
     return resized(flat, (side, side)).reshape(*images.shape[:-2], side, side)
+
+
+def dated(assets: Sequence[Seen]) -> Seen:
+    """Return two assets as two time steps of one.
+
+    Args:
+        assets: Of the same bands and size, the earlier first.
+
+    Returns:
+        A series of two.
+    """
+    return Seen(
+        images=torch.stack([seen.images for seen in assets], dim=1),
+        present=torch.stack([seen.present for seen in assets]).amax(dim=0),
+        steps=torch.stack([seen.present for seen in assets], dim=1),
+    )
 
 
 def stacked(assets: Sequence[Seen]) -> Seen:

@@ -1,12 +1,53 @@
 """Levels of one size, as plain transformers give, become a pyramid for a decoder."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from torch import Tensor, nn
 
 from registry.learn.models.networks.convolution import Decoder, UNetDecoder
 
-__all__ = ["Pyramid", "decoder_for"]
+__all__ = ["Enlarged", "Pyramid", "decoder_for"]
+
+_MOST: Final = 3  # times that a level is doubled
+
+
+class Enlarged(nn.Module):
+    """Levels of one stride become a pyramid: the deepest stays, each before it is twice as fine.
+
+    Args:
+        channels: Channels of each level.
+        strides: Pixels of the image for one of the level.
+        width: The least channels that a level gives.
+
+    References:
+        Li et al. (2022), ViTDet, arXiv:2203.16527: levels of a plain transformer by deconvolution.
+    """
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], *, width: int) -> None:
+        super().__init__()
+        times = [min(len(channels) - 1 - level, _MOST) for level in range(len(channels))]
+        self.channels = tuple(
+            max(width, each // 2**doubled) for each, doubled in zip(channels, times, strict=True)
+        )
+        self.strides = tuple(
+            max(1, each // 2**doubled) for each, doubled in zip(strides, times, strict=True)
+        )
+        self.levels = nn.ModuleList(
+            _enlarging(before, after, doubled)
+            for before, after, doubled in zip(channels, self.channels, times, strict=True)
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the pyramid, finest first.
+
+        Args:
+            features: One tensor a level, shallowest first, all of one size.
+
+        Returns:
+            One tensor a level.
+        """
+        return [enlarge(level) for enlarge, level in zip(self.levels, features, strict=True)]
 
 
 class Pyramid(Decoder):
@@ -14,24 +55,14 @@ class Pyramid(Decoder):
 
     Args:
         channels: Channels of each level, all of one stride.
+        strides: Pixels of the image for one of the level.
         width: Channels of what it gives.
-
-    References:
-        Li et al. (2022), ViTDet, arXiv:2203.16527: levels of a plain transformer by deconvolution.
     """
 
-    def __init__(self, channels: Sequence[int], *, width: int) -> None:
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], *, width: int) -> None:
         super().__init__(width)
-        # the deepest stays as it is; each before it is twice as fine, up to 8 times
-        times = [min(len(channels) - 1 - level, 3) for level in range(len(channels))]
-        gives = [
-            max(width, each // 2**doubled) for each, doubled in zip(channels, times, strict=True)
-        ]
-        self.enlarge = nn.ModuleList(
-            _enlarging(before, after, doubled)
-            for before, after, doubled in zip(channels, gives, times, strict=True)
-        )
-        self.decode = UNetDecoder(gives, width=width)
+        self.enlarge = Enlarged(channels, strides, width=width)
+        self.decode = UNetDecoder(self.enlarge.channels, width=width)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return one map, finer than the features where there are several levels.
@@ -42,8 +73,7 @@ class Pyramid(Decoder):
         Returns:
             ``(sample, width, y, x)``.
         """
-        fine = [enlarge(level) for enlarge, level in zip(self.enlarge, features, strict=True)]
-        out: Tensor = self.decode(fine)
+        out: Tensor = self.decode(self.enlarge(features))
         return out
 
 
@@ -59,7 +89,7 @@ def decoder_for(channels: Sequence[int], strides: Sequence[int], width: int) -> 
         A U-Net's, with a pyramid before it where all levels are of one size.
     """
     if len(channels) > 1 and len(set(strides)) == 1:
-        return Pyramid(channels, width=width)
+        return Pyramid(channels, strides, width=width)
     return UNetDecoder(channels, width=width)
 
 
