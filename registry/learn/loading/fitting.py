@@ -14,13 +14,13 @@ from registry.errors import InvalidInputError
 from registry.learn.loading.places import Places
 from registry.tables.pixels import DTYPES
 
-__all__ = ["Crop", "Fit", "Ragged", "crop_of", "fits_of", "frames_of"]
+__all__ = ["Crop", "Fit", "RaggedBatchError", "crop_of", "fits_of", "frames_of"]
 
 _SERIES: Final = 4
 _Value = TypeVar("_Value")
 
 
-class Ragged(InvalidInputError):  # noqa: N818 — what the data are, not what went wrong
+class RaggedBatchError(InvalidInputError):
     """Arrays of one asset differ in a way that no batch can hold."""
 
     code = "ragged-batch"
@@ -88,7 +88,7 @@ def fits_of(
         frames: Time steps of series; None for as many as all have.
 
     Raises:
-        Ragged: Arrays of one asset have different dtypes, bands or sizes.
+        RaggedBatchError: Arrays of one asset have different dtypes, bands or sizes.
         InvalidInputError: The crop is larger than a sample, or an asset cannot be cut like that.
     """
     if crop is not None and min(crop) < 1:
@@ -182,11 +182,11 @@ def _same(
 
 def _ragged(
     place: Places, ids: pa.StringArray, values: Sequence[object], what: str, remedy: str
-) -> Ragged:
+) -> RaggedBatchError:
     other = next((i for i, value in enumerate(values) if value != values[0]), 0)
     one, two = (ids[int(np.argmax(place.form == form))].as_py() for form in (0, other))
     shapes = [f"{shape} of {dtype}" for dtype, shape in place.forms]
-    return Ragged(
+    return RaggedBatchError(
         f"arrays of asset {place.asset!r} differ in {what}: {one!r} is {shapes[0]}, "
         f"{two!r} is {shapes[other]}",
         hint=f"make them alike with {remedy}, or leave the asset out of assets",

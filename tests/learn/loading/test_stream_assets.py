@@ -6,7 +6,7 @@ import shapely
 
 from registry.catalog.card.spec import AssetSpec
 from registry.errors import InvalidInputError
-from registry.learn.loading.fitting import Ragged
+from registry.learn.loading.fitting import RaggedBatchError
 from registry.learn.loading.stream import stream
 from tests.learn.loading.lakes import chip, lake_of, sample
 
@@ -86,7 +86,7 @@ def test_series_are_thinned_and_padded_with_their_times(tmp_path):
 
 def test_series_of_several_lengths_ask_for_frames(tmp_path):
     registry, ref = lake_of(tmp_path / "lake", [_series(0, 2), _series(1, 3)])
-    with pytest.raises(Ragged, match=r"differ in time steps: 's00000'.*'s00001'") as caught:
+    with pytest.raises(RaggedBatchError, match=r"differ in time steps: 's00000'.*'s00001'") as caught:
         stream(ref, registry=registry)
     assert "frames=3" in caught.value.hint
 
@@ -102,7 +102,7 @@ def _mixed(number):
 
 def test_shapes_that_differ_are_refused_with_the_remedy(tmp_path):
     registry, ref = lake_of(tmp_path / "lake", [_mixed(number) for number in range(4)])
-    with pytest.raises(Ragged) as caught:
+    with pytest.raises(RaggedBatchError) as caught:
         stream(ref, registry=registry, assets=["s2"])
     assert caught.value.problem == (
         "arrays of asset 's2' differ in pixels: 's00001' is (2, 8, 8) of uint16, "
