@@ -18,5 +18,5 @@ def leave_out_pandas() -> None:
 class _WithoutPandas:
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
-        if name == "pandas":
+        if name == "pandas" and "torch" not in sys.modules:  # torch asks whether it is installed
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
