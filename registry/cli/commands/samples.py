@@ -27,7 +27,7 @@ SimulatedTask = Literal[
     "regression",
     "time-series",
 ]
-Layout = Literal["files", "coco", "bigearthnet", "pastis"]
+Layout = Literal["files", "coco", "bigearthnet", "pastis", "torchgeo"]
 
 _SHOWN = 20
 

@@ -17,6 +17,7 @@ __all__ = ["FURTHER", "LayoutWriter", "Written", "layout_writer"]
 FURTHER: Final[Mapping[str, str]] = MappingProxyType({
     "bigearthnet": "registry.curate.checkout.bigearthnet:write_bigearthnet",
     "pastis": "registry.curate.checkout.pastis:write_pastis",
+    "torchgeo": "registry.curate.checkout.torchgeo:write_torchgeo",
 })
 """Where the writer of each layout is, by the name that a user says."""
 

@@ -144,7 +144,8 @@ def of_version(
 
     Args:
         version: A version, or a draft.
-        assets: Which assets, in the order of a model's inputs; by default all that are no labels.
+        assets: Which assets, in the order of a model's inputs; by default all that are no labels,
+            one called ``image`` first, then by name.
         bands: Which bands, by name or common letter, in this order; all in theirs if None.
         split: Split whose samples means and deviations are of; ``default`` stands for ``official``
             where there is no such split, and for all samples where there is none at all.
@@ -163,7 +164,8 @@ def of_version(
     """
     from registry.curate.features.planning import asset_facts
 
-    known = {one.name: one for one in asset_facts(version)}
+    facts = sorted(asset_facts(version), key=lambda one: one.name != "image")
+    known = {one.name: one for one in facts}
     names = (
         [name for name, one in known.items() if one.role == "data"] if assets is None else assets
     )

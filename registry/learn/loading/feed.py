@@ -178,7 +178,11 @@ def feed(  # noqa: PLR0913 — the choices that training has
     if bands is not None:
         wanted = select(wanted, bands)
     found = conversion(wanted, given, allow=allow)
-    chosen = [name for name in masks if assets is None or name in assets]
+    chosen = (
+        sorted(masks, key=lambda name: name != MASK)
+        if assets is None
+        else [name for name in assets if name in masks]
+    )
     made = stream(
         version, registry=registry, splits=splits,
         assets=[*dict.fromkeys([*found.sources.values(), *chosen])], **arguments,
