@@ -13,12 +13,12 @@ import numpy.typing as npt
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry, connect
 from registry.catalog.version import Version
+from registry.curate.features.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
 from registry.errors import InvalidInputError
 from registry.learn.loading.augment import VALID, Augmentation
 from registry.learn.loading.batch import Batch
 from registry.learn.loading.contract import Chosen, Contract, of_version, select
 from registry.learn.loading.conversion import Conversion, conversion
-from registry.curate.features.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
 from registry.learn.loading.stream import Stream, stream
 
 __all__ = ["IMAGE", "MASK", "Feed", "feed"]
