@@ -41,6 +41,34 @@ def complete_refs(ctx: typer.Context, incomplete: str) -> list[str]:
     return [f"{dataset}@{place}" for place in places if place.startswith(begun)]
 
 
+def complete_models(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return names of models that begin with what was typed."""
+    from registry.lake import connect
+    from registry.lake.names import MODELS
+
+    try:
+        names = connect(_address(ctx)).repositories()
+    except RegistryError:
+        return []
+    found = [name.removeprefix(MODELS) for name in names if name.startswith(MODELS)]
+    return [name for name in found if name.startswith(incomplete)]
+
+
+def complete_model_refs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return models, or behind an ``@`` the versions of one."""
+    from registry.lake import connect
+    from registry.lake.names import MODELS
+
+    name, at, begun = incomplete.partition("@")
+    if not at:
+        return complete_models(ctx, incomplete)
+    try:
+        tags = connect(_address(ctx)).repository(MODELS + name).tags()
+    except RegistryError:
+        return []
+    return [f"{name}@{tag}" for tag in tags if tag.startswith(begun)]
+
+
 def complete_addresses(incomplete: str) -> list[str]:
     """Return folders that begin with what was typed, and those of them that are lakes first."""
     begun = Path(incomplete or ".").expanduser()

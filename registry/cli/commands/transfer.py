@@ -11,6 +11,7 @@ from registry.cli.options import Dataset, Json, RefArgument, connected
 from registry.cli.output import emit, size_text
 from registry.cli.watch import watching
 from registry.errors import InvalidInputError, NotFoundError
+from registry.lake.names import MODELS
 
 if TYPE_CHECKING:
     from registry.lake import Lake
@@ -249,12 +250,13 @@ def _say(gone: "Transferred") -> None:
 
 
 def _text(gone: "Transferred") -> str:
+    name = gone.dataset.removeprefix(MODELS)
     if not gone:
-        return f"{gone.dataset}: {gone.target} has everything already"
+        return f"{name}: {gone.target} has everything already"
     names = [*gone.branches, *gone.tags]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     said = (
-        f"{gone.dataset}: {gone.commits:,} commits, {gone.objects:,} objects, "
+        f"{name}: {gone.commits:,} commits, {gone.objects:,} objects, "
         f"{size_text(gone.size)} to {gone.target}\n"
         f"  {', '.join(names[:_SHOWN])}{more}"
     )

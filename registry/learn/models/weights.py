@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_BYTES", "ChangedWeightsError", "WeightsRefusedError", "as_safetensors", "check",
-    "header", "read", "write",
+    "digest", "header", "read", "write",
 ]  # fmt: skip
 
 MOST_BYTES: Final = 4 << 30
@@ -157,13 +157,19 @@ def _size(path: Path) -> int:
     return found.st_size
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex.
+
+    Raises:
+        NotFoundError: There is no such file.
+    """
+    _size(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _compare(path: Path, sha256: str) -> None:
-    if (found := _digest(path)) != sha256.strip().lower():
+    if (found := digest(path)) != sha256.strip().lower():
         raise ChangedWeightsError(
             f"{path.name} has the SHA-256 {found}, not {sha256}",
             hint="fetch it again from where the hash was published; do not use this file",
@@ -274,7 +280,7 @@ def _converted(path: Path, size: int) -> Path:
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder) as private:
         copy = Path(private) / "checkpoint"
         shutil.copyfile(path, copy)  # what is opened is what was hashed, whoever writes meanwhile
-        known = folder / f"{_digest(copy)}.safetensors"
+        known = folder / f"{digest(copy)}.safetensors"
         if not known.exists():
             _inspect(path, copy)
             made = Path(private) / "weights.safetensors"
