@@ -107,7 +107,7 @@ class Place:
 
 
 def anywhere(command: Callable[P, None]) -> Callable[P, None]:
-    """Give a command the options for running elsewhere: ``--on``, ``--gpus``, ``--print`` …
+    """Give a command the options for running elsewhere, ``--on`` and those that go with it.
 
     With one of them the same command without them is handed over as a job, and the job printed;
     with ``--print`` what would be handed over. Without them the command runs as it is.

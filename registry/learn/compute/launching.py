@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from registry.learn.compute.contract import JOB_VARIABLE, Command, Job
+from registry.learn.compute.contract import JOB_VARIABLE, Command
 
 __all__ = ["LAB", "environment_of", "program", "rendezvous", "single", "torchrun"]
 
@@ -70,26 +70,26 @@ def rendezvous(command: Command, *, endpoint: str, key: str) -> tuple[str, ...]:
 
     Args:
         command: The command.
-        endpoint: ``host:port`` of one of them.
-        key: A word that only they know of each other.
+        endpoint: ``host:port`` of one of them; may be for a shell to read.
+        key: A word that only they know of each other; likewise.
     """
     return (
         f"--nnodes={command.resources.nodes}",
         "--rdzv-backend=c10d",
-        f"--rdzv-endpoint={endpoint}",
-        f"--rdzv-id={key}",
+        type(endpoint)(f"--rdzv-endpoint={endpoint}"),
+        type(key)(f"--rdzv-id={key}"),
     )
 
 
-def environment_of(command: Command, job: Job, further: Mapping[str, str]) -> dict[str, str]:
+def environment_of(command: Command, job_id: str, further: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that every process of a job finds.
 
     Args:
         command: What runs.
-        job: As what.
+        job_id: The job's name.
         further: Those of the place; they win, because a lake's address may be another there.
     """
-    said = {**command.environment, **further, JOB_VARIABLE: job.id}
+    said = {**command.environment, **further, JOB_VARIABLE: job_id}
     if command.resources.workers > 1:  # as torchrun would set it, after a banner
         said.setdefault("OMP_NUM_THREADS", "1")
     return said

@@ -84,7 +84,7 @@ class Local:
         )
         job.script.write_text(self.script(command), "utf-8")
         try:
-            self._start(job, environment_of(command, job, self._target.environment))
+            self._start(job, environment_of(command, job.id, self._target.environment))
         except OSError as error:
             self._records.drop(job)
             raise NoExecutorError(

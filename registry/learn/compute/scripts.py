@@ -3,17 +3,23 @@
 import shlex
 from collections.abc import Iterable, Mapping
 
-__all__ = ["exported", "line"]
+__all__ = ["Raw", "exported", "line"]
+
+
+class Raw(str):
+    """A word of the lab's own that the shell is to read, such as ``"$SLURM_JOB_ID"``."""
+
+    __slots__ = ()
 
 
 def line(*words: str) -> str:
-    """Return words as one line of a script.
+    r"""Return words as one line of a script.
 
     Examples:
-        >>> line("echo", "two words", "$(rm -rf ~)")
-        "echo 'two words' '$(rm -rf ~)'"
+        >>> line("echo", "two words", "$(rm -rf ~)", Raw('"$HOME"'))
+        'echo \'two words\' \'$(rm -rf ~)\' "$HOME"'
     """
-    return shlex.join(words)
+    return " ".join(word if isinstance(word, Raw) else shlex.quote(word) for word in words)
 
 
 def exported(environment: Mapping[str, str], *, but: Iterable[str] = ()) -> list[str]:
