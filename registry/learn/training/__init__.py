@@ -1,7 +1,11 @@
 """Recipes, the loop that runs them, and what comes of it."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from registry.learn.training.recipe import Recipe, named, shipped
+    from registry.learn.training.running import Run, fit, train
 
 __all__ = ["Recipe", "Run", "fit", "named", "shipped", "train"]
 

@@ -33,7 +33,7 @@ def begin(
     Raises:
         InvalidInputError: The weights do not fit.
         NotFoundError: There is no such model or file.
-    """  # noqa: DOC502 — what it calls raises them
+    """
     from registry.learn.models.factory import freeze, initialise
 
     said = recipe.init

@@ -60,7 +60,8 @@ class Spread:
             return np.ones(0, np.float32)
         there = self.counts > 0
         weights = np.where(there, self.counts.sum() / np.maximum(self.counts, 1), 0)
-        return (weights / max(1, there.sum())).astype(np.float32)
+        share: npt.NDArray[np.float32] = (weights / max(1, there.sum())).astype(np.float32)
+        return share
 
 
 def heads_of(version: Version, recipe: Recipe) -> tuple[Head, ...]:

@@ -244,12 +244,12 @@ def _end_epoch(
 ) -> None:
     recipe = task.recipe
     figures = {"loss": _mean(run.lost)} if run.lost else {}
-    subset, confusion = "train", {}
+    confusion: dict[str, list[list[int]]] = {}
     if validate is not None:
         figures, confusion = _validated(task, validate, seed, fabric)
-        subset = "validate"
-        run.history += [(run.step, run.epoch, subset, name, value)
-                        for name, value in figures.items()]  # fmt: skip
+        run.history += [
+            (run.step, run.epoch, "validate", name, value) for name, value in figures.items()
+        ]
     watched = _watched(task, figures)
     if recipe.stop.keep == "last" or better(
         watched, figures.get(watched, math.nan), None if run.best is None else run.best["value"]

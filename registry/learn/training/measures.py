@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -107,7 +107,7 @@ class _Classes:
             self.counts.update(answer.argmax(1).cpu(), classes.cpu())
 
     def confusion(self) -> Tensor | None:
-        return _computed(self.counts)
+        return cast("Tensor", _computed(self.counts))
 
     def compute(self) -> dict[str, float]:
         counts = _computed(self.counts).double()  # (truth, answer)

@@ -86,7 +86,7 @@ def train(  # noqa: PLR0913 — what a run depends on
         NotFoundError: There is no such recipe, version or split.
         RejectedError: A class has no sample, a chip cannot be read, the loss is no number.
         UnavailableError: The disk is full, the device is lost, or the run was asked to end.
-    """  # noqa: DOC502 — what it calls raises them
+    """
     from registry.learn.models import shelf
 
     made = named(recipe) if isinstance(recipe, str) else recipe
@@ -107,7 +107,7 @@ def train(  # noqa: PLR0913 — what a run depends on
     return model
 
 
-def fit(  # noqa: PLR0913 — what a run depends on
+def fit(
     registry: "Registry",
     recipe: Recipe,
     *,
@@ -135,7 +135,7 @@ def fit(  # noqa: PLR0913 — what a run depends on
 
     Raises:
         RegistryError: As :func:`train`.
-    """  # noqa: DOC502 — what it calls raises them
+    """
     import torch
 
     from registry.learn.models.factory import build
@@ -144,45 +144,44 @@ def fit(  # noqa: PLR0913 — what a run depends on
     from registry.learn.training.smoke import smoked
     from registry.learn.training.tasks import Task
 
-    with smoked(registry, recipe, seed=seed) if smoke else nullcontext((registry, recipe)) as (
+    with smoked(recipe, seed=seed) if smoke else nullcontext((registry, recipe)) as (
         source,
         ran,
-    ):
-        with _reproducible(ran):
-            # Data
-            fabric = _fabric(ran)
-            material = gather(
-                source, ran, seed=seed, rank=fabric.global_rank, world=fabric.world_size
-            )
-            # Model
-            torch.manual_seed(loop.chance(seed, "weights"))
-            network = build(
-                ran.architecture, contract=material.contract, heads=material.heads,
-                size=_size(ran, material), trust=True,
-            )  # fmt: skip
-            lineage = beginning.begin(registry, network, ran, material.lineage)
-            steps = loop.steps_of(ran.epochs, len(material.train), ran.accumulate, ran.steps)
-            task = Task(
-                network, recipe=ran, heads=material.heads, contract=material.contract, steps=steps,
-                weights=_class_weights(ran, material),
-            )  # fmt: skip
-            if ran.compile:
-                network.compile()
-            # Loop
-            fitted = loop.fit(
-                task, train=material.train, validate=material.validate, seed=seed, folder=workdir,
-                fabric=fabric, resume=resume, progress=progress,
-            )  # fmt: skip
-            network.load_state_dict(dict(fitted.weights))
-            network.to("cpu").eval()
-            # Card
-            card = _card(ran, material, fitted, lineage=lineage, seed=seed, smoke=smoke, name=name)
-            if not smoke and _writes():
-                card = replace(card, domain=domain.measured(task, material))
+    ), _reproducible(ran):
+        # Data
+        fabric = _fabric(ran)
+        material = gather(
+            source, ran, seed=seed, rank=fabric.global_rank, world=fabric.world_size
+        )
+        # Model
+        torch.manual_seed(loop.chance(seed, "weights"))
+        network = build(
+            ran.architecture, contract=material.contract, heads=material.heads,
+            size=_size(ran, material), trust=True,
+        )  # fmt: skip
+        lineage = beginning.begin(registry, network, ran, material.lineage)
+        steps = loop.steps_of(ran.epochs, len(material.train), ran.accumulate, ran.steps)
+        task = Task(
+            network, recipe=ran, heads=material.heads, contract=material.contract, steps=steps,
+            weights=_class_weights(ran, material),
+        )  # fmt: skip
+        if ran.compile:
+            network.compile()
+        # Loop
+        fitted = loop.fit(
+            task, train=material.train, validate=material.validate, seed=seed, folder=workdir,
+            fabric=fabric, resume=resume, progress=progress,
+        )  # fmt: skip
+        network.load_state_dict(dict(fitted.weights))
+        network.to("cpu").eval()
+        # Card
+        card = _card(ran, material, fitted, lineage=lineage, seed=seed, smoke=smoke, name=name)
+        if not smoke and _writes():
+            card = replace(card, domain=domain.measured(task, material))
     return Run(recipe=ran, card=card, material=material, network=network, fitted=fitted)
 
 
-def _card(  # noqa: PLR0913 — all that a card says
+def _card(
     recipe: Recipe,
     material: "Material",
     fitted: "Fitted",
@@ -242,11 +241,10 @@ def _class_weights(recipe: Recipe, material: "Material") -> dict[str, Any]:
 def _fabric(recipe: Recipe) -> "lightning.Fabric":
     """Return the devices; several processes where ``torchrun`` started them."""
     import lightning
-    from lightning.fabric.plugins.environments import (
-        LightningEnvironment,
-        TorchElasticEnvironment,
-    )
-    from lightning.fabric.strategies import DDPStrategy, FSDPStrategy
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from lightning.fabric.strategies.ddp import DDPStrategy
+    from lightning.fabric.strategies.fsdp import FSDPStrategy
 
     precision: Any = _PRECISION[recipe.precision]
     world = int(os.environ.get("WORLD_SIZE", "1"))
