@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from registry.curate.checkout import checkout
     from registry.curate.ingest import ingest
     from registry.curate.publishing import publish
-    from registry.curate.quality import Report, check
+    from registry.curate.quality import check
     from registry.errors import RegistryError
     from registry.learn.loading.stream import stream
     from registry.query import sql
@@ -25,7 +25,6 @@ __all__ = [
     "Ref",
     "Registry",
     "RegistryError",
-    "Report",
     "Spec",
     "Version",
     "check",
@@ -41,7 +40,6 @@ _HOMES = {
     "Ref": "registry.catalog",
     "Registry": "registry.catalog",
     "RegistryError": "registry.errors",
-    "Report": "registry.curate.quality",
     "Spec": "registry.catalog",
     "Version": "registry.catalog",
     "check": "registry.curate.quality",
