@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.scoring import intervals
 from registry.learn.scoring.judging import judges_of
 from registry.learn.scoring.keeping import keep as keep_scores
+from registry.learn.scoring.notes import Note, of_split, seen_before
 from registry.learn.scoring.protocol import Exam, Subject, inputs_of, method_of
 from registry.learn.scoring.rows import rows_of
 from registry.learn.scoring.statistics import Statistics, joined
@@ -77,6 +78,9 @@ class Evaluation:
 
     said: tuple[str, ...] = ()
     """What was converted or assumed to give the model its inputs, in words."""
+
+    notes: tuple[Note, ...] = ()
+    """What the figures are to be read with: withdrawals, leaks, samples that the model knows."""
 
     smoke: bool = False
     """Whether the model only shows that everything runs, so that nothing is scored."""
@@ -194,6 +198,7 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
         settings={
             "batch_size": batch_size, "device": device, "precision": precision, "threads": used,
         },
+        notes=tuple(asdict(one) for one in seen_before(registry, exam, card.lineage)),
         smoke=card.smoke,
     )  # fmt: skip
     return scored(registry, exam, subject, card.heads, kept, by=by, keep=keep)
@@ -320,6 +325,10 @@ def scored(
         rows=rows,
         kept=kept,
         said=subject.said,
+        notes=(
+            *(Note(**one) for one in subject.notes),
+            *of_split(version, exam.split, exam.subset),
+        ),
         smoke=subject.smoke,
         held=keep,
     )

@@ -107,6 +107,9 @@ class Subject:
     settings: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     """What the bits of its answers depend on: batch size, device, precision, threads."""
 
+    notes: tuple[Mapping[str, Any], ...] = ()
+    """What its scores are to be read with, such as samples that it has met before."""
+
     smoke: bool = False
     """Whether it only shows that everything runs."""
 

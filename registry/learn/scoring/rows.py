@@ -84,6 +84,7 @@ def _details(subject: Subject, document: Mapping[str, Any], head: Head) -> dict[
         "protocol": dict(document),
         "inputs": dict(subject.inputs),
         "said": list(subject.said),
+        "notes": [dict(one) for one in subject.notes],
         "settings": dict(subject.settings),
         "code": code_version(),
         "unit": head.unit,

@@ -40,7 +40,8 @@ def chip(number):
 
 
 def sample(number):
-    box = shapely.box(4 + number / 5, 52.0, 4.05 + number / 5, 52.05)
+    west = 4 + number / 20  # side by side, without overlap
+    box = shapely.box(west, 52.0, west + 0.05, 52.05)
     return {
         "id": f"chip-{number:03}", "geometry": shapely.to_wkb(box), "georeferenced": True,
         "datetime": START + dt.timedelta(days=9 * number), "declared": [],

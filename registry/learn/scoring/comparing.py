@@ -1,0 +1,261 @@
+"""Two models on the same samples: the difference of every figure, with what is left open."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from registry.errors import InvalidInputError, NotFoundError
+from registry.learn.scoring import intervals, metrics
+from registry.learn.scoring.evaluating import evaluate, exam_of, groups_of, pinned
+from registry.learn.scoring.keeping import scores_of, statistics_of
+from registry.learn.scoring.protocol import Exam, method_of
+from registry.learn.scoring.replaying import FLOOR
+from registry.learn.scoring.statistics import Statistics
+from registry.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from registry.catalog.registry import Registry
+
+__all__ = ["FEWEST_SEEDS", "Comparison", "compare"]
+
+FEWEST_SEEDS: Final = 3
+"""Seeds of a model below which a table says that there are too few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How much better one model is than another."""
+
+    ref: str
+    """The version that both were scored on."""
+
+    subset: str | None
+    """Which of its samples."""
+
+    ours: tuple[str, ...]
+    """The one model, a ref a seed."""
+
+    theirs: tuple[str, ...]
+    """The other."""
+
+    samples: int
+    """How many samples."""
+
+    groups: int
+    """How many groups they form, which the bootstrap draws."""
+
+    rows: pa.Table = field(repr=False)
+    """``head``, ``metric``, ``class``, means ``ours`` and ``theirs`` over seeds, ``difference``
+    (ours - theirs), ``low``, ``high``, ``p``."""
+
+    said: tuple[str, ...] = ()
+    """What to read it with, in words."""
+
+
+def compare(  # noqa: PLR0913 — each is a choice of whoever compares
+    registry: "Registry",
+    ours: str,
+    theirs: str,
+    *,
+    on: str,
+    split: str | None = "test",
+    splits: str | None = None,
+    resamples: int = intervals.RESAMPLES,
+    seed: int = 0,
+    keep: bool = True,
+    progress: Progress = SILENT,
+) -> Comparison:
+    """Compare two models on the same samples by a paired bootstrap over groups, and over seeds.
+
+    What was evaluated before is not run again; what was not, is.
+
+    Args:
+        registry: Where all is.
+        ours: A model's version, as ``burnscar-unet@v1``; or its name alone for all versions that
+            differ from the newest in seed alone; or a floor, as ``floor:majority``.
+        theirs: Another one.
+        on: Ref of the version.
+        split: The subset; all samples if None.
+        splits: Name of the split's table.
+        resamples: Draws of the bootstrap.
+        seed: Of those draws.
+        keep: Keep what had to be evaluated.
+        progress: Told how many samples are done.
+
+    Returns:
+        Differences with intervals, of every metric and class that both have.
+
+    Raises:
+        InvalidInputError: They have no answer of one name and task in common.
+        NotFoundError: There is no such model, version or split.
+    """
+    version = pinned(registry, on)
+    exam = exam_of(registry, version, split=split, splits=splits, resamples=resamples, seed=seed)
+    sides = []
+    for named in (ours, theirs):
+        refs = _versions_of(registry, named)
+        sides.append({
+            ref: _kept(registry, exam, ref, keep=keep, progress=progress) for ref in refs
+        })
+    heads = _heads(sides[0], sides[1], (ours, theirs))
+    groups = groups_of(version)
+    rows: list[dict[str, Any]] = []
+    counted = (0, 0)
+    for head in heads:
+        one, other = ([kept[head] for kept in side.values()] for side in sides)
+        one, other = _aligned(one, other)
+        clusters = intervals.clusters_of([groups.get(sample) for sample in one[0].ids])
+        counted = max(counted, (len(clusters), int(clusters.max()) + 1))
+        gaps = intervals.paired(one, other, clusters, resamples=resamples, seed=seed)
+        means = [_means(side) for side in (one, other)]
+        for (metric, of_class), gap in gaps.items():
+            key = (metric, of_class)
+            rows.append({
+                "head": head, "metric": metric, "class": of_class, "ours": means[0][key],
+                "theirs": means[1][key], "difference": gap.value, "low": gap.low,
+                "high": gap.high, "p": gap.p,
+            })  # fmt: skip
+    schema = pa.schema([
+        *((name, pa.string()) for name in ("head", "metric", "class")),
+        *((name, pa.float64()) for name in ("ours", "theirs", "difference", "low", "high", "p")),
+    ])
+    table = pa.Table.from_pylist([_without_nan(row) for row in rows], schema)
+    return Comparison(
+        ref=str(version.ref),
+        subset=exam.subset,
+        ours=tuple(sides[0]),
+        theirs=tuple(sides[1]),
+        samples=counted[0],
+        groups=counted[1],
+        rows=table,
+        said=tuple(_remarks(sides, counted[1])),
+    )
+
+
+def _versions_of(registry: "Registry", named: str) -> tuple[str, ...]:
+    """Return the refs that a name stands for: one, or all that differ in seed alone."""
+    from registry.learn.models import shelf
+
+    if named.startswith(FLOOR):
+        return (named,)
+    newest = shelf.resolve(registry, named)
+    if "@" in named:
+        return (newest.ref,)
+    method = method_of(newest.card)
+    alike = [
+        one
+        for one in shelf.versions(registry, newest.name)
+        if one.tombstone is None and method_of(one.card) == method
+    ]
+    by_seed = {one.card.seed: one.ref for one in alike}  # the newest of each seed
+    return tuple(by_seed.values())
+
+
+def _kept(
+    registry: "Registry", exam: Exam, ref: str, *, keep: bool, progress: Progress
+) -> Mapping[str, Statistics]:
+    """Return what was kept of a model's answers by head; evaluates what was not.
+
+    Raises:
+        InvalidInputError: It is a smoke model.
+        NotFoundError: It is a floor that was not computed.
+    """
+    version = pinned(registry, str(exam.version.ref))
+    rows = scores_of(version)
+    rows = rows.filter(pc.equal(rows["model"], ref))
+    for row in reversed(rows.to_pylist()):
+        if not row["smoke"] and _same_exam(row, exam):
+            mine = rows.filter(pc.equal(rows["run"], row["run"]))
+            heads = sorted(set(mine["head"].to_pylist()))
+            return {head: statistics_of(version, row["run"], head) for head in heads}
+    if ref.startswith(FLOOR):
+        raise NotFoundError(
+            f"{version.ref} has no '{ref}' on {exam.subset or 'all samples'}",
+            hint=f"compute it: eolab floor {version.ref}",
+        )
+    found = evaluate(
+        registry, ref, on=str(exam.version.ref), split=exam.subset, splits=exam.split, keep=keep,
+        resamples=exam.resamples, seed=exam.seed, progress=progress,
+    )  # fmt: skip
+    if found.smoke:
+        raise InvalidInputError(
+            f"{ref} only shows that everything runs, so there is nothing to compare",
+            hint="train it on real samples: without --smoke",
+        )
+    return found.kept
+
+
+def _same_exam(row: Mapping[str, Any], exam: Exam) -> bool:
+    """Return whether a row was scored on these samples, whatever its interval was drawn by."""
+    said = json.loads(row["details"])["protocol"]
+    return bool(
+        row["content_id"] == exam.version.content_id
+        and row["split"] == exam.split
+        and row["split_id"] == exam.split_id()
+        and row["subset"] == exam.subset
+        and said["crop"] is None
+    )
+
+
+def _heads(
+    one: Mapping[str, Mapping[str, Statistics]],
+    other: Mapping[str, Mapping[str, Statistics]],
+    names: tuple[str, str],
+) -> list[str]:
+    every = [*one.values(), *other.values()]
+    shared = [
+        head
+        for head, statistics in every[0].items()
+        if all(head in kept and kept[head].task == statistics.task for kept in every)
+    ]
+    if not shared:
+        raise InvalidInputError(
+            f"{names[0]} and {names[1]} answer nothing of one name and task",
+            hint="compare models for the same task, whose heads have one name",
+        )
+    return shared
+
+
+def _aligned(
+    one: Sequence[Statistics], other: Sequence[Statistics]
+) -> tuple[list[Statistics], list[Statistics]]:
+    """Return both in one order of samples; paired refuses where they are not the same."""
+    order = {sample: place for place, sample in enumerate(one[0].ids)}
+
+    def sorted_as_first(kept: Statistics) -> Statistics:
+        if kept.ids == one[0].ids or set(kept.ids) != set(order):
+            return kept
+        places = sorted(range(len(kept)), key=lambda place: order[kept.ids[place]])
+        return kept.take(np.array(places, np.int64))
+
+    return [sorted_as_first(kept) for kept in one], [sorted_as_first(kept) for kept in other]
+
+
+def _means(side: Sequence[Statistics]) -> dict[tuple[str, str | None], float]:
+    found = [metrics.figures(kept) for kept in side]
+    return {key: float(np.mean([one[key][0] for one in found if key in one])) for key in found[0]}
+
+
+def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(one, float) and np.isnan(one) else one for key, one in row.items()
+    }
+
+
+def _remarks(sides: Sequence[Mapping[str, Any]], groups: int) -> list[str]:
+    said = []
+    for side in sides:
+        first = next(iter(side))
+        if len(side) < FEWEST_SEEDS and not first.startswith(FLOOR):
+            said.append(
+                f"{first.partition('@')[0]} has {len(side)} seed{'s' if len(side) > 1 else ''}: "
+                f"train {FEWEST_SEEDS} before a difference is believed"
+            )
+    if groups < 2:  # noqa: PLR2004 — nothing to draw
+        said.append("all samples are of one group, so there is no interval")
+    return said

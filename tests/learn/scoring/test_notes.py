@@ -1,0 +1,100 @@
+"""What is recorded later shows on every score and model that rests on it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from registry.catalog.registry import Registry
+from registry.curate.splits.leaking import leaks
+from registry.lake import init
+from registry.learn.models import shelf
+from registry.learn.models.card import Lineage
+from registry.learn.scoring.evaluating import evaluate
+from registry.learn.scoring.leading import leaderboard
+from registry.learn.scoring.notes import of_model
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, published, made):
+    """A dataset, one whose samples are the same under another name, and one that is apart."""
+    registry = Registry(lake=init(str(tmp_path_factory.mktemp("notes") / "lake")))
+    version = published(registry)
+    published(registry, "copies", range(30, 48))
+    published(registry, "apart", range(100, 108))
+    for seed in range(3):
+        made(registry, version, seed=seed)
+    return SimpleNamespace(registry=registry, version=version, made=made)
+
+
+def _board(registry):
+    return next(one for one in leaderboard(registry, "fields") if one.subset == "test")
+
+
+def _kinds(notes):
+    return {(note.severity, note.kind) for note in notes}
+
+
+def test_a_model_that_learned_from_the_test_samples_elsewhere_is_noted(world):
+    lineage = Lineage(
+        dataset="copies@v1", content_id=world.registry.resolve("copies@v1").content_id,
+        commit="0" * 40, split=None,
+    )  # fmt: skip
+    model = world.made(world.registry, world.version, "knows-it", lineage=lineage)
+    found = evaluate(world.registry, model, on="fields@v1", resamples=20)
+    (note,) = [one for one in found.notes if one.kind == "seen"]
+    assert note.severity == "error"
+    assert "18 of 24 scored samples" in note.message
+    (entry,) = [one for one in _board(world.registry).entries if one.name == "knows-it"]
+    assert ("error", "seen") in _kinds(entry.notes)
+    assert entry.rank is None
+
+
+def test_a_version_used_for_pretraining_counts(world):
+    def with_pretraining(name, *refs):
+        first = world.made(world.registry, world.version, "plain-net").card.lineage
+        said = {key: getattr(first, key) for key in first.__slots__} | {"pretrained_on": refs}
+        model = world.made(world.registry, world.version, name, lineage=Lineage(**said))
+        return evaluate(world.registry, model, on="fields@v1", resamples=20, keep=False).notes
+
+    seen = with_pretraining("met-before", "copies@v1")
+    assert any("leak pixels of pretraining copies@v1" in one.message for one in seen)
+    assert not [one for one in with_pretraining("met-never", "apart@v1") if one.severity == "error"]
+    (gone,) = with_pretraining("met-whom", "nowhere@v1")
+    assert (gone.severity, gone.kind) == ("info", "unknown")
+
+
+def test_scoring_on_the_training_samples_is_noted(world):
+    found = evaluate(
+        world.registry, "toy-net@v1", on="fields@v1", split="train", resamples=20, keep=False
+    )
+    assert "20 of 20 scored samples" in found.notes[0].message
+
+
+def test_a_leak_and_a_withdrawal_that_are_recorded_later_show_on_scores_and_models(world):
+    registry = world.registry
+    for one in ("toy-net@v1", "toy-net@v2", "toy-net@v3"):
+        clean = evaluate(registry, one, on="fields@v1", resamples=20)
+        assert clean.notes == ()
+    assert _board(registry).notes == ()
+    assert of_model(registry, shelf.resolve(registry, "toy-net@v1")) == ()
+
+    found = leaks(registry, registry.resolve("fields@v1"))
+    assert "leak-near" in found.counts  # chips lie side by side
+    assert ("warning", "leak") in _kinds(_board(registry).notes)
+    assert "leak near of validate" in _board(registry).notes[0].message
+    model = shelf.resolve(registry, "toy-net@v1")
+    assert ("warning", "leak") in _kinds(of_model(registry, model))
+    again = evaluate(registry, "toy-net@v1", on="fields@v1", resamples=20, keep=False)
+    assert ("warning", "leak") in _kinds(again.notes)
+
+    registry.withdraw("fields@v1", "labels were shifted by a pixel")
+    board = next(one for one in leaderboard(registry, "fields@v1") if one.subset == "test")
+    assert ("error", "withdrawn") in _kinds(board.notes)
+    assert any("shifted by a pixel" in one.message for one in board.notes)
+    (entry,) = [one for one in board.entries if one.name == "toy-net"]
+    assert ("error", "withdrawn") in _kinds(entry.notes)  # it learned from it
+    shelf.withdraw(registry, "toy-net@v1", "trained with the wrong bands")
+    assert any(
+        "wrong bands" in one.message
+        for one in of_model(registry, shelf.resolve(registry, "toy-net@v1"))
+    )
