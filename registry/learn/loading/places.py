@@ -256,7 +256,8 @@ def _lookup(version: Version, rows: pa.Table, asset: str) -> Stored:
         UnsafeTableError: Pixels are not there, or are not named by a digest.
     """
     found = snapshot(version.root, "pixels")
-    parts = [entries_of(found.folder, file) for file in found.files]
+    # Copies, past the cache: a mapped index holds a descriptor, and there may be thousands.
+    parts = [np.array(entries_of.__wrapped__(found.folder, file)) for file in found.files]
     digests = rows["pixels"].combine_chunks()
     if len(digests) and not pc.all(pc.equal(pc.binary_length(digests), _DIGEST)).as_py():
         raise UnsafeTableError(

@@ -23,10 +23,10 @@ __all__ = ["PIECES", "WINDOW_BYTES", "Plan", "pieces_of", "window_of"]
 
 Numbers = npt.NDArray[np.int64]
 
-WINDOW_BYTES: Final = 256 * 2**20
+WINDOW_BYTES: Final = 512 * 2**20
 """Packed bytes of a window, unless batches need a larger one."""
 
-PIECES: Final = 64
+PIECES: Final = 256
 """Pieces that a window has at least, where there are as many."""
 
 _BATCHES: Final = 16  # batches that a window has at least
@@ -113,9 +113,27 @@ class Plan:
         at = chance.permutation(int(self.pieces[-1]) + 1)
         within, spread = chance.random(count), chance.random(count)
         run = np.argsort(at[self.pieces], kind="stable")[mine]
-        windows = max(1, round(len(run) / self.window))
-        window = np.arange(len(run)) * windows // len(run)
+        window = np.arange(len(run)) * self.windows // len(run)
         return run[_mixed(window, self.pieces[run], within[run], spread[run])]
+
+    @property
+    def windows(self) -> int:
+        """How many windows this rank's samples are shuffled in."""
+        return max(1, round(self.share / self.window))
+
+    def window_at(self, step: int) -> int:
+        """Return which window a batch begins in, from 0."""
+        return min(step * self.batch_size, self.share - 1) * self.windows // self.share
+
+    def of_window(self, order: Numbers, window: int) -> Numbers:
+        """Return the numbers of the samples of one window.
+
+        Args:
+            order: What :meth:`order` returned.
+            window: Which, from 0.
+        """
+        begin, end = (-(-at * self.share // self.windows) for at in (window, window + 1))
+        return order[begin:end]
 
     def batch(self, order: Numbers, step: int) -> Numbers:
         """Return the numbers of one batch's samples.

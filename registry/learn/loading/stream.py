@@ -21,6 +21,7 @@ from registry.learn.loading.batch import Batch
 from registry.learn.loading.buffers import Allocator, Ring, empty, slots_for
 from registry.learn.loading.filling import Filler
 from registry.learn.loading.fitting import Crop, Fit, crop_of
+from registry.learn.loading.foresight import Foresight
 from registry.learn.loading.labels import Labels
 from registry.learn.loading.places import Places
 from registry.learn.loading.plan import Plan
@@ -219,14 +220,19 @@ class Stream:
             threads=self.settings.threads,
             replace=self._other(epoch) if self.settings.on_error == "skip" else None,
         )
+        ahead = Foresight(
+            self._filler.reader, self.places, plan=self.plan, order=order, first=first
+        )
         try:
             for step, filled in run.batches(first):
+                ahead.reach(step)
                 self._tell(filled, epoch, step)
                 self.step = step + 1
                 yield self._batch(filled, epoch, step)
             if self.epoch == epoch:
                 self.epoch, self.step = epoch + 1, 0
         finally:
+            ahead.close()
             run.close()
             self.bytes_read += run.read
 
@@ -344,7 +350,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
         seed: What shuffling starts from.
         epoch: Which pass is first, from 0.
         shuffle: Whether samples come in a new order every epoch, and crops at random.
-        window: Samples that are shuffled together; by default as many as have 256 MB packed.
+        window: Samples that are shuffled together; by default as many as have 512 MB packed.
         drop_last: Leave out a last batch that is not full.
         rank: Which of the processes this is, from 0.
         world: How many processes share the samples; all get equally many batches.

@@ -80,6 +80,7 @@ def _row(one):
 
 
 def _assets(one):
+    months = one.get("months", {})
     for name, array in one["arrays"].items():
         base = {"sample": one["id"], "asset": name}
         if array is None:
@@ -88,7 +89,7 @@ def _assets(one):
         yield base | {
             "pixels": encode(array).sha256, "shape": list(array.shape), "dtype": array.dtype.name,
             "nodata": one.get("nodata"), "transform": one.get("transform"),
-            "times": [datetime(2020, m, 1, tzinfo=UTC) for m in one.get("months", {}).get(name, ())],
+            "times": [datetime(2020, m, 1, tzinfo=UTC) for m in months.get(name, ())],
         }  # fmt: skip
 
 

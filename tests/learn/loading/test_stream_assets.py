@@ -86,7 +86,9 @@ def test_series_are_thinned_and_padded_with_their_times(tmp_path):
 
 def test_series_of_several_lengths_ask_for_frames(tmp_path):
     registry, ref = lake_of(tmp_path / "lake", [_series(0, 2), _series(1, 3)])
-    with pytest.raises(RaggedBatchError, match=r"differ in time steps: 's00000'.*'s00001'") as caught:
+    with pytest.raises(
+        RaggedBatchError, match=r"differ in time steps: 's00000'.*'s00001'"
+    ) as caught:
         stream(ref, registry=registry)
     assert "frames=3" in caught.value.hint
 

@@ -1,0 +1,129 @@
+"""Bytes brought near before they are needed: the pieces of the next window, in long reads."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from registry.errors import RegistryError
+from registry.learn.loading.places import Places
+from registry.learn.loading.plan import Plan
+from registry.learn.loading.reading import Reader
+
+__all__ = ["Foresight", "Span", "spans_of"]
+
+_WORTH: Final = 0.25  # share of a stretch that must be wanted, for it to be read as a whole
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Bytes that are read at once."""
+
+    file: int
+    """Which data file, by its place."""
+
+    offset: int
+    """The first byte."""
+
+    length: int
+    """How many."""
+
+
+def spans_of(place: Places, samples: Numbers, pieces: Numbers) -> Iterator[Span]:
+    """Yield what to read for some samples: whole pieces, or chip by chip where few are wanted.
+
+    Args:
+        place: Where the asset lies.
+        samples: Numbers of the samples.
+        pieces: Piece of every sample of the stream.
+    """
+    stored = place.stored
+    wanted = np.unique(samples[place.there[samples] & (stored.offset[samples] > 0)])
+    if not len(wanted):
+        return
+    file, offset, length = (
+        values[wanted].astype(np.int64) for values in (stored.file, stored.offset, stored.length)
+    )
+    order = np.lexsort((offset, file, pieces[wanted]))
+    file, offset, length = file[order], offset[order], length[order]
+    piece = pieces[wanted][order]
+    first = np.flatnonzero((np.diff(piece, prepend=-1) != 0) | (np.diff(file, prepend=-1) != 0))
+    ends = np.maximum.reduceat(offset + length, first)
+    begins = offset[first]
+    whole = np.add.reduceat(length, first) >= _WORTH * (ends - begins)
+    lasts = np.append(first[1:], len(file))
+    for at in range(len(first)):
+        if whole[at]:
+            yield Span(
+                file=int(file[first[at]]),
+                offset=int(begins[at]),
+                length=int(ends[at] - begins[at]),
+            )
+            continue
+        for one in range(first[at], lasts[at]):
+            yield Span(file=int(file[one]), offset=int(offset[one]), length=int(length[one]))
+
+
+class Foresight:
+    """A thread that brings the window near that comes after the one that is read."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        places: Mapping[str, Places],
+        *,
+        plan: Plan,
+        order: Numbers,
+        first: int,
+    ) -> None:
+        self._reader = reader
+        self._places = places
+        self._plan = plan
+        self._order = order
+        self._next = plan.window_at(first)
+        self._wanted = self._next + 1
+        self._closed = False
+        self._lock = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="eolab-foresight", daemon=True)
+        self._thread.start()
+
+    def reach(self, step: int) -> None:
+        """Say which batch is read now."""
+        wanted = self._plan.window_at(step) + 1
+        if wanted != self._wanted:
+            with self._lock:
+                self._wanted = wanted
+                self._lock.notify_all()
+
+    def close(self) -> None:
+        """End the thread; waits for what it is reading."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+        self._thread.join()
+
+    def _work(self) -> None:
+        # Whoever reads the same bytes meets the same error, and says it.
+        with suppress(RegistryError, OSError):
+            while (window := self._claim()) is not None:
+                samples = self._plan.of_window(self._order, window)
+                for place in self._places.values():
+                    for span in spans_of(place, samples, self._plan.pieces):
+                        if self._closed:
+                            return
+                        self._reader.expect(span.file, span.offset, span.length)
+
+    def _claim(self) -> int | None:
+        with self._lock:
+            while not self._closed and self._next < self._plan.windows:
+                if self._next <= self._wanted:
+                    self._next += 1
+                    return self._next - 1
+                self._lock.wait()
+        return None
