@@ -72,6 +72,7 @@ _WITH_VALUE: Final = frozenset({
     "--on", "--gpus", "--nodes", "--processes", "--time-limit", "--lake",
 })  # fmt: skip
 _ALONE: Final = frozenset({"--print"})
+_LAKE_HERE: Final = ".eolab/lake"
 _HANDED_ON: Final = ("EOLAB_LAKE", "EOLAB_USER", "EOLAB_AUTHOR", "EOLAB_CACHE")
 
 
@@ -231,7 +232,8 @@ def _name(words: Sequence[str]) -> str:
 
 def _environment() -> dict[str, str]:
     """Return what a job must be told of this place: names and addresses, no keys."""
-    return {name: _absolute(name, os.environ[name]) for name in _HANDED_ON if os.environ.get(name)}
+    known = {"EOLAB_LAKE": _LAKE_HERE if Path(_LAKE_HERE).is_dir() else "", **os.environ}
+    return {name: _absolute(name, known[name]) for name in _HANDED_ON if known.get(name)}
 
 
 def _absolute(name: str, value: str) -> str:
