@@ -18,7 +18,7 @@ from registry.learn.models.kits.kit import called, chosen
 __all__ = ["build", "factories", "freeze", "initialise"]
 
 _GROUP: Final = "eolab.architectures"
-_KITS: Final = ("lab", "smp", "timm")
+_KITS: Final = ("lab", "smp", "terratorch", "timm", "torchgeo", "torchvision")
 
 
 def factories() -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Weights from elsewhere into a network: names adapted, the patch embedding cut to its bands."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -7,12 +8,15 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from registry.errors import InvalidInputError
 
 __all__ = ["freeze", "initialise"]
 
 _CONVOLUTION: Final = 4  # dimensions of its weights: output, input, y, x
+_TOKENS: Final = 3  # dimensions of positions: 1, token, width
+_LINEAR: Final = 2
 _DEPTH_MINE: Final = 5  # how deep an encoder may lie in a network,
 _DEPTH_GIVEN: Final = 4  # and in what was saved
 
@@ -23,9 +27,9 @@ def initialise(
     """Put weights into a network, the whole of it or its encoder alone.
 
     Names are compared from their ends, so that ``encoder.blocks.0.norm1.weight`` of a masked
-    autoencoder finds the block wherever the network keeps it. Where a convolution that reads
-    images has fewer bands than its weights, the first bands' weights are taken, so name the bands
-    in the order of the weights; a position embedding of another length is left as it is built.
+    autoencoder finds the block wherever the network keeps it. Where a layer that reads
+    images has fewer bands than its weights, those of its bands are taken where the encoder knows
+    them by name, and the first ones otherwise. Learnt positions are stretched to another size.
 
     Args:
         network: Filled in place.
@@ -99,20 +103,22 @@ def _matched(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
     """Return the tensors that fit, by the network's names."""
     mine = network.state_dict()
     selected = {
-        path: tuple(module.selects)
+        f"{path}.{layer}.": picks
         for path, module in network.named_modules()
-        if getattr(module, "selects", None)
+        for layer, picks in (getattr(module, "selects", None) or {}).items()
     }
+    learnt = {name for name, _ in network.named_parameters()}
     ends: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name in state:
         for front, end in _split(name, _DEPTH_GIVEN):
             ends[end].append((front, name))
     pairs: dict[tuple[str, str], dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in mine.items():
-        picks = next((bands for path, bands in selected.items() if name.startswith(path)), None)
+        picks = next((picks for path, picks in selected.items() if name.startswith(path)), None)
+        placed = name.endswith("pos_embed") and name in learnt
         for front, end in _split(name, _DEPTH_MINE):
             for theirs, given in ends.get(end, ()):
-                fitting = _fitting(tensor, state[given], picks)
+                fitting = _fitting(tensor, state[given], picks, placed=placed)
                 if fitting is not None:
                     pairs[front, theirs][name] = fitting
     return _best(pairs)
@@ -141,13 +147,35 @@ def _split(name: str, depth: int) -> Iterator[tuple[str, str]]:
         yield ".".join(parts[:front]), ".".join(parts[front:])
 
 
-def _fitting(mine: Tensor, given: Tensor, picks: tuple[int, ...] | None) -> Tensor | None:
+def _fitting(
+    mine: Tensor, given: Tensor, picks: tuple[tuple[int, ...], int] | None, *, placed: bool
+) -> Tensor | None:
+    """Return weights in the shape that is wanted; None where they are of something else."""
     if mine.shape == given.shape:
         return given
-    image = mine.ndim >= _CONVOLUTION and mine.ndim == given.ndim
-    if not image or mine.shape[:1] + mine.shape[2:] != given.shape[:1] + given.shape[2:]:
+    if mine.ndim != given.ndim:
         return None
-    bands = picks or tuple(range(mine.shape[1]))
-    if len(bands) != mine.shape[1] or max(bands) >= given.shape[1]:
+    if placed:
+        return _stretched(mine, given)
+    bands, of = picks or (tuple(range(mine.shape[1])) if mine.ndim > 1 else (), 0)
+    if mine.ndim >= _CONVOLUTION:
+        alike = mine.shape[:1] + mine.shape[2:] == given.shape[:1] + given.shape[2:]
+        fits = alike and len(bands) == mine.shape[1] and max(bands) < given.shape[1]
+        return given[:, list(bands)] if fits else None
+    if mine.ndim == _LINEAR and picks and given.shape[1] % of == 0:
+        pixels = given.shape[1] // of  # bands lie innermost
+        if mine.shape == (given.shape[0], pixels * len(bands)):
+            return given.reshape(-1, pixels, of)[:, :, list(bands)].reshape(mine.shape)
+    return None
+
+
+def _stretched(mine: Tensor, given: Tensor) -> Tensor | None:
+    """Return positions for another grid of patches: the first token as it is, others between."""
+    before, after = (math.isqrt(one.shape[1] - 1) for one in (given, mine))
+    square = before**2 == given.shape[1] - 1 and after**2 == mine.shape[1] - 1
+    if mine.ndim != _TOKENS or mine.shape[2] != given.shape[2] or not square:
         return None
-    return given[:, list(bands)]
+    grid = given[:, 1:].reshape(1, before, before, -1).permute(0, 3, 1, 2).float()
+    size = (after, after)
+    grid = functional.interpolate(grid, size=size, mode="bicubic", align_corners=False)
+    return torch.cat([given[:, :1].float(), grid.flatten(2).transpose(1, 2)], dim=1)

@@ -87,14 +87,10 @@ class UNetDecoder(Decoder):
     def __init__(self, channels: Sequence[int], *, width: int | None = None) -> None:
         gives = [width or channels[0], *channels[1:]]
         super().__init__(gives[0])
+        coarser = [*gives[1:-1], channels[-1]]
         self.levels = nn.ModuleList(
-            _Level(coarse + fine, after)
-            for coarse, fine, after in zip(
-                [channels[-1], *reversed(gives[1:-1])],
-                reversed(channels[:-1]),
-                reversed(gives[:-1]),
-                strict=True,
-            )
+            _Level(coarser[level] + channels[level], gives[level])
+            for level in reversed(range(len(channels) - 1))
         )
         self.alone = _Level(channels[0], gives[0]) if len(channels) == 1 else nn.Identity()
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from registry.errors import InvalidInputError
 from registry.learn.models.networks.encoding import Encoder, resized
 from registry.learn.models.networks.reading import Seen
 
@@ -34,10 +35,16 @@ class OverTime(nn.Module):
 
         Returns:
             One tensor a level, finest first.
+
+        Raises:
+            InvalidInputError: The encoder takes another number of frames.
         """
         images = seen.images
-        if encoder.frames is not None and images.ndim == 4:  # noqa: PLR2004 — without time
-            images = images.unsqueeze(1)
+        if encoder.frames is not None and images.shape[1] != encoder.frames:
+            raise InvalidInputError(
+                f"there are {images.shape[1]} time steps; the encoder takes {encoder.frames}",
+                hint="give as many frames, or build the network with time: attention",
+            )
         features: list[Tensor] = encoder(images)
         return features
 
