@@ -140,12 +140,10 @@ def _quantity_loss(head: Head, name: str, answer: Tensor, truth: Tensor) -> Tens
     known = torch.isfinite(wanted)
     if not bool(known.any()):
         return answer.sum() * 0
-    kinds = {
-        "huber": functional.huber_loss,
-        "mse": functional.mse_loss,
-        "mae": functional.l1_loss,
-    }
-    return kinds[name](answer[known], wanted[known])
+    if name == "huber":
+        return functional.huber_loss(answer[known], wanted[known])
+    kind = functional.mse_loss if name == "mse" else functional.l1_loss
+    return kind(answer[known], wanted[known])
 
 
 def weighted(parts: Sequence[tuple[float, Tensor]]) -> Tensor:

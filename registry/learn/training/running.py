@@ -1,5 +1,6 @@
 """Train a recipe: data, model, loop, card."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -246,6 +247,7 @@ def _fabric(recipe: Recipe) -> "lightning.Fabric":
     from lightning.fabric.strategies.ddp import DDPStrategy
     from lightning.fabric.strategies.fsdp import FSDPStrategy
 
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells of precision
     precision: Any = _PRECISION[recipe.precision]
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:

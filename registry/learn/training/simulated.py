@@ -17,7 +17,7 @@ from registry.curate.ingest.simulator.batches import AssetArray, SimulatedBatch
 from registry.curate.ingest.simulator.cards import card_of
 from registry.learn.training.recipe import Smoke
 from registry.tables import store
-from registry.tables.pixels import encode
+from registry.tables.pixels import EncodedArray, encode
 from registry.tables.schemas import ANNOTATIONS, ASSETS, PIXELS, SPLITS, samples_schema
 
 __all__ = ["SUBSETS", "spec_of", "write"]
@@ -59,7 +59,7 @@ def _plain(arrays: Arrays, number: int) -> Arrays:  # noqa: ARG001 — a seam
 
 
 def _with_radar(arrays: Arrays, number: int) -> Arrays:
-    """Add radar that sees how rough and wet the ground is; every fifth sample has none."""
+    """Return the image with radar that sees how rough the ground is; each fifth has none."""
     if number % 5 == 4:  # noqa: PLR2004 — a modality that is missing
         return arrays
     image = arrays["image"].astype(np.float32) * _SCALE
@@ -207,7 +207,7 @@ def _append(root: Path, batch: SimulatedBatch, layout: _Layout, *, first: int) -
         store.append(root, ANNOTATIONS, batch.annotations)
 
 
-def _pixels(packed: Packed) -> dict[str, Any]:
+def _pixels(packed: EncodedArray) -> dict[str, Any]:
     return {"sha256": packed.sha256, "codec": packed.codec, "data": packed.data}
 
 
@@ -216,7 +216,7 @@ def _once(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _asset(
-    sample: str, name: str, packed: Packed, like: AssetArray, *, made: bool
+    sample: str, name: str, packed: EncodedArray, like: AssetArray, *, made: bool
 ) -> dict[str, Any]:
     return {
         "sample": sample, "asset": name, "pixels": packed.sha256, "shape": list(packed.shape),

@@ -1,7 +1,6 @@
 """Simulated samples of a recipe's layout, to see that all of it runs."""
 
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from registry.learn.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from registry.catalog.registry import Registry
 
 __all__ = ["as_smoke", "smoked"]

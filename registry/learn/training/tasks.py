@@ -109,8 +109,7 @@ class Task(lightning.LightningModule):
         inputs = self.inputs_of(labelled)
         first = self.heads[0].task
         if first in _OWN:
-            generator = torch.Generator(device=next(iter(inputs.values())).device)
-            generator.manual_seed(torch.initial_seed() % 2**63)
+            generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
             found = self._network_losses(inputs, generator)
         elif first is HeadTask.DETECTION:
             found = self._network_losses(inputs, boxes_of(labelled))
