@@ -113,6 +113,7 @@ class Stream:
     """Bytes of packed chips that were read by iterations that have ended."""
 
     _start: int = 0
+    _rings: list[Ring] = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
         """Return how many batches an epoch has, the same for every rank."""
@@ -210,13 +211,14 @@ class Stream:
     def _epoch(self, first: int) -> Iterator[Batch]:
         epoch = self.epoch
         order = self.plan.order(epoch)
+        ring = self._borrow()
         run = Run(
             self._filler,
             lambda step: self.plan.batch(order, step),
             first=first,
             last=len(self),
             epoch=epoch,
-            ring=self._ring(),
+            ring=ring,
             threads=self.settings.threads,
             replace=self._other(epoch) if self.settings.on_error == "skip" else None,
         )
@@ -235,6 +237,7 @@ class Stream:
             ahead.close()
             run.close()
             self.bytes_read += run.read
+            self._rings.append(ring)
 
     @cached_property
     def _filler(self) -> Filler:
@@ -251,7 +254,10 @@ class Stream:
             names=self.ids,
         )
 
-    def _ring(self) -> Ring:
+    def _borrow(self) -> Ring:
+        """Return buffers that no other iteration uses; those of the last epoch are warm."""
+        if self._rings:
+            return self._rings.pop()
         count = min(self.plan.batch_size, self.plan.share)
         shapes = {name: ((count, *fit.shape), fit.dtype) for name, fit in self.fits.items()}
         return Ring(shapes, slots=slots_for(self.batch_bytes), allocate=self.settings.allocator)
