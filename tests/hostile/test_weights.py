@@ -73,11 +73,11 @@ def programs(canary):
         "os-system": saved({"a": Calls(os.system, shell)}),
         "os-popen": saved({"a": Calls(os.popen, shell)}),
         "builtins-exec": saved({"a": run}),
-        "builtins-eval": saved({"a": Calls(eval, touch)}),
+        "builtins-eval": saved({"a": Calls(eval, touch)}),  # noqa: S307 — handed over, not called
         "builtins-open": saved({"a": Calls(open, str(canary), "w")}),
         "builtins-import": saved({"a": Calls(__import__, "os")}),
         "at-the-top": saved(run),
-        "as-a-key": saved({"a": torch.ones(2), ("k", Calls(eval, repr(touch))): 1}),
+        "as-a-key": saved({"a": torch.ones(2), ("k", Calls(eval, repr(touch))): 1}),  # noqa: S307 — handed over, not called
         "beside-weights": saved({"state_dict": {"a": torch.ones(2)}, "epoch": run}),
         "nested-reducers": saved({"a": Calls(tuple, [Calls(list, [run])])}),
         "by-state": saved({"a": Builds(exec, touch)}),
@@ -122,7 +122,7 @@ CHILD = ["os-system", "builtins-eval", "plain-pickle-4", "legacy-format", "whole
 def test_the_limited_process_refuses_it_too_when_nothing_was_seen_before(
     name, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(weights, "inspect", lambda path: None)
+    monkeypatch.setattr(weights, "inspect", lambda _: None)
     canary = tmp_path / "canary"
     file = tmp_path / f"{name}.pt"
     file.write_bytes(programs(canary)[name])

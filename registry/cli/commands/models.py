@@ -141,8 +141,7 @@ def _show_text(model: "Model") -> str:
             for head in card.heads
         ),
         "chips": card.size and f"{card.size[0]} by {card.size[1]} pixels",
-        "learned from": lineage
-        and lineage.dataset + ((lineage.split and f", {lineage.split}") or ""),
+        "learned from": lineage and _learned_text(lineage),
         "began with": lineage and lineage.parent,
         "source": card.recipe.get("source"),
         "validation": "\n".join(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from registry.learn.models.architecture import Head, HeadTask
 from registry.stac.validation import EXTENSIONS as CHECKED
@@ -108,7 +109,7 @@ def _properties(card: "Card", files: Mapping[str, Path]) -> dict[str, Any]:
         "start_datetime": "1900-01-01T00:00:00Z",
         "end_datetime": "9999-12-31T23:59:59Z",
         "title": card.name,
-        "mlm:name": card.name if card.name[0].isalpha() else f"model-{card.name}",
+        "mlm:name": _mlm_name(card.name),
         "mlm:architecture": _architecture(card),
         "mlm:framework": "PyTorch",
         "mlm:framework_version": _torch_version(),
@@ -264,29 +265,29 @@ def _links(card: "Card") -> list[dict[str, Any]]:
     lineage = card.lineage
     if lineage is None:
         return []
+    datasets = [one.strip() for one in lineage.dataset.split(",")]
     links: list[dict[str, Any]] = [
         {
-            "rel": "derived_from",
-            "href": f"eolab:{lineage.dataset}",
-            "title": f"dataset {lineage.dataset}",
+            **_link(dataset, f"dataset {dataset}"),
             "eolab:content_id": lineage.content_id,
             "eolab:commit": lineage.commit,
             **({"eolab:split": lineage.split} if lineage.split else {}),
         }
+        for dataset in datasets
     ]
     if lineage.parent:
-        name = lineage.parent.partition("@")[0]
-        links.append({
-            "rel": "derived_from",
-            "href": f"eolab:{lineage.parent}",
-            "title": f"model {lineage.parent}",
-            "mlm:name": name if name[0].isalpha() else f"model-{name}",
-        })
-    links += [
-        {"rel": "derived_from", "href": f"eolab:{ref}", "title": f"pretrained on {ref}"}
-        for ref in lineage.pretrained_on
-    ]
-    return links
+        name = _mlm_name(lineage.parent.partition("@")[0])
+        links.append({**_link(lineage.parent, f"model {lineage.parent}"), "mlm:name": name})
+    return links + [_link(ref, f"pretrained on {ref}") for ref in lineage.pretrained_on]
+
+
+def _link(ref: str, title: str) -> dict[str, Any]:
+    return {"rel": "derived_from", "href": f"eolab:{quote(ref, safe='@/')}", "title": title}
+
+
+def _mlm_name(name: str) -> str:
+    plain = re.sub(r"[^a-zA-Z0-9_.\-]", "-", name).strip("-_.")
+    return plain if plain[:1].isalpha() and len(plain) > 2 else f"model-{plain or 0}"  # noqa: PLR2004 — the schema's least
 
 
 def _asset(name: str, path: Path, bands: list[dict[str, Any]]) -> dict[str, Any]:

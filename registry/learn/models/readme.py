@@ -55,7 +55,7 @@ def _front(card: "Card") -> dict[str, Any]:
         "license": spdx(card.licence) or ("other" if card.licence else None),
         "library_name": "eolab",
         "tags": ["earth-observation", *(head.task.value for head in card.heads)],
-        "datasets": [lineage.dataset] if lineage else None,
+        "datasets": lineage.dataset.split(",") if lineage else None,
         "base_model": lineage.parent if lineage else None,
         "smoke": card.smoke or None,
         "weights_sha256": card.weights_sha256,

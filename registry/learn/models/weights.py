@@ -82,13 +82,19 @@ def write(tensors: "Mapping[str, Tensor]", path: Path) -> None:
 
     if not tensors:
         raise InvalidInputError("there are no weights to save", hint="give a network's state_dict")
-    plain = {}
+    plain: dict[str, Tensor] = {}
+    seen: set[int] = set()
     for name, tensor in tensors.items():
         if getattr(tensor, "layout", None) != torch.strided:
             raise InvalidInputError(
                 f"'{name}' is no plain tensor", hint="save what the network's state_dict holds"
             )
-        plain[name] = tensor.detach().to("cpu").contiguous().clone()
+        here = tensor.detach().to("cpu").contiguous()
+        storage = here.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() != here.nbytes:  # memory that is shared
+            here = here.clone()
+        seen.add(storage.data_ptr())
+        plain[name] = here
     save_file(plain, path, metadata={"format": "pt"})
 
 
@@ -137,14 +143,21 @@ def as_safetensors(path: Path, *, sha256: str | None = None) -> Path:
     """
     path = Path(path).expanduser()
     size = _size(path)
-    with path.open("rb") as file:
-        magic = file.read(8)
     if sha256 is not None:
         _compare(path, sha256)
-    if magic.startswith((_ZIP, _PICKLE)):
+    if _is_checkpoint(path, size):
         return _converted(path, size)
     check(path)
     return path
+
+
+def _is_checkpoint(path: Path, size: int) -> bool:
+    with path.open("rb") as file:
+        magic = file.read(9)
+    # The length of a header may begin as a pickle does; what follows it never is one's.
+    if magic[8:] == b"{" and int.from_bytes(magic[:8], "little") <= size - 8:
+        return False
+    return magic.startswith((_ZIP, _PICKLE))
 
 
 def _size(path: Path) -> int:
