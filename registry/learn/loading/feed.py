@@ -3,9 +3,10 @@
 It knows NumPy alone; the adapters to PyTorch and TensorFlow hand on what it gives.
 """
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from registry.catalog.registry import Registry, connect
 from registry.catalog.version import Version
 from registry.curate.features.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
 from registry.errors import InvalidInputError
+from registry.learn.loading.ahead import ahead
 from registry.learn.loading.augment import VALID, Augmentation
 from registry.learn.loading.batch import Batch
 from registry.learn.loading.contract import Chosen, Contract, of_version, select
@@ -32,9 +34,16 @@ MASK: Final = "mask"
 _YX: Final = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+Made = TypeVar("Made")
+
+
+@dataclass(kw_only=True)  # a position that moves, so not frozen
 class Feed:
     """Batches of a stream as dictionaries of arrays by key.
+
+    An iteration is an epoch. The epoch is over when its last batch was given, whether or not
+    anybody asks for one more; an iteration that is left before that begins again next time. One
+    iteration runs at a time: a new one ends the one before.
 
     Keys are TorchGeo's: ``image`` is the first input, ``mask`` the first mask, other assets keep
     their names; ``image_valid`` says where every band of it was observed, ``image_times`` when, in
@@ -60,17 +69,102 @@ class Feed:
     keys: Mapping[str, str]
     """By asset, the key that its array has in a batch."""
 
+    prefetch: int = 0
+    """Batches that a thread makes while somebody works on the last one."""
+
+    _epoch: int = 0
+    _given: dict[str, Any] | None = None
+    _pending: dict[str, Any] | None = None
+    _running: Generator[Any, None, None] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._epoch = self.stream.epoch
+
     @property
     def said(self) -> tuple[str, ...]:
         """What is converted and assumed, in words."""
         told = self.conversion.said if self.normalise else ("inputs stay as they are stored",)
         return (*told, *(mask.said for mask in self.masks.values()))
 
-    def __iter__(self) -> Generator[dict[str, Any], None, None]:
-        """Yield the batches of an epoch, each as arrays of its own by key."""
+    # ------------------------------------------------------------------------------- batches
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Return the batches of an epoch, each as arrays of its own by key."""
+        return self.run(lambda batch: batch)
+
+    def run(self, make: Callable[[dict[str, Any]], Made]) -> Generator[Made, None, None]:
+        """Return the batches of an epoch as something else.
+
+        Args:
+            make: Makes it of a batch; in the thread that works ahead, if there is one.
+        """
+        if self._running is not None:
+            self._running.close()
+        self._running = found = self._given_one_by_one(make)
+        return found
+
+    def _given_one_by_one(
+        self, make: Callable[[dict[str, Any]], Made]
+    ) -> Generator[Made, None, None]:
+        pending, self._pending = self._pending, None
+        epoch = self._epoch
+        if pending is None:
+            self.stream.set_epoch(epoch)
+        else:
+            self.stream.resume(pending)
+        with closing(ahead(self._made(make), self.prefetch)) as made:
+            for state, one in made:
+                if state["step"] == len(self):
+                    made.close()  # nobody may ask for more, as Lightning does not
+                    self._epoch = epoch + 1
+                    self._given = state | {"epoch": epoch + 1, "step": 0}
+                    yield one
+                    return
+                self._given = state
+                yield one
+
+    def _made(
+        self, make: Callable[[dict[str, Any]], Made]
+    ) -> Generator[tuple[dict[str, Any], Made], None, None]:
         for stored in self.stream:
             batch = self.augmentation(self._converted(stored), inputs=self._inputs())
-            yield self._named(batch)
+            yield self.stream.state(), make(self._named(batch))
+
+    # ------------------------------------------------------------------------------ position
+    @property
+    def epoch(self) -> int:
+        """Which pass the next iteration is, from 0."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which pass comes next; a position inside that pass, taken up before, stays.
+
+        Raises:
+            InvalidInputError: It is below 0.
+        """
+        if epoch < 0:
+            raise InvalidInputError(f"epoch is {epoch}", hint="give at least 0")
+        if epoch != self._epoch:
+            self._epoch, self._pending, self._given = epoch, None, None
+
+    def state(self) -> dict[str, Any]:
+        """Return where it stands, as JSON's own types: after the batch that it gave last."""
+        found = self._pending or self._given
+        return dict(found or self.stream.state() | {"epoch": self._epoch, "step": 0})
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on where another feed stood.
+
+        Args:
+            state: What :meth:`state` returned.
+
+        Raises:
+            InvalidInputError: That one had other samples, or gave them in another order.
+        """
+        if self._running is not None:
+            self._running.close()
+        self.stream.resume(state)
+        self._epoch, self._pending = self.stream.epoch, self.stream.state()
+        self._given = None
 
     def __len__(self) -> int:
         """Return how many batches an epoch has."""
@@ -144,6 +238,7 @@ def feed(  # noqa: PLR0913 — the choices that training has
     allow: Collection[str] = (),
     normalise: bool = True,
     augment: Sequence[str] = (),
+    prefetch: int = 0,
     **arguments: Any,  # noqa: ANN401 — the stream's own
 ) -> Feed:
     """Return the batches of a version as training takes them.
@@ -160,6 +255,7 @@ def feed(  # noqa: PLR0913 — the choices that training has
         allow: What may differ from the contract, as :func:`conversion.conversion` has it.
         normalise: Whether inputs are normalised; otherwise their stored values are given.
         augment: Names of augmentations.
+        prefetch: Batches that a thread makes while somebody works on the last one.
         arguments: Of :func:`stream.stream`.
 
     Raises:
@@ -194,6 +290,7 @@ def feed(  # noqa: PLR0913 — the choices that training has
         normalise=normalise,
         augmentation=Augmentation(tuple(augment), seed=int(arguments.get("seed", 0))),
         keys=_keys(list(found.steps), chosen),
+        prefetch=prefetch,
     )
 
 

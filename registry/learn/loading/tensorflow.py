@@ -68,10 +68,12 @@ def dataset(
     first = _first(made)
     wanted = _wanted(first) if supervised else None
 
+    def give(batch: dict[str, Any]) -> Any:  # noqa: ANN401 — a pair or a dictionary
+        tensors = {name: _tensor(value) for name, value in batch.items()}
+        return tensors if wanted is None else (tensors[IMAGE], tensors[wanted])
+
     def batches() -> Iterator[Any]:
-        for batch in made:
-            tensors = {name: _tensor(value) for name, value in batch.items()}
-            yield tensors if wanted is None else (tensors[IMAGE], tensors[wanted])
+        yield from made.run(give)
 
     signature = {name: _signature(value) for name, value in first.items()}
     found = tf.data.Dataset.from_generator(
@@ -83,11 +85,9 @@ def dataset(
 
 def _first(made: Feed) -> dict[str, Any]:
     """Return a batch to see what the others look like; the first epoch begins with it again."""
-    epoch = made.stream.epoch
-    batches = iter(made)
-    first = next(batches)
-    batches.close()
-    made.stream.set_epoch(epoch)
+    epoch = made.epoch
+    first = next(iter(made))
+    made.set_epoch(epoch)
     return first
 
 

@@ -1,6 +1,6 @@
 """Versions as batches of tensors, for PyTorch, Lightning and TorchGeo."""
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError
-from registry.learn.loading.ahead import ahead
 from registry.learn.loading.contract import Chosen, Contract
 from registry.learn.loading.conversion import Conversion
 from registry.learn.loading.feed import Feed, feed
@@ -27,20 +26,15 @@ class Loader(IterableDataset[Sample]):
     """Batches of tensors; Lightning and plain loops take it as a data loader.
 
     Threads are in the stream, so nothing forks: there are no workers to set. Every iteration is an
-    epoch, and the next one that begins after its end is the next epoch.
+    epoch, which is over when its last batch was given; the next iteration is the next epoch.
     """
 
-    def __init__(self, batches: Feed, *, pin: bool = False, prefetch: int = 1) -> None:
+    def __init__(self, batches: Feed, *, pin: bool = False) -> None:
         self.feed = batches
         """What the batches are made of."""
 
         self.pin = pin and torch.cuda.is_available()
         """Whether tensors lie in memory that a GPU reads by itself."""
-
-        self.prefetch = prefetch
-        """Batches that are made while the network computes."""
-
-        self._state: dict[str, Any] | None = None
 
     # -------------------------------------------------------------------------- what it is
     @property
@@ -93,26 +87,9 @@ class Loader(IterableDataset[Sample]):
                 "the loader runs in a worker of a DataLoader, so every batch would come twice",
                 hint="use the loader as it is, or num_workers=0; its threads are in the stream",
             )
-        return self._epoch()
-
-    def _epoch(self) -> Generator[Sample, None, None]:
-        epoch, whole = self.stream.epoch, False
-        made = ahead(self._made(), self.prefetch)
-        try:
-            for state, sample in made:
-                self._state = state
-                yield sample
-            whole = True
-        finally:
-            made.close()
-            if not whole:  # its thread may have been further
-                self.stream.set_epoch(epoch)
-        self._state = None
-
-    def _made(self) -> Generator[tuple[dict[str, Any], Sample], None, None]:
-        for batch in self.feed:
-            sample = {name: self._tensor(value) for name, value in batch.items()}
-            yield self.stream.state(), sample
+        return self.feed.run(
+            lambda batch: {name: self._tensor(value) for name, value in batch.items()}
+        )
 
     def _tensor(self, value: Any) -> Any:  # noqa: ANN401 — an array, a list of them, or text
         if isinstance(value, np.ndarray):
@@ -130,12 +107,11 @@ class Loader(IterableDataset[Sample]):
 
     def set_epoch(self, epoch: int) -> None:
         """Say which pass comes next; a position inside that pass, taken up before, stays."""
-        if epoch != self.stream.epoch:
-            self.stream.set_epoch(epoch)
+        self.feed.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where it stands, after the batch that it gave last."""
-        return self.stream.state() if self._state is None else dict(self._state)
+        return self.feed.state()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another loader stood.
@@ -146,8 +122,7 @@ class Loader(IterableDataset[Sample]):
         Raises:
             InvalidInputError: That loader had other samples, or gave them in another order.
         """
-        self.stream.resume(state)
-        self._state = None
+        self.feed.resume(state)
 
 
 def loader(  # noqa: PLR0913 — the choices that training has
@@ -190,9 +165,9 @@ def loader(  # noqa: PLR0913 — the choices that training has
     """
     made = feed(
         ref, registry=registry, contract=contract, bands=bands, allow=allow, normalise=normalise,
-        augment=augment, **(_ranks() | arguments),
+        augment=augment, prefetch=prefetch, **(_ranks() | arguments),
     )  # fmt: skip
-    return Loader(made, pin=pin, prefetch=prefetch)
+    return Loader(made, pin=pin)
 
 
 def converted(conversion: Conversion, asset: str, stored: torch.Tensor) -> torch.Tensor:

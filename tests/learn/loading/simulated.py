@@ -45,7 +45,7 @@ def _row(chip, number):
     masks = [one.array for one in chip.assets.values() if one.array is not image]
     return {
         "id": chip.id, "hilbert": number, "label": list(chip.labels) or None,
-        "target": chip.target, "nodata": 0.0,
+        "target": chip.target,
         "transform": list(chip.grid.transform)[:6],
         "arrays": {"image": image} | dict(zip(["mask"], masks, strict=False)),
     }  # fmt: skip
