@@ -185,7 +185,7 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
     with _threads(threads) as used:
         predictor = Predictor(found, given=given, device=device, precision=precision)
         kept = judged(
-            registry, exam, card.heads, lambda batch: _asked(predictor, batch, truths),
+            registry, exam, card.heads, model_answer(predictor, truths),
             assets=assets, batch_size=batch_size, ignored=ignored, progress=progress,
         )  # fmt: skip
     subject = Subject(
@@ -332,6 +332,16 @@ def scored(
         smoke=subject.smoke,
         held=keep,
     )
+
+
+def model_answer(predictor: "Predictor", truths: Sequence[str]) -> Answer:
+    """Return what asks a model for its answers.
+
+    Args:
+        predictor: The model.
+        truths: Assets of a batch that say the truth; it does not get them.
+    """
+    return lambda batch: _asked(predictor, batch, truths)
 
 
 def groups_of(version: "Version") -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from registry.learn.scoring.intervals import pooled
 from registry.learn.scoring.keeping import scores_of
 from registry.learn.scoring.metrics import METRICS, headline, metrics_of
 from registry.learn.scoring.notes import Note, of_model, of_split
-from registry.learn.scoring.replaying import FLOOR
+from registry.learn.scoring.replaying import CURVE, FLOOR
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
@@ -144,6 +144,7 @@ def leaderboard(registry: "Registry", dataset: str) -> tuple[Board, ...]:
 def _boards(registry: "Registry", version: "Version") -> Iterator[Board]:
     rows = scores_of(version)
     rows = rows.filter(pc.and_(pc.is_null(rows["stratum"]), pc.invert(rows["smoke"])))
+    rows = rows.filter(pc.invert(pc.starts_with(rows["model"], CURVE)))
     by_protocol: dict[str, list[Row]] = {}
     for row in rows.to_pylist():
         by_protocol.setdefault(row["protocol"], []).append(row)
@@ -287,7 +288,7 @@ def _worst_first(notes: Sequence[Note]) -> tuple[Note, ...]:
 
 def _bands_words(inputs: Mapping[str, Any]) -> str:
     return "; ".join(
-        f"{asset} {' '.join(band['name'] for band in one['bands'])}"
+        f"{asset} {' '.join(band['name'] for band in one.get('bands', ()))}".strip()
         for asset, one in inputs.items()
     )
 

@@ -123,6 +123,7 @@ class Subject:
             "inputs": dict(self.inputs),
             "settings": dict(self.settings),
             "code": code_version(),
+            "trained_with": self.seed,
             "seed": exam.seed,
         })
 

@@ -16,10 +16,13 @@ from registry.progress import SILENT, Progress
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
 
-__all__ = ["FLOOR", "Replay", "compared", "replay"]
+__all__ = ["CURVE", "FLOOR", "Replay", "compared", "replay"]
 
 FLOOR: Final = "floor:"
 """How the names of floors begin, in place of a model's ref."""
+
+CURVE: Final = "floor:curve:"
+"""How the points of learning curves begin; they are on no board."""
 
 _FIGURE: Final = ("head", "metric", "class", "stratum")
 _NUMBERS: Final = ("value", "low", "high", "count")

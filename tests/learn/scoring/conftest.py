@@ -79,9 +79,10 @@ def fill(root, schema, numbers):
     store.append(root, SPLITS, pa.Table.from_pylist(split, SPLITS.arrow))
 
 
-def card_of(name="fields", **changes):
+def card_of(name="fields", task="classification"):
     said = {
-        "name": name, "classes": CLASSES, "task": Task.CLASSIFICATION,
+        "name": name, "task": Task(task),
+        "classes": COVERS if task == "segmentation" else CLASSES,
         "properties": {"eo:cloud_cover": "double"}, "target_unit": "t/ha",
         "assets": {
             "s2": AssetSpec(
@@ -90,17 +91,17 @@ def card_of(name="fields", **changes):
             "mask": AssetSpec(role="labels", values={0: "land", 1: "water"}),
         },
     }  # fmt: skip
-    return Spec(**said | changes)
+    return Spec(**said)
 
 
 @pytest.fixture(scope="session")
 def published(ungated):
     """Return what publishes such a dataset into a registry."""
 
-    def publish(registry, name="fields", numbers=range(COUNT)):
+    def publish(registry, name="fields", numbers=range(COUNT), task="classification"):
         from registry.tables.schemas import samples_schema
 
-        card = card_of(name)
+        card = card_of(name, task)
         schema = samples_schema(card.properties_type())
         draft = registry.create(card)
         return ungated(registry, draft, lambda root: fill(root, schema, numbers))
