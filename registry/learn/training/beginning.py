@@ -2,18 +2,24 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from registry.errors import InvalidInputError
+from registry.learn.models.architecture import HeadTask
 from registry.learn.models.card import Lineage
 from registry.learn.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, nn
 
     from registry.catalog.registry import Registry
+    from registry.learn.models.shelf import Model
 
 __all__ = ["begin"]
+
+_PRETRAINED: Final = frozenset({HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE})
 
 
 def begin(
@@ -39,10 +45,9 @@ def begin(
     said = recipe.init
     if said.model is not None:
         from registry.learn.models import shelf
-        from registry.learn.models.weights import read
 
         parent = shelf.resolve(registry, said.model)
-        initialise(network, read(parent.path(shelf.WEIGHTS)))
+        initialise(network, _of_model(parent))
         before = parent.card.lineage
         learnt = () if before is None else (*before.dataset.split(","), *before.pretrained_on)
         lineage = replace(lineage, parent=parent.ref, pretrained_on=tuple(dict.fromkeys(learnt)))
@@ -57,6 +62,19 @@ def begin(
     if said.freeze:
         freeze(network, "encoder")
     return lineage
+
+
+def _of_model(parent: "Model") -> "Mapping[str, Tensor]":
+    """Return the weights of a model; of one that was pretrained those of its encoder alone."""
+    from registry.learn.models import shelf
+    from registry.learn.models.opening import WEIGHTS_ALONE, network
+    from registry.learn.models.weights import read
+
+    pretrained = any(head.task in _PRETRAINED for head in parent.card.heads)
+    if parent.card.architecture.factory == WEIGHTS_ALONE or not pretrained:
+        return read(parent.path(shelf.WEIGHTS))
+    state: Mapping[str, Tensor] = cast("Any", network(parent)).encoder_state()
+    return state
 
 
 def _of_file(path: Path) -> "dict[str, Tensor]":

@@ -41,7 +41,7 @@ def save(folder: Path, state: Mapping[str, Any], *, name: str = LAST) -> Path:
         _settle(folder)
     except (OSError, RuntimeError) as error:  # torch's writer says what the disk said in its way
         begun.unlink(missing_ok=True)
-        kept = "; the one before it is kept" if path.is_file() else ""
+        kept = "; the one before it is kept" if (folder / LAST).is_file() else ""
         raise NoCheckpointError(
             f"no checkpoint could be written to {folder}: {error}{kept}",
             hint="free some space, or set EOLAB_CACHE to a larger disk; then run the same again",

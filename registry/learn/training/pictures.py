@@ -27,6 +27,7 @@ _OTHER: Final = "#c45a1b"
 _SMOOTH: Final = 25  # parts of a run over which its training loss is averaged
 _LEGIBLE: Final = 12  # classes whose cells are written out
 _DARK: Final = 0.5
+_WIDE: Final = 30  # from the lowest loss to the highest, beyond which its axis is logarithmic
 
 Image = npt.NDArray[np.float32]
 
@@ -52,6 +53,9 @@ def draw_curves(run: "Run") -> bytes | None:
     held = [(row[0], row[4]) for row in rows if row[2:4] == ("validate", "loss")]
     if held:
         left.plot(*zip(*held, strict=True), color=_OTHER, marker="o", ms=3, label="validate")
+    levels = [*losses, *(value for _, value in held)]
+    if min(levels) > 0 and max(levels) > _WIDE * min(levels):
+        left.set_yscale("log")
     left.set(title="loss", xlabel="step")
     left.legend(frameon=False)
     names = dict.fromkeys(row[3] for row in rows if row[2] == "validate" and row[3] != "loss")
@@ -146,6 +150,7 @@ def draw_answers(run: "Run") -> bytes | None:
                  f"{head.name}: answer", truth)  # fmt: skip
     for panel in panels.ravel():
         panel.set_axis_off()
+    _legend(figure, dense)
     return _png(figure)
 
 
@@ -215,6 +220,19 @@ def _map(
         return
     shown = np.ma.masked_less(values, 0)
     panel.imshow(shown, cmap=_CLASSES, vmin=0, vmax=19, interpolation="nearest")
+
+
+def _legend(figure: "Figure", dense: list[Head]) -> None:
+    from matplotlib import colormaps
+    from matplotlib.patches import Patch
+
+    classes = next((head.classes for head in dense if head.classes), ())
+    if classes and len(classes) <= _MOST_NAMED:
+        colours = colormaps[_CLASSES]
+        figure.legend(
+            handles=[Patch(color=colours(at), label=name) for at, name in enumerate(classes)],
+            loc="outside lower center", ncols=4, frameon=False, fontsize="small",
+        )  # fmt: skip
 
 
 def _words(
