@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from assets import bias, features, quality, samples, sources, versions
+from assets import bias, features, models, predictions, quality, samples, sources, versions
 from assets.resources import LakeResource
 from assets.sensors import new_commits
 
-__all__ = ["DERIVED", "TO_A_VERSION", "defs", "everything"]
+__all__ = ["DERIVED", "LEARNED", "TO_A_VERSION", "defs", "everything"]
 
 TO_A_VERSION = dg.AssetSelection.groups("samples", "quality", "versions")
 """From a source to what is published of it."""
@@ -14,12 +14,17 @@ TO_A_VERSION = dg.AssetSelection.groups("samples", "quality", "versions")
 DERIVED = dg.AssetSelection.groups("features", "bias")
 """What Spark computes of a published version."""
 
+LEARNED = dg.AssetSelection.assets("trained_model", "evaluation", "floor")
+"""What is learned from a published version."""
+
 _OWNERS = ["team:data"]
 
 
 def everything() -> list[dg.AssetsDefinition]:
     """Return every asset, with the policy that holds for all of them applied."""
-    found = dg.load_assets_from_modules([sources, samples, quality, versions, features, bias])
+    found = dg.load_assets_from_modules([
+        sources, samples, quality, versions, features, bias, models, predictions,
+    ])  # fmt: skip
     return [
         asset.map_asset_specs(lambda spec: spec.replace_attributes(owners=_OWNERS))
         for asset in found
@@ -40,9 +45,14 @@ def defs() -> dg.Definitions:
         selection=DERIVED,
         description="Features and the bias passport of the newest version.",
     )
+    learned = dg.define_asset_job(
+        "learned",
+        selection=LEARNED,
+        description="A model of the newest version, its scores, and the dataset's floor.",
+    )
     return dg.Definitions(
         assets=everything(),
-        jobs=[dataset, derived],
+        jobs=[dataset, derived, learned],
         sensors=[new_commits],
         resources={"lake": LakeResource(), "pipes": dg.PipesSubprocessClient()},
     )

@@ -12,7 +12,10 @@ from registry.curate.quality import Report
 if TYPE_CHECKING:
     from registry.curate.bias import BiasReport
 
-__all__ = ["bias_described", "described", "features_described", "findings_text", "items_described"]
+__all__ = [
+    "bias_described", "described", "features_described", "findings_text", "items_described",
+    "markdown",
+]  # fmt: skip
 
 _MOST_FINDINGS = 50
 _ITEMS = "items.parquet"
@@ -91,9 +94,9 @@ def features_described(version: Version, done: Mapping[str, Any]) -> dict[str, A
     ]
     headings = ("set", "status", "computed", "taken over", "without values", "recipe")
     shown: dict[str, Any] = {
-        "sets": dg.MetadataValue.md(_markdown(headings, rows)),
+        "sets": dg.MetadataValue.md(markdown(headings, rows)),
         "left out": dg.MetadataValue.md(
-            _markdown(("set", "why"), list((done.get("left_out") or {}).items()))
+            markdown(("set", "why"), list((done.get("left_out") or {}).items()))
         ),
         "commit": done.get("commit") or "nothing had to be computed",
         "content id": version.content_id,
@@ -126,7 +129,7 @@ def bias_described(version: Version, report: "BiasReport", page: Path) -> dict[s
         "flagged": report.flagged,
         "against": report.against,
         "what stands out": dg.MetadataValue.md(
-            _markdown(("measure", "in words", "beside"), flagged) if flagged else "nothing"
+            markdown(("measure", "in words", "beside"), flagged) if flagged else "nothing"
         ),
         "map": dg.MetadataValue.md(f"![map]({data_uri(map_png(version))})"),
         "content id": report.content_id,
@@ -158,21 +161,23 @@ def findings_text(report: Report) -> str:
     rows.sort(key=lambda row: rank[row["severity"]])
     if not rows:
         return "nothing was found"
-    return _markdown(tuple(rows[0]), [tuple(row.values()) for row in rows[:_MOST_FINDINGS]])
+    return markdown(tuple(rows[0]), [tuple(row.values()) for row in rows[:_MOST_FINDINGS]])
 
 
 def _rows_text(version: Version) -> str:
-    return _markdown(("table", "rows"), [(name, version.count(name)) for name in version.tables()])
+    return markdown(("table", "rows"), [(name, version.count(name)) for name in version.tables()])
 
 
 def _classes_text(version: Version) -> str:
     from registry.web.counts import class_bars
 
     rows = [(what, bar.name, bar.count) for what, bars in class_bars(version) for bar in bars]
-    return _markdown(("of", "class", "count"), rows) if rows else "no classes"
+    return markdown(("of", "class", "count"), rows) if rows else "no classes"
 
 
-def _markdown(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return rows as a Markdown table."""
+
     def line(cells: Sequence[object]) -> str:
         said = (str("" if cell is None else cell).replace("|", "\\|") for cell in cells)
         return "| " + " | ".join(said) + " |"

@@ -121,7 +121,10 @@ def anywhere(command: Callable[P, None]) -> Callable[P, None]:
     """
     signature = inspect.signature(command, eval_str=True)
     further = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        # Under names that no command's own parameters have.
+        inspect.Parameter(
+            f"place_{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
+        )
         for name, (kind, default) in _OPTIONS.items()
     ]
     known = [
@@ -132,7 +135,7 @@ def anywhere(command: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(command)
     def somewhere(*args: P.args, **kwargs: P.kwargs) -> None:
-        place = Place({name: kwargs.pop(name, default) for name, (_, default) in _OPTIONS.items()})
+        place = Place({name: kwargs.pop(f"place_{name}", None) for name in _OPTIONS})
         if place.is_here:
             command(*args, **kwargs)
         else:

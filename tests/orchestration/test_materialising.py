@@ -18,6 +18,10 @@ GRAPH = {
     "page": {"version"},
     "features": {"version"},
     "bias_report": {"version"},
+    "trained_model": {"version"},
+    "evaluation": {"trained_model"},
+    "floor": {"version"},
+    "predictions": {"trained_model"},
 }
 
 
@@ -31,7 +35,7 @@ def test_the_asset_graph_is_the_one_on_record():
     assert found == GRAPH
     assert all(spec.owners and spec.description and spec.kinds for spec in specs)
     assert {spec.group_name for spec in specs} == {
-        "samples", "quality", "versions", "features", "bias"
+        "samples", "quality", "versions", "features", "bias", "models", "predictions"
     }  # fmt: skip
 
 

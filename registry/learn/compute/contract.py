@@ -136,7 +136,8 @@ class Command:
     """
 
     argv: tuple[str, ...]
-    """Program and arguments; ``eolab`` in first place is this lab wherever it runs."""
+    """Program and arguments; in first place ``eolab`` is the lab, and ``python`` the Python that
+    has it, wherever it runs."""
 
     name: str
     """For people; becomes lower-case words with hyphens."""

@@ -6,10 +6,13 @@ from typing import Final
 
 from registry.learn.compute.contract import JOB_VARIABLE, Command
 
-__all__ = ["LAB", "environment_of", "program", "rendezvous", "single", "torchrun"]
+__all__ = ["LAB", "PYTHON", "environment_of", "program", "rendezvous", "single", "torchrun"]
 
 LAB: Final = "eolab"
 """As a command's first word: this lab, wherever it is installed there."""
+
+PYTHON: Final = "python"
+"""As a command's first word: the Python that has the lab there."""
 
 _LAUNCHER: Final = "torch.distributed.run"
 
@@ -25,10 +28,11 @@ def program(command: Command, *, python: str = sys.executable) -> tuple[str, ...
         >>> program(Command(argv=("eolab", "train", "x"), name="x"), python="python")
         ('python', '-P', '-m', 'registry.cli', 'train', 'x')
     """
-    if command.argv[0] != LAB:
-        return command.argv
-    # -P: no module of the current folder takes the place of one of the lab's.
-    return (python, "-P", "-m", "registry.cli", *command.argv[1:])
+    first, *rest = command.argv
+    if first == LAB:
+        # -P: no module of the current folder takes the place of one of the lab's.
+        return (python, "-P", "-m", "registry.cli", *rest)
+    return (python, *rest) if first == PYTHON else command.argv
 
 
 def single(command: Command, *, python: str = sys.executable) -> tuple[str, ...]:
