@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.loading import contract as contracts
+from registry.learn.loading.choosing import choose, split_table
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Head
 from registry.learn.models.card import Lineage
@@ -82,6 +83,8 @@ def gather(
     versions = tuple(registry.resolve(ref) for ref in data.refs)
     first = versions[0]
     chosen = _chosen(first, recipe)
+    choose(first, registry=registry, **chosen)  # says if there is nothing to learn from
+    held = None if recipe.pretrains else _held(first, chosen)
     if data.fraction < 1:
         chosen["slice"] = _fraction(registry, first, chosen, data.fraction, seed)
     contract = _contract(registry, first, recipe, chosen)
@@ -94,9 +97,9 @@ def gather(
     share = {"batch_size": data.batch_size // world, "rank": rank, "world": world}
     train = _train(versions, recipe, chosen, common, share)
     validate = None
-    if not recipe.pretrains:
-        held = {**_held(first, chosen), "batch_size": data.batch_size}
-        validate = _loader(first, {**common, **held}, shuffle=False)
+    if held is not None:
+        whole = {**common, **held, "batch_size": data.batch_size}
+        validate = _loader(first, whole, shuffle=False)
     plain = {**chosen, "batch_size": data.batch_size}
     return Material(
         versions=versions,
@@ -112,8 +115,6 @@ def gather(
 
 def _chosen(version: Version, recipe: Recipe) -> dict[str, Any]:
     """Return how a stream chooses the training samples."""
-    from registry.learn.loading.choosing import split_table
-
     said: dict[str, Any] = {}
     if recipe.data.slice is not None:
         said["slice"] = recipe.data.slice
@@ -130,8 +131,6 @@ def _held(version: Version, chosen: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidInputError: There are none.
     """
-    from registry.learn.loading.choosing import choose
-
     held = {"split": "validate", "splits": chosen["splits"]}
     try:
         choose(version, **held)
@@ -153,7 +152,6 @@ def _fraction(
     Returns:
         32 hex digits.
     """
-    from registry.learn.loading.choosing import choose
     from registry.learn.training.fractions import kept_slice
 
     ids = choose(version, registry=registry, **chosen).ids.to_pylist()

@@ -185,7 +185,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
 def test_a_loss_that_is_no_number_names_the_samples(shared, recipe, tmp_path):
     said = recipe.replaced({"optimiser.name": "sgd", "optimiser.lr": 1e30, "clip": None})
 
-    with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step \d+ .* samples \w+-\w+"):
+    with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step \d+ .* samples \w+-"):
         fit(shared.registry, said, seed=5, workdir=tmp_path)
 
 

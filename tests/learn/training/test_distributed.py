@@ -1,0 +1,62 @@
+"""Two processes that share each batch learn what one learns."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from registry.learn.models.weights import read
+from registry.learn.training import fit
+
+
+def free_port():
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return door.getsockname()[1]
+
+
+@pytest.fixture
+def recipe(shared, recipe_of):
+    # One step takes all 72 samples, so that both ways see the same ones; a norm over the batch
+    # would see half of them in each process.
+    return recipe_of(
+        shared.scenes, task="classification", epochs=4,
+        **{
+            "data.batch_size": 72, "data.augment": [], "optimiser.name": "sgd",
+            "architecture.args": {"name": "vit", "width": 16, "depth": 4, "heads": 2},
+            "optimiser.lr": 0.1, "stop.keep": "last",
+        },
+    )  # fmt: skip
+
+
+def test_two_processes_learn_what_one_learns(shared, recipe, tmp_path):
+    alone = fit(shared.registry, recipe, seed=2, workdir=tmp_path / "alone")
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    script = Path(__file__).parent / "shared_run.py"
+
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--nnodes=1",
+            "--master-addr=127.0.0.1", f"--master-port={free_port()}", script,
+            shared.registry.lake.address, tmp_path / "recipe.yaml", tmp_path,
+        ],
+        check=False, capture_output=True, timeout=400,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert sorted(path.name for path in tmp_path.glob("models-*")) == ["models-0", "models-1"]
+    written = [json.loads((tmp_path / f"models-{rank}").read_text()) for rank in (0, 1)]
+    assert written[0]["ref"] == "tiny-classification@v1"
+    assert written[1]["ref"] is None
+    weights = read(Path(written[0]["weights"]))
+    assert {*weights} == {*alone.fitted.weights}
+    for name, tensor in alone.fitted.weights.items():
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
+    lost = [row[4] for row in alone.fitted.history if row[2:4] == ("validate", "loss")]
+    assert written[0]["lost"] == pytest.approx(lost, rel=1e-3)

@@ -1,0 +1,128 @@
+"""What cannot be learnt from is said before anything starts, or names the sample."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from registry.errors import InvalidInputError, NotFoundError, RegistryError, RejectedError
+from registry.learn.loading.conversion import ContractMismatchError
+from registry.learn.training import fit, train
+from registry.learn.training.recipe import Smoke
+from registry.learn.training.simulated import spec_of, write
+from registry.tables import store
+from registry.tables.schemas import PIXELS
+
+
+@pytest.fixture
+def run(shared, tmp_path):
+    def made(recipe, **arguments):
+        return fit(shared.registry, recipe, seed=0, workdir=tmp_path / "work", **arguments)
+
+    return made
+
+
+def test_a_recipe_without_data_says_how_to_name_them(run, recipe_of):
+    with pytest.raises(InvalidInputError, match="--data"):
+        run(recipe_of(None))
+
+
+def test_a_dataset_that_is_not_there_is_named(shared, recipe_of):
+    with pytest.raises(NotFoundError, match="nowhere"):
+        train(shared.registry, recipe_of("nowhere@v1"))
+
+
+@pytest.mark.parametrize(
+    ("subsets", "said"),
+    [(("train",), "no sample to validate on"), (("validate", "test"), "'train' .*has no sample")],
+)
+def test_an_empty_subset_is_said_at_once(shared, simulated, recipe_of, run, subsets, said):
+    name = "-".join(["only", *subsets])
+    ref = simulated(
+        shared.registry, name, subsets=subsets, task="burn-scars", samples=6, size=16
+    )
+
+    with pytest.raises(InvalidInputError, match=said):
+        run(recipe_of(ref))
+
+
+def test_a_class_that_no_training_sample_has_is_named(shared, recipe_of, run):
+    recipe = recipe_of(shared.scenes, task="classification")
+    strict = recipe.replaced({
+        "heads.0.classes": [*shared.registry.resolve(shared.scenes).spec.classes, "Volcano"],
+        "data.absent_classes": "stop",
+    })  # fmt: skip
+
+    with pytest.raises(RejectedError, match="Volcano"):
+        run(strict)
+
+
+def test_a_version_without_masks_cannot_be_segmented(shared, recipe_of, run):
+    with pytest.raises(InvalidInputError, match=r"heads\.0\.asset"):
+        run(recipe_of(shared.scenes))
+
+
+def test_a_band_that_is_not_there_is_named_with_those_that_are(shared, recipe_of, run):
+    with pytest.raises(InvalidInputError, match="no band 'THERMAL'"):
+        run(recipe_of(shared.burns, **{"data.bands": ["RED", "THERMAL"]}))
+
+
+def test_versions_of_other_bands_do_not_mix(shared, simulated, recipe_of, run):
+    pictures = simulated(
+        shared.registry, "pictures", task="classification", layout="rgb", samples=8, size=16
+    )
+    recipe = recipe_of(
+        [shared.burns, pictures], task="reconstruction",
+        **{"architecture.args": {"name": "vit", "width": 16, "depth": 2, "heads": 2}},
+    )  # fmt: skip
+
+    with pytest.raises(ContractMismatchError):
+        run(recipe)
+
+
+def test_processes_that_cannot_share_a_batch_are_told(shared, recipe_of):
+    from registry.learn.training.material import gather
+
+    with pytest.raises(InvalidInputError, match="4 processes cannot share batches of 6"):
+        gather(shared.registry, recipe_of(shared.burns), seed=0, rank=0, world=4)
+
+
+def test_a_figure_that_is_not_measured_cannot_be_watched(shared, recipe_of, run):
+    with pytest.raises(InvalidInputError, match="no figure 'dice'"):
+        run(recipe_of(shared.burns, epochs=1, steps=1, **{"stop.monitor": "dice"}))
+
+
+def test_freezing_what_learnt_nothing_is_refused(shared, recipe_of, run):
+    with pytest.raises(InvalidInputError, match="learnt nothing"):
+        run(recipe_of(shared.burns, **{"init.freeze": True}))
+
+
+@pytest.fixture(scope="module")
+def damaged(shared, ungated):
+    """A version one of whose chips in training holds noise in place of packed pixels."""
+    said = Smoke(task="burn-scars", samples=8, size=16)
+    spec = replace(spec_of(said), name="damaged")
+
+    def lay(root):
+        write(root, said, subsets=("train", "validate"))
+        rows = store.read(root, "pixels").to_pylist()
+        assets = store.read(root, "assets").to_pylist()
+        broken = next(row["pixels"] for row in assets if row["asset"] == "image")
+        for row in rows:
+            if row["sha256"] == broken:
+                row["data"] = b"\x00" * len(row["data"])
+        store.overwrite(root, PIXELS, pa.Table.from_pylist(rows, PIXELS.arrow))
+
+    version = ungated(shared.registry, shared.registry.create(spec), lay)
+    return f"{version.dataset}@{version.tag}"
+
+
+def test_a_chip_that_cannot_be_read_is_named(damaged, recipe_of, run):
+    with pytest.raises(RegistryError, match=r"\w+_0000_\d+"):
+        run(recipe_of(damaged, **{"data.batch_size": 2}))
+
+
+def test_a_chip_that_cannot_be_read_is_skipped_if_asked(damaged, recipe_of, run):
+    recipe = recipe_of(damaged, epochs=1, **{"data.batch_size": 2, "data.on_error": "skip"})
+
+    assert run(recipe).fitted.steps == 2
