@@ -32,7 +32,7 @@ import os
 import stat
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ from registry.lake.local import disk, folders
 from registry.lake.records import Entry
 from registry.lake.system import translated
 
-__all__ = ["companion", "ensure", "is_placeholder", "leave_out", "may_wait"]
+__all__ = ["companion", "ensure", "is_placeholder", "leave_out", "may_wait", "parts"]
 
 SOURCE = "source.json"
 
@@ -173,6 +173,37 @@ def ensure(*files: str | Path) -> None:
     for folder, paths in waiting.items():
         with translated(f"fetch {len(paths)} files of {folder}"):
             _fill(folder, paths)
+
+
+def parts(file: str | Path) -> Callable[[int, int], bytes] | None:
+    """Return what reads some bytes of a file that is not here, without fetching all of it.
+
+    Nobody checks those bytes but the reader, who has to know what they hold.
+
+    Args:
+        file: A file of a view.
+
+    Returns:
+        A function of the first byte and how many; None if the file is here, or its lake gives
+        whole objects alone.
+    """
+    from registry.lake.addresses import connect  # late: the backends lay lazy folders
+
+    if not is_placeholder(file):
+        return None
+    folder = _folder_of(Path(file))
+    source = _read(companion(folder))
+    path = Path(file).absolute().relative_to(folder).as_posix()
+    repository = connect(source.address).repository(source.repository)
+    part = getattr(repository, "part", None)
+    if part is None or path not in source.files:
+        return None
+
+    def read(offset: int, length: int) -> bytes:
+        found: bytes = part(path, at=source.commit, offset=offset, length=length)
+        return found
+
+    return read
 
 
 def _folder_of(file: Path) -> Path:

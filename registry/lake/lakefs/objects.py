@@ -122,6 +122,40 @@ class Bytes:
             disk.make_folder(target.parent)
             half.replace(target)
 
+    def part(self, path: str, *, at: str, offset: int, length: int) -> bytes:
+        """Return some bytes of one object, which only who knows what they hold can check.
+
+        Args:
+            path: Where the commit has it.
+            at: Id of the commit.
+            offset: Of the first byte.
+            length: How many, at least 1.
+
+        Raises:
+            CorruptError: The server gives more, fewer, or no parts at all.
+        """
+
+        def once() -> bytes:
+            with self._remote.server.request(
+                f"read a part of '{path}'", "GET", self._remote.object_path(at),
+                fields={"path": path},
+                headers={"Range": f"bytes={offset}-{offset + length - 1}"},
+            ) as answer:  # fmt: skip
+                if answer.status != 206:  # noqa: PLR2004 — a part, as asked
+                    raise CorruptError(
+                        f"the server gives no parts of '{path}'", hint="fetch the whole object"
+                    )
+                data: bytes = answer.read(length + 1)
+                return data
+
+        found = patiently(once)
+        if len(found) != length:
+            raise CorruptError(
+                f"the server gave {len(found):,} bytes of '{path}' where {length:,} were asked for",
+                hint="do it again; if it stays so, restore the storage of lakeFS",
+            )
+        return found
+
     def download(self, path: str, target: Path, *, at: str, size: int) -> Pointer:
         """Write one object's bytes to a file, going on where a lost connection left off.
 

@@ -205,6 +205,10 @@ class LakefsRepository(LocalRepository):
                 for one in pointers
             }
 
+    def part(self, path: str, *, at: str, offset: int, length: int) -> bytes:
+        """Return some bytes of one object without bringing the rest; their hash is not checked."""
+        return self._git.bytes.part(path, at=self.resolve(at), offset=offset, length=length)
+
     def _fetch(self, entries: Iterable[Entry], *, at: str) -> None:
         wanted = {one.sha256: one for one in entries if one.size}
         self._git.bytes.fetch(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from registry.learn.loading.fitting import Crop, Fit, frames_of
 from registry.learn.loading.places import NOWHERE, Places
 from registry.learn.loading.reading import Reader, Scratch
 from registry.tables.errors import UnsafeArrayError
-from registry.tables.pixels import CODECS, JPEG, decode
+from registry.tables.pixels import CODECS, JPEG, decode, pixel_digest
 
 __all__ = ["CorruptChipError", "Desk", "Filler"]
 
@@ -125,6 +126,8 @@ class Filler:
         try:
             codec, data = self._payload(place, sample, desk)
             decode(data, codec=codec, dtype=dtype, shape=shape, out=out)
+            if int(place.stored.file[sample]) in self.reader.apart:
+                _check(place, sample, sha256(data).digest() if codec == JPEG else pixel_digest(out))
         except (CorruptError, InvalidInputError) as error:
             raise CorruptChipError(
                 f"asset {asset!r} of sample {self.names[sample].as_py()!r} cannot be read: "
@@ -158,6 +161,19 @@ class Filler:
             nodata = float(self.places[self.observed].nodata[sample])
             scene = Scene(array=array, nodata=nodata, ratio=self.fits[self.observed].ratio)
         return begin_of(crop, sample, scene, chance)
+
+
+def _check(place: Places, sample: int, digest: bytes) -> None:
+    """Refuse a chip that came alone, so that its file's own hash says nothing of it.
+
+    Raises:
+        UnsafeArrayError: It is not what the table names.
+    """
+    named = place.stored.digest
+    if named is not None and named[sample] != np.bytes_(digest):
+        raise UnsafeArrayError(
+            "other bytes were fetched than the table names", hint="run eolab fsck on that lake"
+        )
 
 
 def _cut(array: Array | None, fit: Fit, begin: tuple[int, int]) -> Array | None:

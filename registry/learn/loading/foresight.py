@@ -1,7 +1,8 @@
 """Bytes brought near before they are needed: the pieces of the next window, in long reads."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,8 @@ from registry.learn.loading.reading import Reader
 __all__ = ["Foresight", "Span", "spans_of"]
 
 _WORTH: Final = 0.25  # share of a stretch that must be wanted, for it to be read as a whole
+
+_FETCHERS: Final = 8
 
 Numbers = npt.NDArray[np.int64]
 
@@ -35,13 +38,16 @@ class Span:
     """How many."""
 
 
-def spans_of(place: Places, samples: Numbers, pieces: Numbers) -> Iterator[Span]:
+def spans_of(
+    place: Places, samples: Numbers, pieces: Numbers, apart: Collection[int] = ()
+) -> Iterator[Span]:
     """Yield what to read for some samples: whole pieces, or chip by chip where few are wanted.
 
     Args:
         place: Where the asset lies.
         samples: Numbers of the samples.
         pieces: Piece of every sample of the stream.
+        apart: Files that are read chip by chip whatever is wanted.
     """
     stored = place.stored
     wanted = np.unique(samples[place.there[samples] & (stored.offset[samples] > 0)])
@@ -59,7 +65,7 @@ def spans_of(place: Places, samples: Numbers, pieces: Numbers) -> Iterator[Span]
     whole = np.add.reduceat(length, first) >= _WORTH * (ends - begins)
     lasts = np.append(first[1:], len(file))
     for at in range(len(first)):
-        if whole[at]:
+        if whole[at] and file[first[at]] not in apart:
             yield Span(
                 file=int(file[first[at]]),
                 offset=int(begins[at]),
@@ -114,10 +120,21 @@ class Foresight:
             while (window := self._claim()) is not None:
                 samples = self._plan.of_window(self._order, window)
                 for place in self._places.values():
-                    for span in spans_of(place, samples, self._plan.pieces):
-                        if self._closed:
-                            return
-                        self._reader.expect(span.file, span.offset, span.length)
+                    self._expect(spans_of(place, samples, self._plan.pieces, self._reader.apart))
+
+    def _expect(self, spans: Iterable[Span]) -> None:
+        if not self._reader.apart:
+            for span in spans:
+                if self._closed:
+                    return
+                self._reader.expect(span.file, span.offset, span.length)
+            return
+        with ThreadPoolExecutor(_FETCHERS, "eolab-foresight") as pool:  # most of the time they wait
+            list(pool.map(self._expect_unless_closed, spans))
+
+    def _expect_unless_closed(self, span: Span) -> None:
+        if not self._closed:
+            self._reader.expect(span.file, span.offset, span.length)
 
     def _claim(self) -> int | None:
         with self._lock:

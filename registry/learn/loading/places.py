@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
+from registry.lake import lazy
 from registry.tables.chips import entries_of
 from registry.tables.errors import UnsafeTableError
 from registry.tables.log import snapshot
@@ -58,6 +59,22 @@ class Stored:
 
     codec: npt.NDArray[np.uint8]
     """How it is packed, by its place in the index's own list."""
+
+    digest: npt.NDArray[np.bytes_] | None = None
+    """Names of the arrays, where files are elsewhere, so that parts of them can be checked."""
+
+    def taken(self, samples: Numbers) -> "Stored":
+        """Return where some of them lie, in the order asked for."""
+        return Stored(
+            files=self.files,
+            file=self.file[samples],
+            group=self.group[samples],
+            row=self.row[samples],
+            offset=self.offset[samples],
+            length=self.length[samples],
+            codec=self.codec[samples],
+            digest=None if self.digest is None else self.digest[samples],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +204,7 @@ def _placed(version: Version, rows: pa.Table, asset: str, ids: pa.StringArray) -
             offset=_spread(stored.offset, numbers, count, 0),
             length=_spread(stored.length, numbers, count, 0),
             codec=_spread(stored.codec, numbers, count, 0),
+            digest=None if stored.digest is None else _spread(stored.digest, numbers, count, b""),
         ),
         form=_spread(codes, numbers, count, -1),
         forms=forms,
@@ -196,7 +214,7 @@ def _placed(version: Version, rows: pa.Table, asset: str, ids: pa.StringArray) -
 
 
 def _spread(
-    values: npt.NDArray[Any], numbers: Numbers, count: int, without: float
+    values: npt.NDArray[Any], numbers: Numbers, count: int, without: float | bytes
 ) -> npt.NDArray[Any]:
     whole = np.full(count, without, values.dtype)
     whole[numbers] = values
@@ -275,8 +293,10 @@ def _lookup(version: Version, rows: pa.Table, asset: str) -> Stored:
             hint="run eolab fsck",
         )
     hits = entries[at]
+    files = tuple(found.folder / file.path for file in found.files)
     return Stored(
-        files=tuple(found.folder / file.path for file in found.files),
+        files=files,
+        digest=asked if any(map(lazy.is_placeholder, files)) else None,
         file=of_file[at].astype(np.int32),
         group=hits["group"].astype(np.int32),
         row=hits["row"].astype(np.int32),

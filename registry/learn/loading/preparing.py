@@ -198,18 +198,9 @@ def _groups(places: Mapping[str, Places]) -> tuple[npt.NDArray[np.int64], npt.ND
 
 
 def _taken(place: Places, order: npt.NDArray[np.int64]) -> Places:
-    stored = place.stored
     return Places(
         asset=place.asset,
-        stored=type(stored)(
-            files=stored.files,
-            file=stored.file[order],
-            group=stored.group[order],
-            row=stored.row[order],
-            offset=stored.offset[order],
-            length=stored.length[order],
-            codec=stored.codec[order],
-        ),
+        stored=place.stored.taken(order),
         form=place.form[order],
         forms=place.forms,
         nodata=place.nodata[order],

@@ -3,19 +3,28 @@
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from registry.errors import UnavailableError
 from registry.lake import lazy
+from registry.learn.loading.faraway import Faraway
 from registry.tables.errors import UnsafeArrayError
 
-__all__ = ["Reader", "Scratch"]
+__all__ = ["Reader", "Scratch", "reader_of"]
 
+Part: TypeAlias = Callable[[int, int], bytes]
+"""Reads some bytes of a file that is elsewhere: from where, and how many."""
+
+_NONE: Mapping[int, Part] = MappingProxyType({})
+_WORTH: Final = 0.25  # share of a file that must be wanted, for it to be fetched as a whole
 _OPEN_FILES: Final = 64
 _GROUPS: Final = 4  # row groups kept of tables that are packed by others
 
@@ -51,11 +60,32 @@ class _Descriptor:
             os.close(self.number)
 
 
+def reader_of(files: Sequence[Path], wanted: npt.NDArray[np.int64]) -> "Reader":
+    """Return a reader of data files, of which those elsewhere are fetched whole or in parts.
+
+    Args:
+        files: The data files.
+        wanted: Bytes that are wanted of each.
+    """
+    apart: dict[int, Part] = {}
+    for file in np.flatnonzero(wanted).tolist():
+        path = files[file]
+        if lazy.is_placeholder(path) and wanted[file] < _WORTH * path.stat().st_size:
+            part = lazy.parts(path)
+            if part is not None:
+                apart[file] = part
+    return Reader(files, apart=apart)
+
+
 class Reader:
     """The data files of a table of pixels, a bounded number of them open at once."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], *, apart: Mapping[int, Part] = _NONE) -> None:
         self._files = tuple(files)
+        self.apart = apart
+        """Files elsewhere that are read chip by chip, because few of their chips are wanted."""
+
+        self._faraway = Faraway() if apart else None
         self._open: OrderedDict[int, _Descriptor] = OrderedDict()
         self._groups: OrderedDict[tuple[int, int], pa.ChunkedArray] = OrderedDict()
         self._lock = threading.Lock()
@@ -73,6 +103,8 @@ class Reader:
         Raises:
             UnsafeArrayError: The file ends too early, or the disk gives an error.
         """
+        if file in self.apart:
+            return memoryview(self._fetched(file, offset, length))
         target = scratch.of(length)
         descriptor = self._descriptor(file)
         done = 0
@@ -106,9 +138,16 @@ class Reader:
 
     def expect(self, file: int, offset: int, length: int) -> None:
         """Bring bytes near that will be read soon: into the page cache, or from far away."""
+        if file in self.apart:
+            self._fetched(file, offset, length)
+            return
         descriptor = self._descriptor(file)
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor.number, offset, length, os.POSIX_FADV_WILLNEED)
+
+    def _fetched(self, file: int, offset: int, length: int) -> bytes:
+        faraway = self._faraway or Faraway()
+        return faraway.get(self._files[file], offset, length, self.apart[file])
 
     def _column(self, file: int, group: int) -> pa.ChunkedArray:
         path = self._files[file]

@@ -26,7 +26,7 @@ from registry.learn.loading.labels import Labels
 from registry.learn.loading.places import Places
 from registry.learn.loading.plan import Plan
 from registry.learn.loading.preparing import prepared
-from registry.learn.loading.reading import Reader
+from registry.learn.loading.reading import reader_of
 from registry.learn.loading.running import Filled, Run, Skipped
 from registry.learn.loading.times import times_of
 
@@ -247,12 +247,21 @@ class Stream:
         return Filler(
             places=self.places,
             fits=self.fits,
-            reader=Reader(first.stored.files),
+            reader=reader_of(first.stored.files, self._wanted()),
             crop=self.crop,
             chance=chance if self.plan.shuffle else None,
             observed=first.asset,
             names=self.ids,
         )
+
+    def _wanted(self) -> npt.NDArray[np.int64]:
+        """Return how many bytes of each data file the stream's samples have."""
+        stored = [place.stored for place in self.places.values()]
+        total = np.zeros(len(stored[0].files), np.int64)
+        for one in stored:
+            there = one.file >= 0
+            np.add.at(total, one.file[there], one.length[there])
+        return total
 
     def _borrow(self) -> Ring:
         """Return buffers that no other iteration uses; those of the last epoch are warm."""
