@@ -406,9 +406,6 @@ class Recipe:
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     """How several processes share the work."""
 
-    devices: int | Literal["auto"] = "auto"
-    """Devices of this machine."""
-
     checkpoint_steps: int | None = None
     """Steps between checkpoints; one an epoch if None."""
 
@@ -436,8 +433,6 @@ class Recipe:
         for name in ("steps", "checkpoint_steps"):
             if (value := getattr(self, name)) is not None:
                 _within(name, value, 1, None)
-        if isinstance(self.devices, int):
-            _within("devices", self.devices, 1, None)
 
     @property
     def pretrains(self) -> bool:
