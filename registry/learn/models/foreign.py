@@ -172,7 +172,12 @@ def made(
     Raises:
         InvalidInputError: It cannot be made of these arguments, or is no module.
     """
-    known = inspect.signature(kind).parameters
+    try:
+        known = inspect.signature(kind).parameters
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{kind!r} is no class that makes a torch module", hint="name another class"
+        ) from error
     bands = sum(len(one.bands) for one in contract.inputs)
     channels = bands + (len(contract.inputs) if len(contract.inputs) > 1 else 0)
     offered: dict[str, Any] = {"contract": contract, "heads": tuple(heads), "size": size}

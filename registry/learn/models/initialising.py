@@ -157,12 +157,14 @@ def _fitting(
         return None
     if placed:
         return _stretched(mine, given)
-    bands, of = picks or (tuple(range(mine.shape[1])) if mine.ndim > 1 else (), 0)
     if mine.ndim >= _CONVOLUTION:
+        # weights of a cut model do not say which bands they kept
+        bands, of = picks or (tuple(range(mine.shape[1])), given.shape[1])
         alike = mine.shape[:1] + mine.shape[2:] == given.shape[:1] + given.shape[2:]
-        fits = alike and len(bands) == mine.shape[1] and max(bands) < given.shape[1]
+        fits = alike and len(bands) == mine.shape[1] < of == given.shape[1]
         return given[:, list(bands)] if fits else None
-    if mine.ndim == _LINEAR and picks and given.shape[1] % of == 0:
+    if mine.ndim == _LINEAR and picks and given.shape[1] % picks[1] == 0:
+        bands, of = picks
         pixels = given.shape[1] // of  # bands lie innermost
         if mine.shape == (given.shape[0], pixels * len(bands)):
             return given.reshape(-1, pixels, of)[:, :, list(bands)].reshape(mine.shape)
