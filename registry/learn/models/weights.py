@@ -351,5 +351,6 @@ def _reason(path: Path, said: bytes) -> WeightsRefusedError:
     try:
         problem = str(json.loads(line)["problem"])
     except (ValueError, KeyError, TypeError):
-        problem = "cannot be opened within what a checkpoint may take"
+        last = line.decode("utf-8", "replace") or (said.decode("utf-8", "replace").strip())
+        problem = f"cannot be opened: {last.splitlines()[-1] if last else 'its reader was ended'}"
     return _refused(path, "".join(one if one.isprintable() else " " for one in problem))
