@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["render_boards", "render_evaluation"]
 
 _MOST_CLASSES: Final = 20
-_FURTHER: Final = 2
+_FURTHER: Final = ("macro_f1", "accuracy", "ap50_95", "micro_f1", "mae", "r2")
+_MOST_FURTHER: Final = 2
 _EDGE: Final = 200.0  # pixels of a curve's axis
 _LEFT, _BOTTOM = 40.0, 210.0
 _BY_CLASS: Final = ("iou", "f1", "average_precision", "ap50")
@@ -106,7 +107,8 @@ def render_evaluation(found: "Evaluation", out: Path) -> None:
 
 def _board(board: "Board") -> dict[str, Any]:
     names = dict.fromkeys(score.metric for entry in board.entries for score in entry.scores)
-    further = [name for name in names if name != board.metric][:_FURTHER]
+    further = [name for name in _FURTHER if name in names and name != board.metric]
+    further = further[:_MOST_FURTHER]
     top = _top([
         score.high if score.high is not None else score.value
         for entry in board.entries
