@@ -5,11 +5,10 @@ unpack them, outside the interpreter lock, into a few buffers that are used agai
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +24,11 @@ from registry.learn.loading.foresight import Foresight
 from registry.learn.loading.labels import Labels
 from registry.learn.loading.places import Places
 from registry.learn.loading.plan import Plan
+from registry.learn.loading.position import resumed, state_of
 from registry.learn.loading.preparing import prepared
 from registry.learn.loading.reading import reader_of
 from registry.learn.loading.running import Filled, Run, Skipped
+from registry.learn.loading.settings import Settings, usual_threads
 from registry.learn.loading.times import times_of
 
 if TYPE_CHECKING:
@@ -36,34 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "Skipped", "Stream", "stream"]
 
-_MOST_THREADS: Final = 8
-_STATE: Final = ("samples", "seed", "batch_size", "rank", "world", "shuffle", "window", "drop_last")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How a stream gives its batches, beyond which samples and in which order."""
-
-    threads: int
-    """Threads that read and unpack; 0 for none but the caller's."""
-
-    on_error: Literal["stop", "skip"] = "stop"
-    """What a chip that cannot be read does."""
-
-    copy: bool = False
-    """Whether every batch has memory of its own."""
-
-    allocator: Allocator = empty
-    """What makes the buffers."""
-
-    def __post_init__(self) -> None:
-        if self.threads < 0:
-            raise InvalidInputError(f"threads is {self.threads}", hint="give at least 0")
-        if self.on_error not in {"stop", "skip"}:
-            raise InvalidInputError(f"on_error is {self.on_error!r}", hint="use 'stop' or 'skip'")
-
-
-@dataclass(kw_only=True)  # a position that moves: not frozen, and what is costly is found once
+@dataclass(kw_only=True, eq=False)  # its position moves, and what is costly is found once
 class Stream:
     """Samples of a version, batch by batch and epoch by epoch.
 
@@ -84,6 +59,9 @@ class Stream:
 
     fits: Mapping[str, Fit]
     """What each asset looks like in a batch."""
+
+    asset_times: pa.Table = field(repr=False)
+    """Times of the rows of the table of assets, as places count them."""
 
     labels: Labels = field(repr=False)
     """What is to be learnt of each sample."""
@@ -142,18 +120,13 @@ class Stream:
 
     @cached_property
     def contract(self) -> "Contract":
-        """What the numbers of its arrays mean."""
-        from registry.learn.loading import contract
+        """What the numbers of its arrays mean; statistics are those of the training samples."""
+        from registry.curate.features.planning import asset_facts
+        from registry.learn.loading.contract import of_version
 
-        subset, splits = self.subset
-        of_version = contract.of_version  # type: ignore[attr-defined,unused-ignore]
-        made: Contract = of_version(
-            self.version,
-            assets=self.assets,
-            split=splits or "default",
-            subset=subset or "train",
-        )
-        return made
+        labels = {one.name for one in asset_facts(self.version) if one.role == "labels"}
+        names = [name for name in self.assets if name not in labels]
+        return of_version(self.version, assets=names, split=self.subset[1] or "default")
 
     def set_epoch(self, epoch: int) -> None:
         """Begin with another pass; the next iteration is that one, from its first batch.
@@ -167,7 +140,7 @@ class Stream:
 
     def state(self) -> dict[str, Any]:
         """Return where the stream stands, as JSON's own types: after the batch it gave last."""
-        return {**self._about(), "epoch": self.epoch, "step": self.step}
+        return state_of(self.plan, epoch=self.epoch, step=self.step)
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on where another stream stood; batches before that are not read again.
@@ -178,35 +151,8 @@ class Stream:
         Raises:
             InvalidInputError: That stream had other samples, or gave them in another order.
         """
-        about = self._about()
-        for name in _STATE:
-            if state.get(name) != about[name]:
-                raise InvalidInputError(
-                    f"the state is of a stream with {name}={state.get(name)!r}; this one has "
-                    f"{about[name]!r}",
-                    hint="make the stream with the same ref, subset and arguments",
-                )
-        epoch, step = int(state["epoch"]), int(state["step"])
-        if not (0 <= step <= len(self) and epoch >= 0):
-            raise InvalidInputError(
-                f"the state stands at batch {step} of epoch {epoch}",
-                hint=f"an epoch has {len(self)} batches",
-            )
-        self.epoch, self.step = (epoch, step) if step < len(self) else (epoch + 1, 0)
+        self.epoch, self.step = resumed(self.plan, state)
         self._start = self.step
-
-    def _about(self) -> dict[str, Any]:
-        plan = self.plan
-        return {
-            "samples": plan.key,
-            "seed": plan.seed,
-            "batch_size": plan.batch_size,
-            "rank": plan.rank,
-            "world": plan.world,
-            "shuffle": plan.shuffle,
-            "window": plan.window,
-            "drop_last": plan.drop_last,
-        }
 
     def _epoch(self, first: int) -> Iterator[Batch]:
         epoch = self.epoch
@@ -305,7 +251,7 @@ class Stream:
         }
         if self.settings.copy:
             arrays = {name: array.copy() for name, array in arrays.items()}
-        valid, times = times_of(self.places, self.fits, self.asset_table, samples)
+        valid, times = times_of(self.places, self.fits, self.asset_times, samples)
         return Batch(
             ids=tuple(self.ids.take(pa.array(samples)).to_pylist()),
             arrays=arrays,
@@ -318,9 +264,6 @@ class Stream:
             epoch=epoch,
             **self.labels.of(samples),
         )
-
-    asset_table: pa.Table = field(default=None, repr=False)
-    """Times of the rows of the table of assets."""
 
 
 def stream(  # noqa: PLR0913 — the choices that training has
@@ -425,19 +368,15 @@ def stream(  # noqa: PLR0913 — the choices that training has
         labels=found.labels,
         crop=None if crop is None else crop_of(found.places, found.fits, crop),
         settings=Settings(
-            threads=_threads() if threads is None else threads,
+            threads=usual_threads() if threads is None else threads,
             on_error=on_error,
             copy=copy,
             allocator=allocator,
         ),
         subset=(split, found.splits),
         warnings=found.warnings,
-        asset_table=found.rows,
+        asset_times=found.rows,
     )
     slots_for(made.batch_bytes)  # refuses what no memory holds, before anything is read
     made.set_epoch(epoch)
     return made
-
-
-def _threads() -> int:
-    return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
