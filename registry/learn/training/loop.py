@@ -278,7 +278,6 @@ def _end_epoch(
 def _validated(
     task: Task, validate: Iterable[Mapping[str, Any]], seed: int, fabric: lightning.Fabric
 ) -> tuple[dict[str, float], dict[str, list[list[int]]]]:
-    # Every process measures everything, so that figures do not depend on how many there are.
     task.eval()
     task.on_validation_epoch_start()
     with torch.no_grad(), fabric.autocast():

@@ -96,11 +96,12 @@ def gather(
     }  # fmt: skip
     share = {"batch_size": data.batch_size // world, "rank": rank, "world": world}
     train = _train(versions, recipe, chosen, common, share)
+    # Every process measures everything, so that figures do not depend on how many there are.
+    alone = {"batch_size": data.batch_size, "rank": 0, "world": 1}
     validate = None
     if held is not None:
-        whole = {**common, **held, "batch_size": data.batch_size}
+        whole = {**common, **held, **alone}
         validate = _loader(first, whole, shuffle=False)
-    plain = {**chosen, "batch_size": data.batch_size}
     return Material(
         versions=versions,
         contract=contract,
@@ -108,7 +109,7 @@ def gather(
         spreads=spreads,
         train=train,
         validate=validate,
-        plain=_loader(first, {**common, **plain}, shuffle=False),
+        plain=_loader(first, {**common, **chosen, **alone}, shuffle=False),
         lineage=_lineage(versions, chosen),
     )
 

@@ -1,0 +1,100 @@
+"""What people type: recipes, train, pretrain."""
+
+import json
+
+import pytest
+
+from registry.cli.app import run
+from registry.cli.commands.training import seeds_of, settings_of
+from registry.errors import InvalidInputError
+
+
+@pytest.fixture
+def said(shared, monkeypatch, capsys):
+    """Run a command on the shared lake, and return its status and what it printed."""
+    monkeypatch.setenv("EOLAB_LAKE", shared.registry.lake.address)
+
+    def made(*words):
+        status = run(list(words))
+        return status, capsys.readouterr()
+
+    return made
+
+
+def test_recipes_list_cost_and_what_to_reach(said):
+    status, out = said("recipes")
+
+    assert status == 0
+    assert "floods-prithvi" in out.out
+    assert "iou ≥ 0.9" in out.out
+
+
+def test_recipes_are_a_document_too(said):
+    _, out = said("recipes", "--json")
+
+    by_name = {one["name"]: one for one in json.loads(out.out)}
+    assert by_name["burn-scars-prithvi"]["baseline"] == "burn-scars-unet"
+    assert by_name["eurosat"]["score"]["value"] == 0.88
+
+
+def test_a_recipe_is_shown_with_every_default(said):
+    import yaml
+
+    from registry.learn.training import Recipe, named
+
+    _, out = said("recipes", "show", "eurosat")
+
+    assert out.out.startswith("# Ten classes")
+    assert Recipe.from_document(yaml.safe_load(out.out)) == named("eurosat")
+
+
+def test_training_ends_as_versions_one_a_seed(said, shared, tmp_path, recipe_of):
+    path = tmp_path / "mine.yaml"
+    path.write_text(recipe_of(None, steps=1).to_yaml())
+
+    status, out = said(
+        "train", str(path), "--data", shared.burns, "--seeds", "0-1", "--name", "typed",
+        "--set", "data.batch_size=4", "--json",
+    )  # fmt: skip
+
+    assert status == 0, out.err
+    models = json.loads(out.out)
+    assert [one["model"] for one in models] == ["typed@v1", "typed@v2"]
+    assert [one["seed"] for one in models] == [0, 1]
+    assert models[0]["lineage"]["dataset"] == shared.burns
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "problem"),
+    [
+        (("train", "nothing"), 3, "there is no recipe 'nothing'"),
+        (("train", "eurosat", "--set", "data.bach_size=3"), 2, "no key 'data.bach_size'"),
+        (("train", "eurosat", "--seed", "1", "--seeds", "0-2"), 2, "both --seed and --seeds"),
+        (("train", "eurosat", "--data", "nowhere@v1"), 3, "nowhere"),
+        (("pretrain", "eurosat"), 2, "learns from labels"),
+    ],
+)
+def test_what_cannot_be_run_is_said(said, words, status, problem):
+    found, out = said(*words)
+
+    assert found == status
+    assert problem in out.err
+
+
+def test_a_job_is_printed_with_the_same_command(said):
+    status, out = said("train", "floods-prithvi", "--on", "slurm", "--gpus", "4", "--print")
+
+    assert status == 0, out.err
+    assert "train floods-prithvi" in out.out
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-", "1,1", "-1"])
+def test_seeds_that_are_none_are_refused(text):
+    with pytest.raises(InvalidInputError):
+        seeds_of(text)
+
+
+def test_values_are_read_as_yaml():
+    assert settings_of(["a.b=[1, x]", "c=1e-3"], None) == {"a.b": [1, "x"], "c": "1e-3"}
+    with pytest.raises(InvalidInputError, match="sets nothing"):
+        settings_of(["=3"], None)
