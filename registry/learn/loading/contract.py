@@ -159,7 +159,8 @@ def of_version(
         reflectance without saying their scale.
 
     Raises:
-        InvalidInputError: There is no such asset or band, or one asset has several nodata values.
+        InvalidInputError: There is no such asset or band, or the arrays of one asset have several
+            nodata values, or whole numbers and fractions.
         NotFoundError: The split has no such subset, or no pixel was observed in it.
     """
     from registry.curate.features.planning import asset_facts
@@ -185,6 +186,8 @@ def of_version(
             hint="leave it out; loaders give it beside the inputs",
         )
     seen = _seen(version, names)
+    for name in names:
+        _refuse_mixed(version, name, seen[name])
     taken = _statistics(version, names, split, subset, registry, compute_missing=compute_missing)
     inputs = tuple(
         _input(version, known[name], seen[name], taken[name][1] if name in taken else {})
@@ -290,15 +293,30 @@ def _gsd(crs: str | None, transform: Sequence[float] | None) -> float | None:
     return float(math.hypot(transform[0], transform[3])) if metres else None
 
 
-def _input(
-    version: "Version", facts: "AssetFacts", seen: _Seen, taken: Mapping[str, tuple[float, float]]
-) -> Input:
+def _refuse_mixed(version: "Version", asset: str, seen: _Seen) -> None:
+    """Refuse an asset whose arrays cannot all be what the card says of it.
+
+    Raises:
+        InvalidInputError: Some are whole numbers and some are not, or nodata is not one value.
+    """
+    whole = {one for one in seen.dtypes if one.startswith(("int", "uint"))}
+    if whole and whole != seen.dtypes:
+        raise InvalidInputError(
+            f"asset '{asset}' of {version.ref} holds {' and '.join(sorted(seen.dtypes))}: whole "
+            "numbers and fractions, which one scale cannot be right for",
+            hint="leave the asset out of assets, or those samples out of a further version",
+        )
     if len(seen.nodata) > 1:
         shown = ", ".join(f"{one:g}" for one in sorted(seen.nodata))
         raise InvalidInputError(
-            f"asset '{facts.name}' of {version.ref} has several nodata values: {shown}",
+            f"asset '{asset}' of {version.ref} has several nodata values: {shown}",
             hint="give all its arrays one, in a further version: eolab edit",
         )
+
+
+def _input(
+    version: "Version", facts: "AssetFacts", seen: _Seen, taken: Mapping[str, tuple[float, float]]
+) -> Input:
     names = facts.bands if len(facts.bands) == seen.bands else ()
     names = names or tuple(str(number + 1) for number in range(seen.bands))
     letters = facts.common if len(facts.common) == len(names) else (None,) * len(names)

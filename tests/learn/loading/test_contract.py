@@ -164,6 +164,12 @@ def test_several_nodata_values_of_one_asset_are_refused(tmp_path):
         of_version(version)
 
 
+def test_whole_numbers_and_fractions_of_one_asset_are_refused(tmp_path):
+    _, version = toy(tmp_path, more=lambda n: {"arrays": {"s2": chip(n, dtype="fu"[n % 2] + "4")}})
+    with pytest.raises(InvalidInputError, match="holds float32 and uint32"):
+        of_version(version)
+
+
 def test_nan_is_no_nodata_value_of_its_own(tmp_path):
     _, version = toy(tmp_path, more=lambda n: {"nodata": float("nan") if n else 7.0})
     assert of_version(version).inputs[0].nodata == 7.0
