@@ -5,20 +5,23 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from registry.errors import RegistryError
 from registry.learn.models.architecture import Head, HeadTask
 from registry.stac.validation import EXTENSIONS as CHECKED
 from registry.stac.validation import STAC_VERSION
 
 if TYPE_CHECKING:
+    from registry.catalog import Registry
     from registry.learn.loading.contract import Band, Contract, Input
     from registry.learn.models.card import Card
 
-__all__ = ["CLASSIFICATION", "MLM", "RASTER", "item", "item_text"]
+__all__ = ["CLASSIFICATION", "MLM", "RASTER", "Learned", "item", "item_text"]
 
 MLM: Final = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
 """The extension that describes models."""
@@ -29,7 +32,6 @@ CLASSIFICATION: Final = "https://stac-extensions.github.io/classification/v2.0.0
 RASTER: Final = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"
 """How the model extension wants bands to be described: by a version of before STAC 1.1."""
 
-_WORLD: Final = (-180.0, -90.0, 180.0, 90.0)
 _TASKS: Final[Mapping[HeadTask, tuple[str, ...]]] = {
     HeadTask.CLASSIFICATION: ("scene-classification", "classification"),
     HeadTask.MULTILABEL: ("scene-classification", "classification"),
@@ -58,27 +60,57 @@ _SHA256: Final = "1220"  # of a multihash: the function, and 32 bytes
 _MOST_HYPER: Final = 200
 
 
-def item_text(card: "Card", files: Mapping[str, Path]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """Where and when the samples lie that a model learned from."""
+
+    bbox: tuple[float, float, float, float] = (-180.0, -90.0, 180.0, 90.0)
+    """West, south, east, north in degrees; west is greater across the antimeridian."""
+
+    start: str | None = None
+    """The first moment, as STAC writes it; None where nobody says."""
+
+    end: str | None = None
+    """The last one."""
+
+    @classmethod
+    def by(cls, registry: "Registry", card: "Card") -> "Learned":
+        """Return where a model learned; the whole world where its dataset is not at hand."""
+        from registry.stac import collection
+
+        refs = [] if card.lineage is None or card.smoke else card.lineage.dataset.split(",")
+        try:
+            said = [collection(registry.resolve(ref.strip()))["extent"] for ref in refs]
+        except RegistryError:  # a training is not lost because its place cannot be said
+            return cls()
+        if len(said) != 1:  # of several datasets only their links are said
+            return cls()
+        west, south, east, north = said[0]["spatial"]["bbox"][0]
+        start, end = said[0]["temporal"]["interval"][0]
+        return cls(bbox=(west, south, east, north), start=start, end=end)
+
+
+def item_text(card: "Card", files: Mapping[str, Path], learned: Learned | None = None) -> str:
     """Return :func:`item` as JSON text."""
-    return json.dumps(item(card, files), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    said = item(card, files, learned)
+    return json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def item(card: "Card", files: Mapping[str, Path]) -> dict[str, Any]:
+def item(card: "Card", files: Mapping[str, Path], learned: Learned | None = None) -> dict[str, Any]:
     """Return a model as a STAC item.
 
     Args:
         card: What is said of it.
         files: Its files by name; they are hashed, and the weights' header is read.
+        learned: Where and when its samples lie; the whole world at any time if None.
 
     Returns:
-        The item. What the model saw is not known here, so its outline is the whole world and its
-        time open; the link to the dataset leads to what it saw.
+        The item.
 
     References:
         STAC 1.1.0; Machine Learning Model extension 1.5.2, README.
     """
-    west, south, east, north = _WORLD
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    seen = learned or Learned()
     extensions, bands = [MLM, CHECKED["file"]], _bands(card.contract)
     if bands:
         extensions.append(RASTER)
@@ -89,15 +121,24 @@ def item(card: "Card", files: Mapping[str, Path]) -> dict[str, Any]:
         "stac_version": STAC_VERSION,
         "stac_extensions": extensions,
         "id": card.name,
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "bbox": list(_WORLD),
-        "properties": _properties(card, files),
+        "geometry": _outline(seen.bbox),
+        "bbox": list(seen.bbox),
+        "properties": _properties(card, files, seen),
         "links": _links(card),
         "assets": {name: _asset(name, path, bands) for name, path in sorted(files.items())},
     }
 
 
-def _properties(card: "Card", files: Mapping[str, Path]) -> dict[str, Any]:
+def _outline(bbox: tuple[float, float, float, float]) -> dict[str, Any]:
+    west, south, east, north = bbox
+    parts = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    rings = [[[a, south], [b, south], [b, north], [a, north], [a, south]] for a, b in parts]
+    if len(rings) == 1:
+        return {"type": "Polygon", "coordinates": rings}
+    return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
+
+
+def _properties(card: "Card", files: Mapping[str, Path], learned: Learned) -> dict[str, Any]:
     from registry.learn.models.weights import header
 
     weights = header(files["model.safetensors"])
@@ -106,8 +147,8 @@ def _properties(card: "Card", files: Mapping[str, Path]) -> dict[str, Any]:
     source = None if lineage is None else lineage.parent or _first(lineage.pretrained_on)
     said: dict[str, Any] = {
         "datetime": None,
-        "start_datetime": "1900-01-01T00:00:00Z",
-        "end_datetime": "9999-12-31T23:59:59Z",
+        "start_datetime": learned.start or "1900-01-01T00:00:00Z",
+        "end_datetime": learned.end or "9999-12-31T23:59:59Z",
         "title": card.name,
         "mlm:name": _mlm_name(card.name),
         "mlm:architecture": _architecture(card),

@@ -228,18 +228,19 @@ def save(
                 f"'{name}' is written by the lab itself", hint="call the file something else"
             )
     with tempfile.TemporaryDirectory(prefix="eolab-model-") as folder:
-        written = _laid(Path(folder), card, weights, files)
+        written = _laid(registry, Path(folder), card, weights, files)
         return _saved(registry, card.name, written, message)
 
 
 def _laid(
+    registry: "Registry",
     folder: Path,
     card: Card,
     weights: "Mapping[str, Tensor] | Path",
     files: Mapping[str, Path],
 ) -> dict[str, Path]:
     # The files of a version by their names in it, those of the lab's own in a folder.
-    from registry.learn.models.mlm import item_text
+    from registry.learn.models.mlm import Learned, item_text
     from registry.learn.models.readme import readme, recipe_text
     from registry.learn.models.weights import as_safetensors, write
 
@@ -254,7 +255,7 @@ def _laid(
         laid[RECIPE] = _put(folder / RECIPE, recipe_text(card).encode())
     laid[CARD] = _put(folder / CARD, card.to_json())
     laid[README] = _put(folder / README, readme(card, sorted(laid)).encode())
-    laid[ITEM] = _put(folder / ITEM, item_text(card, laid).encode())
+    laid[ITEM] = _put(folder / ITEM, item_text(card, laid, Learned.by(registry, card)).encode())
     return laid
 
 

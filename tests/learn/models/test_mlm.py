@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from registry.learn.models import shelf
-from registry.learn.models.mlm import MLM
+from registry.learn.models.mlm import MLM, Learned
+from registry.learn.models.mlm import item as item_of
 from registry.stac.validation import EXTENSIONS, validate
 
 TASKS = {
@@ -124,3 +125,23 @@ def test_several_datasets_are_several_links(lake, parts, lineage):
     model = shelf.save(lake, card, {"a": torch.ones(1)}, message="first")
     hrefs = [one["href"] for one in json.loads(model.path("item.json").read_text())["links"]]
     assert hrefs[:3] == ["eolab:a-b@v1", "eolab:c-d@v2", "eolab:weights%20old.pt"]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "kind"), [((10.0, 40.0, 11.0, 41.0), "Polygon"), ((170, -5, -170, 5), "MultiPolygon")]
+)
+def test_its_outline_is_where_it_learned(model, bbox, kind):
+    files = {name: model.path(name) for name in model.files}
+    said = item_of(
+        model.card,
+        files,
+        Learned(bbox=bbox, start="2020-01-01T00:00:00Z", end="2021-01-01T00:00:00Z"),
+    )
+    assert said["geometry"]["type"] == kind
+    assert said["bbox"] == list(bbox)
+    assert said["properties"]["start_datetime"] == "2020-01-01T00:00:00Z"
+    assert [one for one in validate(said) if "not at hand" not in one] == []
+
+
+def test_a_dataset_that_is_not_at_hand_leaves_the_whole_world(item):
+    assert item["bbox"] == [-180, -90, 180, 90]
