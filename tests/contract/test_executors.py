@@ -1,5 +1,6 @@
 """What every place that runs commands promises."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -15,8 +16,10 @@ from registry.learn.compute.records import Records
 from tests.learn.compute.places import Place, a_cluster, a_slurm, this_machine
 from tests.learn.compute.slurm import is_installed, running_slurm
 
-HOSTILE = ("$(touch canary)", "`touch canary`", "a b", "'", '"', "\\", "; touch canary", "*", "$HOME",
-           "%j", "$(EOLAB_JOB)", "new\nline", "-n", "ünï", "")  # fmt: skip
+HOSTILE = (
+    "$(touch canary)", "`touch canary`", "a b", "'", '"', "\\", "; touch canary", "*", "$HOME",
+    "%j", "$(EOLAB_JOB)", "new\nline", "-n", "ünï", "",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,10 @@ def test_a_job_that_fails_says_so_with_its_last_lines(place):
 
 
 def test_words_reach_the_program_as_they_are(place):
-    write = "import sys, os; open('words', 'w').write(repr((sys.argv[1:], os.environ['SAID'])))"
+    write = (
+        "import json, sys, os\n"
+        "open('words', 'w').write(json.dumps([sys.argv[1:], os.environ['SAID']]))"
+    )
     command = Command(
         argv=(sys.executable, "-c", write, *HOSTILE),
         name="$(touch canary) ; touch canary",
@@ -90,13 +96,13 @@ def test_words_reach_the_program_as_they_are(place):
     ended = place.over(place.executor.submit(command))
 
     assert ended.state == State.SUCCEEDED, ended.last_lines
-    assert eval(Path("words").read_text("utf-8")) == ([*HOSTILE], HOSTILE[0])
+    assert json.loads(Path("words").read_text("utf-8")) == [[*HOSTILE], HOSTILE[0]]
     assert [*Path.cwd().rglob("canary")] == []
 
 
 def test_a_job_is_cancelled_with_all_its_processes(place):
     job = place.executor.submit(shell("sleep 300 & setsid sleep 300 & touch started; wait"))
-    place.until(job, lambda now: Path("started").exists())
+    place.until(job, lambda _: Path("started").exists())
 
     assert place.executor.cancel(job).state == State.CANCELLED
     assert place.executor.cancel(place.records.find(job.id)).state == State.CANCELLED

@@ -1,8 +1,8 @@
 """A cluster of the test's own: Kubernetes' API for jobs, whose pods are processes of this machine.
 
-Of a Job it takes what a node would: command, environment, mounts, working folder; each pod begins in
-a clean folder with nothing else in its environment. It keeps to the Job's own rules for what begins
-again. Images and networks it does not have.
+Of a Job it takes what a node would: command, environment, mounts, working folder; each pod begins
+in a clean folder with nothing else in its environment. It keeps to the Job's own rules for what
+begins again. Images and networks it does not have.
 """
 
 import json
@@ -71,16 +71,19 @@ class Cluster:
         while not job.get("deleted"):
             status = self._run(job, failed)
             if job.get("deleted"):
-                return
+                break
             if status == 0:
-                return self._conclude(job, "Complete", "")
+                self._conclude(job, "Complete", "")
+                break
             failed += 1
             rules = [rule["onExitCodes"] for rule in spec["podFailurePolicy"]["rules"]
                      if "onExitCodes" in rule]  # fmt: skip
             if any(rule["operator"] == "NotIn" and status not in rule["values"] for rule in rules):
-                return self._conclude(job, "Failed", "PodFailurePolicy")
+                self._conclude(job, "Failed", "PodFailurePolicy")
+                break
             if failed > spec["backoffLimit"]:
-                return self._conclude(job, "Failed", "BackoffLimitExceeded")
+                self._conclude(job, "Failed", "BackoffLimitExceeded")
+                break
 
     def _conclude(self, job: dict, kind: str, reason: str) -> None:
         job["status"] = {"conditions": [{"type": kind, "status": "True", "reason": reason}]}
@@ -116,15 +119,15 @@ class Cluster:
         pod["status"] = {
             "phase": "Failed" if status else "Succeeded",
             "containerStatuses": [{
-                "name": container["name"], "image": container["image"], "imageID": "", "ready": False,
-                "restartCount": 0, "state": {"terminated": {"exitCode": status}},
+                "name": container["name"], "image": container["image"], "imageID": "",
+                "ready": False, "restartCount": 0, "state": {"terminated": {"exitCode": status}},
             }],
         }  # fmt: skip
         return status
 
     @staticmethod
     def _check_mounts(pod: dict, container: dict) -> None:
-        """A folder of the node is shown under its own path here, as no pod has a root of its own."""
+        """Hold that the node shows its folders under their own paths: no pod has a root here."""
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
         for mount in container["volumeMounts"]:
             volume = volumes[mount["name"]]

@@ -27,7 +27,7 @@ class Place:
 
     executor: Executor
     records: Records
-    hurry: Callable[[Job], None] = lambda job: None
+    hurry: Callable[[Job], None] = lambda _: None
     """Let a job that was queued again begin now."""
 
     def until(self, job: Job, is_so: Callable[[Job], bool]) -> Job:

@@ -1,4 +1,4 @@
-"""A Slurm of the test's own: one node, munge, controller and daemon on free ports, private folders.
+"""A Slurm of the test's own: two nodes on this machine, on free ports, in private folders.
 
 Nothing of it lies outside its folder, and every process is ended by its id.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 __all__ = ["Cluster", "is_installed", "running_slurm"]
 
 _PATIENCE = 20.0
+_NODES = ("one", "two")
+_IDLE = ["idle", "idle"]
 _SBIN = "/usr/sbin:/usr/local/sbin"
 _CONFIG = """\
 ClusterName=lab
@@ -35,13 +37,12 @@ JobCompType=jobcomp/none
 MpiDefault=none
 ReturnToService=2
 SlurmctldPort={controller}
-SlurmdPort={daemon}
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1,sched_min_interval=0
 SlurmdParameters=config_overrides
@@ -49,8 +50,9 @@ MinJobAge=300
 KillWait=2
 OverTimeLimit=0
 DefMemPerCPU=500
-NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=2000 State=UNKNOWN
-PartitionName=cpu Nodes={host} Default=YES MaxTime=01:00:00 State=UP
+NodeName=one NodeHostname={host} NodeAddr=127.0.0.1 Port={one} CPUs=4 RealMemory=4000 State=UNKNOWN
+NodeName=two NodeHostname={host} NodeAddr=127.0.0.1 Port={two} CPUs=4 RealMemory=4000 State=UNKNOWN
+PartitionName=cpu Nodes=one,two Default=YES MaxTime=01:00:00 State=UP
 """
 
 
@@ -77,23 +79,23 @@ def running_slurm(folder: Path) -> Iterator[Cluster]:
     """Yield a Slurm that is idle; its folder has to be short, as sockets have short names."""
     import getpass
 
-    for part in ("state", "spool"):
+    for part in ("state", *(f"spool-{node}" for node in _NODES)):
         (folder / part).mkdir(parents=True)
     folder.chmod(0o755)
     config = folder / "slurm.conf"
     config.write_text(
         _CONFIG.format(
             host=socket.gethostname().partition(".")[0], user=getpass.getuser(), folder=folder,
-            controller=_free_port(), daemon=_free_port(),
+            controller=_free_port(), one=_free_port(), two=_free_port(),
         ),
         "utf-8",
     )  # fmt: skip
     cluster = Cluster(folder=folder, environment={"SLURM_CONF": str(config)})
     with ExitStack() as stack:
         stack.enter_context(_munge(folder))
-        for words in (["slurmctld", "-D"], ["slurmd", "-D"]):
+        for words in (["slurmctld", "-D"], *(["slurmd", "-D", "-N", node] for node in _NODES)):
             stack.enter_context(_process(words, folder, cluster.environment))
-        _wait(lambda: "idle" in _answer(cluster, "sinfo", "-h", "-o", "%T"), folder)
+        _wait(lambda: _answer(cluster, "sinfo", "-h", "-N", "-o", "%T").split() == _IDLE, folder)
         yield cluster
         _answer(cluster, "scancel", "--user", getpass.getuser())
         _wait(lambda: not _answer(cluster, "squeue", "-h").strip(), folder)
@@ -118,7 +120,7 @@ def _munge(folder: Path) -> Iterator[None]:
 def _process(words: list[str], folder: Path, environment: dict[str, str]) -> Iterator[None]:
     path = {"PATH": f"{os.environ['PATH']}:{_SBIN}"}
     program = shutil.which(words[0], path=path["PATH"])
-    with (folder / f"{words[0]}.out").open("wb") as out:
+    with (folder / f"{words[0]}-{Path(words[-1]).name}.out").open("wb") as out:
         process = subprocess.Popen(
             [program, *words[1:]], env=os.environ | path | environment, stdin=subprocess.DEVNULL,
             stdout=out, stderr=out, start_new_session=True,

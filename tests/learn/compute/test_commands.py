@@ -1,0 +1,139 @@
+"""``--on``, ``eolab jobs``, ``eolab logs``, ``eolab cancel``, as people type them."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from registry.cli.app import run
+from registry.learn.compute.records import Records
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("EOLAB_JOBS", "EOLAB_COMPUTE", "EOLAB_LAKE", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert run(["init"]) == 0
+
+
+def said(capfd):
+    return capfd.readouterr().out
+
+
+def document(capfd):
+    return json.loads(said(capfd))
+
+
+def test_a_command_is_handed_over_followed_and_listed(capfd):
+    assert run(["train", "no-such-recipe", "--on", "local", "--json"]) == 0
+    job = document(capfd)
+    assert job["job"].startswith("train-no-such-recipe-")
+    assert job["command"] == ["eolab", "train", "no-such-recipe", "--json"]
+
+    assert run(["logs", job["job"][:-4], "--follow"]) == 1
+    assert "no-such-recipe" in said(capfd)
+
+    assert run(["jobs", "--json"]) == 0
+    [known] = document(capfd)
+    assert (known["job"], known["state"]) == (job["job"], "failed")
+    assert known["reason"] == "it ended with status 3"
+    assert "no-such-recipe" in known["last_lines"]
+    assert run(["jobs"]) == 0
+    assert "failed" in said(capfd)
+
+
+def test_records_lie_beside_the_lake_wherever_one_stands(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("EOLAB_LAKE", str(tmp_path / ".eolab/lake"))
+    assert run(["train", "no-such-recipe", "--on", "local", "--json"]) == 0
+    job = document(capfd)["job"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert run(["jobs", "--json"]) == 0
+    assert [one["job"] for one in document(capfd)] == [job]
+    assert (tmp_path / ".eolab/jobs" / job / "log").exists()
+    run(["cancel", job])
+
+
+def test_jobs_are_known_after_the_terminal_was_closed(capfd):
+    # A shell of its own session, that is killed with all that is in it as soon as it has asked.
+    subprocess.run(
+        [sys.executable, "-m", "registry.cli", "train", "no-such-recipe", "--on", "local"],
+        start_new_session=True, check=True, capture_output=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while True:
+        assert run(["jobs", "--json"]) == 0
+        [job] = document(capfd)
+        if job["state"] == "failed":
+            break
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert job["reason"] == "it ended with status 3"
+
+
+@pytest.mark.parametrize("place", ["local", "slurm"])
+def test_print_shows_what_would_be_handed_over_and_does_nothing(place, capfd):
+    typed = ["train", "burn-scars-unet", "--set", "name=a b", "--on", place, "--processes", "2"]
+    assert run([*typed, "--print"]) == 0
+
+    script = said(capfd)
+    assert "--nproc-per-node=2 " in script
+    assert "-m registry.cli train burn-scars-unet --set 'name=a b'" in script
+    assert f"export EOLAB_LAKE={Path('.eolab/lake').absolute()}" in script
+    assert Records().all() == []
+    if place == "slurm":
+        checked = subprocess.run(["bash", "-n"], input=script, text=True, check=False)
+        assert checked.returncode == 0
+
+
+def test_a_time_limit_is_minutes_or_hours_and_minutes(capfd):
+    assert run(["train", "x", "--on", "slurm", "--time-limit", "4:30", "--print"]) == 0
+    assert "#SBATCH --time=270" in said(capfd)
+    assert run(["train", "x", "--on", "slurm", "--time-limit", "soon", "--print"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"),
+    [
+        (["train", "x", "--on", "the-moon"], 3),
+        (["logs", "no-such-job"], 3),
+        (["cancel", "no-such-job"], 3),
+        (["train", "x", "--nodes", "2"], 2),
+    ],
+)
+def test_what_cannot_be_is_refused(typed, status):
+    assert run(typed) == status
+    assert Records().all() == []
+
+
+def test_a_place_without_slurm_says_where_to_go(monkeypatch, capfd, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert run(["train", "x", "--on", "slurm"]) == 7
+    assert "sbatch is not installed on this machine" in capfd.readouterr().err
+    assert Records().all() == []
+
+
+def test_a_job_is_cancelled_by_a_part_of_its_name(capfd):
+    from registry.learn.compute.choosing import executor
+    from registry.learn.compute.contract import Command
+
+    job = executor("local").submit(Command(argv=("sleep", "300"), name="sleep"))
+
+    assert run(["cancel", "sleep"]) == 0
+    assert said(capfd) == f"job {job.id} is cancelled\n"
+
+
+def test_a_record_that_somebody_else_has_put_there_is_no_job(capfd):
+    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"id": "c"}')):
+        (Path(".eolab/jobs") / name).mkdir(parents=True)
+        (Path(".eolab/jobs") / name / "job.json").write_text(text, "utf-8")
+
+    assert run(["jobs", "--json"]) == 0
+    assert document(capfd) == []
