@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
-	  --editable '.[dagster,features,kubernetes,lakefs,onnx,slurm,spark,tensorflow,train]' --group dev
+	  --editable '.[dagster,features,kubernetes,lakefs,onnx,spark,tensorflow,train]' --group dev
 	@touch $(STAMP)
 
 java:
