@@ -9,6 +9,7 @@ from registry.errors import InvalidInputError
 from registry.learn.loading.fitting import RaggedBatchError
 from registry.learn.loading.stream import stream
 from tests.learn.loading.lakes import chip, lake_of, sample
+from tests.learn.loading.simulated import simulated
 
 UP = [10.0, 0.0, 400_000.0, 0.0, -10.0, 600_000.0]
 
@@ -284,3 +285,12 @@ def test_several_splits_ask_which(tmp_path):
     with pytest.raises(InvalidInputError, match="several splits: mine, yours"):
         stream(ref, registry=registry, split="train")
     assert len(stream(ref, registry=registry, split="train", splits="yours")) == 1
+
+
+def test_a_stream_says_what_its_numbers_mean_by_its_training_samples(tmp_path):
+    registry, ref = simulated(tmp_path / "lake", "segmentation", samples=8)
+    held, trained = (stream(ref, registry=registry, split=one) for one in ("test", "train"))
+    assert held.assets == ("image", "mask")
+    assert [one.asset for one in held.contract.inputs] == ["image"]
+    assert held.contract == trained.contract
+    assert held.contract.inputs[0].bands[0].mean is not None
