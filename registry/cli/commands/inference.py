@@ -1,18 +1,21 @@
 """Inference: a model over scenes of any size."""
 
-from collections.abc import Sequence
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from registry.cli.options import Json, connected
-from registry.cli.output import emit, printable, table_text
+from registry.cli.output import emit, jsonable, printable, table_text
 from registry.cli.watch import watching
 from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from registry.learn.inference.mapping import Options
+    from registry.learn.inference.archive import Search
+    from registry.learn.inference.mapping import Options, Placed
     from registry.learn.inference.predicting import Prediction
     from registry.learn.inference.scenes import Reading
 
@@ -112,26 +115,183 @@ def predict(
             "--abstain", help="Leave out what lies too far from what the model learned from."
         ),
     ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="PNG to write of the scene beside its map.", show_default=False),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="ARCHIVE",
+            help="Fetch the scene: sentinel-2-l2a, hls-s30 or hls-l30.",
+            show_default=False,
+        ),
+    ] = None,
+    aoi: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W,S,E,N|FILE", help="Where: a box in degrees, or GeoJSON.", show_default=False
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="START/END", help="When, such as 2023-07/2023-09.",
+                     show_default=False),
+    ] = None,
+    max_cloud: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="Most cloud of an item, in per cent.",
+                     show_default=False),
+    ] = None,
+    dates: Annotated[
+        Literal["best", "each"],
+        typer.Option(help="The clearest day, or a map of each and one of what changed."),
+    ] = "best",
+    keep_clouds: Annotated[
+        bool, typer.Option("--keep-clouds", help="Predict clouds and their shadows too.")
+    ] = False,
+    api: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of the archive's STAC API; by default EOLAB_STAC_API, else the public "
+            "one.",
+            show_default=False,
+        ),
+    ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Dataset whose draft gets the prediction as proposed annotations.",
+            show_default=False,
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="Class that becomes annotations; by default all, of two the second. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    least: Annotated[
+        int, typer.Option(min=1, help="Pixels that an annotated region has at least.")
+    ] = 16,
     as_json: Json = False,
 ) -> None:
     """Predict scenes with a model: a map as a cloud-optimised GeoTIFF."""
-    from registry.learn.inference import predict as predicted
+    if bool(scenes) == bool(archive):
+        raise InvalidInputError(
+            "two scenes are given" if archive else "no scene is given",
+            hint="name a GeoTIFF, or an archive: --from sentinel-2-l2a --aoi … --time …",
+        )
+    if output is None and into is None:
+        raise InvalidInputError(
+            "nobody says where the prediction goes", hint="name a map: -o map.tif, or --into NAME"
+        )
+    options = _options(
+        window, overlap, batch_size, probabilities=probabilities or into is not None,
+        uncertainty=uncertainty, abstain=abstain,
+    )  # fmt: skip
+    after = _After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
+    with watching() as progress, tempfile.TemporaryDirectory(prefix="eolab-map-") as folder:
+        out = output or Path(folder) / "map.tif"
+        if archive is None:
+            from registry.learn.inference import predict as predicted
 
-    if not scenes:
-        raise InvalidInputError("no scene is given", hint="name a GeoTIFF, or --from an archive")
-    if output is None:
-        raise InvalidInputError("nobody says where the map goes", hint="name it: -o map.tif")
-    with watching() as progress:
-        done = predicted(
-            connected(), model, _by_input(scenes), out=output, head=head,
-            reading=_reading(bands, scale, offset, nodata, allow),
-            options=_options(
-                window, overlap, batch_size, probabilities=probabilities, uncertainty=uncertainty,
-                abstain=abstain,
-            ),
-            device=device, progress=progress,
-        )  # fmt: skip
-    emit(done.to_document(), lambda: _told(done))
+            asked = _by_input(scenes or ())
+            after.name = name_of(scenes or ())
+            done = predicted(
+                connected(), model, asked, out=out, head=head, options=options, device=device,
+                reading=_reading(bands, scale, offset, nodata, allow), then=after,
+                progress=progress,
+            )  # fmt: skip
+            told = _told(done)
+            document = done.to_document()
+        else:
+            from registry.learn.inference.dates import predict_from
+
+            wanted = _search(archive, aoi, time, max_cloud, api)
+            after.name = archive
+            found = predict_from(
+                connected(), model, wanted, out=out, dates=dates, options=options, head=head,
+                device=device, keep_clouds=keep_clouds, then=after, progress=progress,
+            )  # fmt: skip
+            told = "\n".join(f"{day}\n{_told(one)}" for day, one in found.days)
+            if found.change is not None:
+                told += f"\nchange: {found.change}\n" + _changed(found.transitions or {})
+            document = found.to_document()
+    emit(document | {"drafts": after.drafts}, told + "".join(f"\n{one}" for one in after.lines))
+
+
+class _After:
+    """Makes of a scene and its prediction what else was asked for."""
+
+    def __init__(
+        self, *, picture: Path | None, into: str | None, classes: tuple[str, ...], least: int
+    ) -> None:
+        self.name = "scene"
+        self.lines: list[str] = []
+        self.drafts: list[dict[str, Any]] = []
+        self._picture, self._into, self._classes, self._least = picture, into, classes, least
+
+    def __call__(self, scene: "Placed", done: "Prediction") -> None:
+        if self._picture is not None and done.drawn is not None:
+            from registry.learn.inference.answers import said_by
+            from registry.learn.inference.picture import picture
+
+            classes = said_by(done.head) if done.areas else ()
+            picture(scene, done.drawn.files["map"], classes, self._picture)
+            self.lines.append(f"picture: {self._picture}")
+        if self._into is not None:
+            from registry.learn.inference.drafts import propose
+
+            landed = propose(
+                connected(), done, scene, into=self._into, name=self._next(),
+                categories=self._classes, least=self._least,
+            )  # fmt: skip
+            self.lines.append(landed.to_text())
+            self.drafts.append(jsonable(landed))
+
+    def _next(self) -> str:
+        return self.name if not self.drafts else f"{self.name}-{len(self.drafts) + 1}"
+
+
+def name_of(scenes: Sequence[str]) -> str:
+    """Return what chips of files are called by.
+
+    Examples:
+        >>> name_of(["s2=Tile 33U.tif"])
+        'tile-33u'
+    """
+    stem = Path(scenes[0].rpartition("=")[2]).stem.lower()
+    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "scene"
+
+
+def _search(
+    archive: str, aoi: str | None, time: str | None, max_cloud: float | None, api: str | None
+) -> "Search":
+    from registry.geo import parse_interval
+    from registry.learn.inference.archive import Search, area_of
+    from registry.learn.inference.presets import preset_named
+
+    if aoi is None or time is None:
+        raise InvalidInputError(
+            "an archive is asked for a place at a time",
+            hint="say --aoi west,south,east,north and --time 2023-07/2023-09",
+        )
+    return Search(
+        preset=preset_named(archive), area=area_of(aoi), interval=parse_interval(time),
+        max_cloud=max_cloud, api=api,
+    )  # fmt: skip
+
+
+def _changed(transitions: Mapping[str, int]) -> str:
+    whole = max(sum(transitions.values()), 1)
+    rows = [(name, f"{n:,}", f"{n / whole:.2%}") for name, n in transitions.items() if n]
+    return table_text(["change", "pixels", "share"], rows)
 
 
 def _by_input(scenes: Sequence[str]) -> Path | dict[str, list[Path]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -99,12 +98,3 @@ def on_ground(
     return [shapely.transform(one, moved) for one in shapes]
 
 
-def read_map(path: Path) -> npt.NDArray[np.generic]:
-    """Return the first band of a map that the lab wrote."""
-    import rasterio
-
-    from registry.curate.formats.unplaced import unplaced_allowed
-
-    with unplaced_allowed(), rasterio.open(path, driver="GTiff") as file:
-        band: npt.NDArray[np.generic] = file.read(1)
-        return band

@@ -1,6 +1,6 @@
 """A model over a scene: the whole way from a ref and a file to a map."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from registry.learn.models.predicting import Predictor
     from registry.learn.models.shelf import Model
 
-__all__ = ["Prediction", "options_for", "predict", "predict_scene"]
+__all__ = ["Prediction", "Then", "options_for", "predict", "predict_scene"]
 
 _WINDOW: Final = 256
 _MULTIPLE: Final = 32  # what most encoders halve their input down by
 _LARGEST: Final = 2048
 
+Then = Callable[[Placed, "Prediction"], None]
 Scenes = Path | str | Mapping[str, Path | str | Sequence[Path | str]]
 
 
@@ -102,6 +103,7 @@ def predict(  # noqa: PLR0913 — each is its own decision
     reading: Reading | None = None,
     options: Options | None = None,
     device: str = "cpu",
+    then: Then | None = None,
     progress: Progress = SILENT,
 ) -> Prediction:
     """Predict one scene.
@@ -115,6 +117,7 @@ def predict(  # noqa: PLR0913 — each is its own decision
         reading: What files do not say of themselves.
         options: How the scene is cut, and what is written beside the map.
         device: Where the network runs, as torch names it.
+        then: Called with the scene, still open, and what was predicted of it.
         progress: Told of windows.
 
     Returns:
@@ -131,10 +134,13 @@ def predict(  # noqa: PLR0913 — each is its own decision
     found = shelf.resolve(registry, model) if isinstance(model, str) else model
     files = _files(found.card.contract, scene)
     with open_files(found.card.contract, files, reading=reading) as opened:
-        return predict_scene(
+        done = predict_scene(
             found, opened, out=Path(out), head=head, options=options, device=device,
             progress=progress,
         )  # fmt: skip
+        if then is not None:
+            then(opened, done)
+        return done
 
 
 def predict_scene(

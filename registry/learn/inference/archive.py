@@ -1,0 +1,379 @@
+"""New imagery from a STAC archive: a place at dates, as files that models read.
+
+References:
+    STAC API 1.0.0 (2023), item search. OGC 17-069r4, features.
+"""
+
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from registry.errors import (
+    InvalidInputError,
+    NotFoundError,
+    RegistryError,
+    RejectedError,
+    UnavailableError,
+)
+from registry.geo import Interval, normalise_crs, utm_crs
+from registry.learn.inference.limited import Limited
+from registry.learn.inference.presets import ArchiveBand, Preset
+from registry.learn.inference.scenes import WrongBandsError
+from registry.learn.inference.web import check_api, check_file, check_href
+from registry.learn.loading.contract import Input
+
+__all__ = ["Acquired", "Search", "area_of", "fetch", "search"]
+
+API: Final = "EOLAB_STAC_API"
+"""Names the archive's address where none is given."""
+
+_MOST_ITEMS: Final = 500
+_MOST_PIXELS: Final = 1 << 32
+_BOX: Final = 4
+_LONGEST: Final = 16 << 20
+_KEPT: Final = ("datetime", "proj:epsg", "proj:code", "proj:shape", "proj:transform")
+_OF_ASSET: Final = ("href", "type", "proj:shape", "proj:transform", "proj:epsg", "proj:code")
+_OTHER_NEAR_INFRARED: Final = {"N": "N2", "N2": "N"}
+_SECONDS: Final = 3600.0
+_NO_GEOJSON: Final = (OSError, ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is wanted of an archive."""
+
+    preset: Preset
+    """Which archive."""
+
+    area: BaseGeometry
+    """Where: longitudes and latitudes; the box around it is fetched."""
+
+    interval: Interval
+    """When."""
+
+    max_cloud: float | None = None
+    """Per cent of an item that may be cloudy; None for any."""
+
+    api: str | None = None
+    """Address of the API; None for the preset's, or what ``EOLAB_STAC_API`` says."""
+
+    @property
+    def address(self) -> str:
+        """Of the API, checked."""
+        return check_api(self.api or os.environ.get(API) or self.preset.api)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquired:
+    """All items of one day that are read alike."""
+
+    day: str
+    """Such as ``2020-01-13``, UTC."""
+
+    items: tuple[Mapping[str, Any], ...] = field(repr=False)
+    """As STAC has them, with nothing in them but what reading needs; addresses checked."""
+
+    cloud: float | None
+    """Mean cloud cover of the items in per cent; None where they do not say."""
+
+    offset: float
+    """Added to values after scaling."""
+
+
+def area_of(text: str) -> BaseGeometry:
+    """Return the area that somebody means.
+
+    Args:
+        text: ``west,south,east,north`` in degrees, or a file of GeoJSON.
+
+    Raises:
+        InvalidInputError: It is neither, or not on the globe.
+
+    Examples:
+        >>> area_of("2.8,42.3,2.9,42.4").bounds
+        (2.8, 42.3, 2.9, 42.4)
+    """
+    parts = text.split(",")
+    try:
+        if len(parts) == _BOX:
+            west, south, east, north = (float(part) for part in parts)
+            area: BaseGeometry = shapely.box(west, south, east, north)
+            right = west < east and south < north
+        else:
+            with Path(text).open("rb") as file:
+                area = _merged(json.loads(file.read(_LONGEST)))
+            right = not area.is_empty
+    except (*_NO_GEOJSON, shapely.GEOSException) as error:
+        raise InvalidInputError(
+            f"'{text}' is no area: {error}",
+            hint="give west,south,east,north in degrees, or a file of GeoJSON",
+        ) from error
+    bounds = area.bounds
+    globe = shapely.box(-180, -90, 180, 90)
+    if not right or not all(map(math.isfinite, bounds)) or not globe.covers(area.envelope):
+        raise InvalidInputError(
+            f"'{text}' is no area on the globe",
+            hint="give west,south,east,north in degrees, longitude first",
+        )
+    return area
+
+
+def _merged(document: Mapping[str, Any]) -> BaseGeometry:
+    features = document.get("features", [document])
+    shapes = [shapely.geometry.shape(one.get("geometry", one)) for one in features]
+    return shapely.union_all(shapes)
+
+
+def search(wanted: Search) -> tuple[Acquired, ...]:
+    """Return what an archive has, day by day.
+
+    Args:
+        wanted: Where, when, and of which archive.
+
+    Returns:
+        Days in their order; none is empty. One on which a processing baseline changed is twice.
+
+    Raises:
+        NotFoundError: The archive has nothing like it.
+        UnavailableError: It does not answer.
+        UnsafeAddressError: It leads to addresses that are not followed.
+    """
+    api = wanted.address
+    days: dict[tuple[str, float], list[Mapping[str, Any]]] = defaultdict(list)
+    clouds: dict[tuple[str, float], list[float]] = defaultdict(list)
+    for item in _asked(wanted, api):
+        properties = item.get("properties") or {}
+        cloud = properties.get("eo:cloud_cover")
+        known = [float(cloud)] if isinstance(cloud, int | float) else []
+        if wanted.max_cloud is not None and known and known[0] > wanted.max_cloud:
+            continue
+        key = str(properties.get("datetime"))[:10], wanted.preset.offset(properties)
+        days[key].append(_plain(item, wanted.preset, api))
+        clouds[key] += known
+    if not days:
+        limit = "" if wanted.max_cloud is None else f" with at most {wanted.max_cloud:g} % of cloud"
+        raise NotFoundError(
+            f"{api} has nothing of {', '.join(wanted.preset.collections)} there at "
+            f"{wanted.interval}{limit}",
+            hint="widen --time or --aoi, or allow more by --max-cloud",
+        )
+    return tuple(
+        Acquired(
+            day=key[0], offset=key[1], items=tuple(items),
+            cloud=sum(clouds[key]) / len(clouds[key]) if clouds[key] else None,
+        )
+        for key, items in sorted(days.items())
+    )  # fmt: skip
+
+
+def _asked(wanted: Search, api: str) -> Iterator[dict[str, Any]]:
+    """Yield items, none of another collection.
+
+    Yields:
+        Items as JSON's types.
+
+    Raises:
+        NotFoundError: The API has no such collection.
+    """
+    from pystac_client import Client
+
+    def modified(request: Any) -> None:  # noqa: ANN401 — requests' own class
+        check_href(request.url, api=api)
+
+    with _translated(api):
+        client = Client.open(api, request_modifier=modified, timeout=60)
+        there = {one.id for one in client.get_collections()}
+        names = [name for name in wanted.preset.collections if name in there]
+        if not names:
+            raise NotFoundError(
+                f"{api} has no {wanted.preset.collections[0]}",
+                hint="name another archive by --from, or its address by --api",
+            )
+        found = client.search(
+            collections=names, bbox=wanted.area.bounds, datetime=str(wanted.interval),
+            max_items=_MOST_ITEMS,
+        )  # fmt: skip
+        for item in found.items_as_dicts():
+            if item.get("collection") in names:
+                yield item
+
+
+@contextmanager
+def _translated(api: str) -> Iterator[None]:
+    """Say in our words what goes wrong with an API.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        RegistryError: As it was raised inside.
+        UnavailableError: It does not answer, or nonsense.
+    """
+    from pystac import STACError
+    from pystac_client.exceptions import APIError
+    from requests import RequestException
+
+    try:
+        yield
+    except RegistryError:
+        raise
+    except (APIError, RequestException, STACError, *_NO_GEOJSON) as error:
+        raise UnavailableError(
+            f"the archive at {api} does not answer as a STAC API: "
+            f"{' '.join(str(error).split())[:200]}",
+            hint="see whether it is there: curl " + api,
+        ) from error
+
+
+def _plain(item: Mapping[str, Any], preset: Preset, api: str) -> dict[str, Any]:
+    """Return an item with what reading needs alone.
+
+    Raises:
+        RejectedError: It has nothing to read.
+    """
+    names = {name for band in preset.bands for name in band.assets} | {*preset.mask}
+    assets = item.get("assets")
+    if not isinstance(assets, dict) or not isinstance(item.get("geometry"), dict):
+        raise RejectedError(
+            f"item {str(item.get('id'))[:80]!r} of the archive has no assets or no place",
+            hint="use an archive whose items have both",
+        )
+    kept = {
+        name: {key: asset[key] for key in _OF_ASSET if key in asset}
+        | {"href": check_file(str(asset.get("href")), api=api)}
+        for name, asset in assets.items()
+        if name in names and isinstance(asset, dict)
+    }
+    properties = item.get("properties") or {}
+    return {
+        "type": "Feature", "stac_version": "1.0.0",
+        "stac_extensions": ["https://stac-extensions.github.io/projection/v1.1.0/schema.json"],
+        "id": str(item.get("id"))[:200], "collection": item["collection"],
+        "geometry": item["geometry"], "bbox": item.get("bbox"),
+        "properties": {key: properties[key] for key in _KEPT if key in properties},
+        "assets": kept, "links": [],
+    }  # fmt: skip
+
+
+def fetch(
+    acquired: Acquired, wanted: Search, reads: Input, out: Path, *, keep_clouds: bool = False
+) -> float:
+    """Write what a model reads of one day to a file that says all about itself.
+
+    Args:
+        acquired: The day.
+        wanted: What was searched for.
+        reads: What the model reads of it; its pixel size is taken.
+        out: GeoTIFF to write, one band for each that the model reads.
+        keep_clouds: Whether clouds and their shadows stay; else nothing was observed there.
+
+    Returns:
+        The share of pixels that were observed, in [0, 1].
+
+    Raises:
+        WrongBandsError: The archive has no such band.
+        UnreadableSceneError: A file of it cannot be read.
+        InvalidInputError: The area is too large.
+    """
+    preset = wanted.preset
+    first = acquired.items[0]["assets"]
+    bands = {}
+    for band in (_band(preset, one.name, one.common) for one in reads.bands):
+        bands[_asset(first, band.assets, band.name)] = band.name
+    mask = None if keep_clouds else {
+        "asset": _asset(first, preset.mask, "mask of clouds"), "nodata": preset.mask_nodata,
+        "values": list(preset.cloudy_values), "bits": preset.cloudy_bits,
+    }  # fmt: skip
+    grid = _grid(acquired, wanted, reads.gsd or preset.gsd)
+    number = {
+        "dtype": preset.dtype, "nodata": preset.nodata, "scale": preset.scale,
+        "offset": acquired.offset,
+    }  # fmt: skip
+    variables = {
+        name: os.environ[name]
+        for name in ("HOME", "NETRC", "GDAL_HTTP_NETRC", "SSL_CERT_FILE", "CURL_CA_BUNDLE",
+                     "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+        if name in os.environ
+    }  # fmt: skip
+    with Limited(
+        "archive_reader.py", name=f"the archive's {acquired.day}", memory=6 << 30,
+        seconds=_SECONDS, environment=variables,
+    ) as child:  # fmt: skip
+        said = child.ask(
+            do="fetch", items=list(acquired.items), bands=bands, mask=mask, grid=grid,
+            out=str(out.absolute()), number=number,
+        )  # fmt: skip
+    pixels = int(grid["height"]) * int(grid["width"])
+    return float(said.get("seen", 0)) / pixels
+
+
+def _band(preset: Preset, name: str, common: str | None) -> ArchiveBand:
+    """Return the archive's band for one of the model's.
+
+    Raises:
+        WrongBandsError: There is none.
+    """
+    letters = [one for one in (common, _OTHER_NEAR_INFRARED.get(common or "")) if one]
+    same = [band for band in preset.bands if name.casefold() in map(str.casefold, band.assets)]
+    alike = [band for letter in letters for band in preset.bands if band.common == letter]
+    for band in (*same, *alike):
+        return band
+    raise WrongBandsError(
+        f"the model reads {name}, which {preset.name} does not have",
+        hint=f"it has {', '.join(band.name for band in preset.bands)}",
+    )
+
+
+def _asset(assets: Mapping[str, Any], names: Sequence[str], what: str) -> str:
+    """Return what an item calls one of its assets.
+
+    Raises:
+        WrongBandsError: It has no such.
+    """
+    for name in names:
+        if name in assets:
+            return name
+    raise WrongBandsError(
+        f"items of the archive have no {what}; they have {', '.join(assets)}",
+        hint="use another archive by --api, or --keep-clouds if only the mask is missing",
+    )
+
+
+def _grid(acquired: Acquired, wanted: Search, gsd: float) -> dict[str, Any]:
+    """Return the pixels that are fetched: the box around the area, on multiples of their size.
+
+    Raises:
+        InvalidInputError: They are too many.
+    """
+    from rasterio.crs import CRS
+    from rasterio.warp import transform_bounds
+
+    properties = acquired.items[0]["properties"]
+    said = properties.get("proj:code") or properties.get("proj:epsg")
+    middle = wanted.area.centroid
+    crs = utm_crs(middle.x, middle.y)
+    if said:
+        stated = normalise_crs(f"EPSG:{said}" if isinstance(said, int) else str(said))
+        crs = stated if CRS.from_user_input(stated).is_projected else crs
+    bounds = transform_bounds("OGC:CRS84", crs, *wanted.area.bounds, densify_pts=21)
+    left, bottom = (math.floor(one / gsd) for one in bounds[:2])
+    right, top = (math.ceil(one / gsd) for one in bounds[2:])
+    height, width = top - bottom, right - left
+    if height * width > _MOST_PIXELS or min(height, width) < 1:
+        raise InvalidInputError(
+            f"the area has {height:,} by {width:,} pixels of {gsd:g} m",
+            hint="give a smaller --aoi",
+        )
+    return {
+        "crs": crs, "height": height, "width": width,
+        "transform": [gsd, 0.0, left * gsd, 0.0, -gsd, top * gsd],
+    }  # fmt: skip
