@@ -5,6 +5,7 @@ in whatever batch, and on whichever of how many processes the sample comes.
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ VALID: Final = "_valid"
 """Arrays called like an input with this behind say where it was observed, ``(sample, …, y, x)``."""
 
 _JITTER: Final = 0.1  # deviations that brightness moves at most; share that contrast does
-_NOISE: Final = 0.05  # deviations, one standard deviation of the noise
+_NOISE: Final = 0.05  # deviations, one standard deviation of the noise, which is uniform
 _DROPPED_BANDS: Final = 0.1  # chance of each band
 _DROPPED_MODALITY: Final = 0.2  # chance that a sample loses one
 _YX: Final = 2
@@ -337,7 +338,10 @@ def _shake(own: npt.NDArray[np.float32], chance: Mapping[str, np.random.Generato
         own *= 1 + contrast.reshape(by_band).astype(np.float32)
         own += brightness.reshape(by_band).astype(np.float32)
     if "noise" in chance:
-        own += _NOISE * chance["noise"].standard_normal(own.shape, np.float32)
+        noise = chance["noise"].random(own.shape, np.float32)
+        noise -= np.float32(0.5)
+        noise *= np.float32(_NOISE * math.sqrt(12))
+        own += noise
     own[blank] = 0
     if "drop-bands" in chance:
         gone = chance["drop-bands"].random(bands) < _DROPPED_BANDS

@@ -1,7 +1,6 @@
 """What the numbers of a model's inputs mean: which bands, in which unit, scaled how."""
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,11 +12,10 @@ if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.catalog.version import Version
     from registry.curate.features.work import AssetFacts
+    from registry.learn.loading.asset_arrays import Arrays
 
 __all__ = ["Band", "Chosen", "Contract", "Input", "of_version", "select"]
 
-_COLUMNS: Final = ("asset", "shape", "dtype", "nodata", "crs", "transform")
-_SERIES: Final = 4  # sides of an array with a time axis
 _LEVELS: Final = ("processing:level", "processing_level", "level")
 _TITLED: Final = re.compile(
     r"(?:\b|_)(?:msi)?l(?:evel)?[ _-]?([0-3][a-c]|[0-3])(?:\b|_)", re.IGNORECASE
@@ -164,6 +162,7 @@ def of_version(
         NotFoundError: The split has no such subset, or no pixel was observed in it.
     """
     from registry.curate.features.planning import asset_facts
+    from registry.learn.loading.asset_arrays import arrays_of
 
     facts = sorted(asset_facts(version), key=lambda one: one.name != "image")
     known = {one.name: one for one in facts}
@@ -185,9 +184,7 @@ def of_version(
             f"asset '{labels[0]}' of {version.ref} holds labels, so no model reads it",
             hint="leave it out; loaders give it beside the inputs",
         )
-    seen = _seen(version, names)
-    for name in names:
-        _refuse_mixed(version, name, seen[name])
+    seen = arrays_of(version, names)
     taken = _statistics(version, names, split, subset, registry, compute_missing=compute_missing)
     inputs = tuple(
         _input(version, known[name], seen[name], taken[name][1] if name in taken else {})
@@ -240,82 +237,11 @@ def _band(source: Input, said: str) -> Band:
     raise InvalidInputError(f"asset '{source.asset}' has no band '{said}'", hint=f"it has {there}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """What the rows of one asset say."""
-
-    dtypes: frozenset[str]
-    nodata: frozenset[float]
-    bands: int
-    frames: int | None
-    gsd: float | None
-
-
-def _seen(version: "Version", names: Sequence[str]) -> Mapping[str, _Seen]:
-    import pyarrow.compute as pc
-
-    table = version.table("assets", columns=[*_COLUMNS, "pixels"])
-    table = table.filter(pc.is_valid(table.column("pixels"))).drop_columns(["pixels"])
-    found = {}
-    for name in names:
-        rows = table.filter(pc.equal(table.column("asset"), name))
-        shapes = rows.column("shape")
-        sides = pc.list_value_length(shapes)
-        first = rows.slice(0, 1).to_pylist()[0]
-        series = rows.filter(pc.equal(sides, _SERIES)).column("shape")
-        steps = pc.list_element(series, 0) if len(series) else None
-        found[name] = _Seen(
-            dtypes=frozenset(pc.unique(rows.column("dtype")).to_pylist()),
-            nodata=frozenset(
-                one
-                for one in pc.unique(rows.column("nodata")).to_pylist()
-                if one is not None and not math.isnan(one)
-            ),
-            bands=first["shape"][-3] if len(first["shape"]) > len("yx") else 1,
-            frames=None if steps is None else int(pc.max(steps).as_py()),
-            gsd=_gsd(first["crs"], first["transform"]),
-        )
-    return found
-
-
-def _gsd(crs: str | None, transform: Sequence[float] | None) -> float | None:
-    """Return the width of a pixel in metres; None where the CRS does not count in metres."""
-    if crs is None or transform is None:
-        return None
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        axes = CRS.from_user_input(crs).axis_info
-    except CRSError:
-        return None
-    metres = bool(axes) and all(axis.unit_name == "metre" for axis in axes)
-    return float(math.hypot(transform[0], transform[3])) if metres else None
-
-
-def _refuse_mixed(version: "Version", asset: str, seen: _Seen) -> None:
-    """Refuse an asset whose arrays cannot all be what the card says of it.
-
-    Raises:
-        InvalidInputError: Some are whole numbers and some are not, or nodata is not one value.
-    """
-    whole = {one for one in seen.dtypes if one.startswith(("int", "uint"))}
-    if whole and whole != seen.dtypes:
-        raise InvalidInputError(
-            f"asset '{asset}' of {version.ref} holds {' and '.join(sorted(seen.dtypes))}: whole "
-            "numbers and fractions, which one scale cannot be right for",
-            hint="leave the asset out of assets, or those samples out of a further version",
-        )
-    if len(seen.nodata) > 1:
-        shown = ", ".join(f"{one:g}" for one in sorted(seen.nodata))
-        raise InvalidInputError(
-            f"asset '{asset}' of {version.ref} has several nodata values: {shown}",
-            hint="give all its arrays one, in a further version: eolab edit",
-        )
-
-
 def _input(
-    version: "Version", facts: "AssetFacts", seen: _Seen, taken: Mapping[str, tuple[float, float]]
+    version: "Version",
+    facts: "AssetFacts",
+    seen: "Arrays",
+    taken: Mapping[str, tuple[float, float]],
 ) -> Input:
     names = facts.bands if len(facts.bands) == seen.bands else ()
     names = names or tuple(str(number + 1) for number in range(seen.bands))
@@ -341,7 +267,7 @@ def _input(
     )
 
 
-def _unit(facts: "AssetFacts", seen: _Seen, scale: float) -> str | None:
+def _unit(facts: "AssetFacts", seen: "Arrays", scale: float) -> str | None:
     """Return a band's unit; ``DN`` for whole numbers that are called reflectance as they are."""
     from registry.learn.loading.units import DN, unit_of
 

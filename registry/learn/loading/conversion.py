@@ -105,6 +105,34 @@ class Conversion:
             there &= chosen != nodata
         return there
 
+    def seen(self, asset: str, stored: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+        """Return where all bands of an asset that a model reads were observed.
+
+        Args:
+            asset: The model's name of it.
+            stored: As for :meth:`apply`.
+
+        Returns:
+            Shape ``(…, y, x)``.
+        """
+        steps = self._steps_of(asset, stored)
+        nodata = self._nodata(asset, stored.dtype)
+        inexact = np.issubdtype(stored.dtype, np.inexact)
+        found = np.ones((*stored.shape[:_BANDS_AT], *stored.shape[_BANDS_AT + 1 :]), np.bool_)
+        if nodata is None and not inexact:
+            return found
+        there = np.empty(stored.shape[_BANDS_AT + 1 :], np.bool_)
+        for at in np.ndindex(stored.shape[:_BANDS_AT]):
+            for step in steps:
+                plane = stored[at][step.source]
+                if inexact:
+                    np.isfinite(plane, out=there)
+                    found[at] &= there
+                if nodata is not None:
+                    np.not_equal(plane, nodata, out=there)
+                    found[at] &= there
+        return found
+
     def steps_for(self, asset: str, *, shape: tuple[int, ...], whole: bool) -> tuple[Step, ...]:
         """Return how each band of an array is made, in the model's order.
 

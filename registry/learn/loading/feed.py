@@ -180,7 +180,7 @@ class Feed:
             source = self.conversion.sources[asset]
             array = stored.arrays[source]
             there = stored.valid.get(source)
-            seen = np.array(self.conversion.observed(asset, array).all(axis=-_YX - 1))
+            seen = self.conversion.seen(asset, array)
             made = (
                 self.conversion.apply(asset, array) if self.normalise else self._raw(asset, array)
             )

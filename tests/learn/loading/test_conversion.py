@@ -201,6 +201,7 @@ def test_nodata_and_nan_are_0_after_normalisation_and_not_observed():
     stored = np.array([[[0, 2000]], [[1000, 0]]], np.uint16)
     assert found.apply("s2", stored).round(5).tolist() == [[[0, 1]], [[0, 0]]]
     assert found.observed("s2", stored).tolist() == [[[False, True]], [[True, False]]]
+    assert found.seen("s2", stored).tolist() == [[False, False]]
     floats = np.array([[[np.nan, 2000]], [[np.inf, 2000]]], np.float32)
     assert found.apply("s2", floats).round(5).tolist() == [[[0, 1]], [[0, 1]]]
     assert found.observed("s2", floats).tolist() == [[[False, True]], [[False, True]]]
@@ -219,6 +220,7 @@ def test_time_series_are_converted_step_by_step():
     stored = np.arange(2 * 3 * 2 * 4 * 5, dtype=np.uint16).reshape(2, 3, 2, 4, 5)
     whole = found.apply("s2", stored)
     assert whole.shape == stored.shape
+    assert np.array_equal(found.seen("s2", stored), found.observed("s2", stored).all(axis=2))
     for step in np.ndindex(2, 3):
         assert np.array_equal(whole[step], found.apply("s2", stored[step]))
 
