@@ -165,10 +165,11 @@ class Run:
                     filled.left -= high - low
                     if not filled.left:
                         self._lock.notify_all()
-        except BaseException as error:  # noqa: BLE001 — it is raised again where batches are read
+        except BaseException as error:
             with self._lock:
-                self._failure = error
+                self._failure = error  # raised again where batches are read
                 self._lock.notify_all()
+            raise SystemExit from error  # ends this thread alone
 
     def _claim(self) -> tuple[Filled, int, int] | None:
         with self._lock:

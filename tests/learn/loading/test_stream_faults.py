@@ -115,3 +115,13 @@ def test_a_lying_table_is_refused(tmp_path, lie):
     registry, ref = _hostile(tmp_path / "lake", **lie)
     with pytest.raises(RegistryError):
         list(stream(ref, registry=registry, batch_size=4096))
+
+
+def test_a_thread_that_fails_tells_whoever_reads_the_batches(tmp_path):
+    registry, ref = lake_of(tmp_path / "lake", [_noise(number) for number in range(3)])
+
+    def no_memory(shape, dtype):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(stream(ref, registry=registry, allocator=no_memory, threads=2))
