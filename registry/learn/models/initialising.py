@@ -95,7 +95,8 @@ def _stay(module: nn.Module) -> None:
 
 
 def _evaluated(module: nn.Module, _: object) -> None:
-    if module.training:
+    # whoever lets it learn again need not know of this
+    if module.training and not any(one.requires_grad for one in module.parameters()):
         module.eval()
 
 

@@ -402,7 +402,7 @@ def test_an_installed_package_brings_its_own_factory(monkeypatch):
 
     monkeypatch.setattr(
         "registry.learn.models.factory.entry_points",
-        lambda group, name=None: [Point()] if name in {None, "mine"} else [],
+        lambda name=None, **_: [Point()] if name in {None, "mine"} else [],
     )
     assert "mine" in factories()
     assert isinstance(made(reads(image=3), factory="mine", depth=2), Whole)

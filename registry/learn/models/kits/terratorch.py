@@ -1,5 +1,6 @@
 """Foundation models by TerraTorch: Prithvi, TerraMind, DOFA, Clay; built with random weights."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -270,14 +271,17 @@ def _by_wavelength(name: str, stream: Stream, bands: tuple[str, ...]) -> Encoder
     side = -(-max(stream.size or (usual,)) // patch) * patch
     shape: dict[str, Any] = {"width": 768, "patch": patch, "taken": BACKBONES[name], "side": side}
     if name in _CLAY:
-        import terratorch.models.backbones.clay_v1.embedder as clay
+        import terratorch.models.backbones.clay_v1.embedder  # noqa: F401 — timm learns its name
         import timm
+        from terratorch.models.backbones.clay_v1.modules import WAVELENGTHS
 
-        _heard(bands, clay.WAVELENGTHS, what="Clay")
+        _heard(bands, WAVELENGTHS, what="Clay")
         # TerraTorch's factory of Clay makes it so
-        inner = timm.create_model(
-            name, pretrained=False, bands=list(bands), img_size=side, features_only=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a speed that its layers do not have
+            inner = timm.create_model(
+                name, pretrained=False, bands=list(bands), img_size=side, features_only=True
+            )
         del inner.forward
         return _Clay(inner, stream.inputs[0].gsd or _METRES, **shape)
     from terratorch.models.backbones.dofa_vit import waves_list
