@@ -164,8 +164,44 @@ class Card:
             if said.get("lineage") is not None:
                 pretrained = tuple(said["lineage"].pop("pretrained_on", ()))
                 said["lineage"] = Lineage(**said["lineage"], pretrained_on=pretrained)
-            return cls(**said)
+            return _checked(cls(**said))
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptError(
                 f"the model's card cannot be read: {error}", hint="pull the model again"
             ) from error
+
+
+def _checked(card: Card) -> Card:
+    # Cards come with models of other people: what is read of one later is what it should be.
+    _each(card, name=str, recipe=Mapping, metrics=Mapping, domain=Mapping, smoke=bool)
+    _each(card, code_version=_TEXT, weights_sha256=_TEXT, licence=_TEXT, seed=int | None)
+    _each(card.architecture, factory=str, args=Mapping)
+    for head in card.heads:
+        _each(head, name=str, asset=_TEXT, unit=_TEXT, weight=_NUMBER, mean=_NUMBER, std=_NUMBER)
+    for one in card.contract.inputs:
+        _each(one, asset=str, gsd=_NUMBER | None, level=_TEXT, nodata=_NUMBER | None)
+        _each(one, frames=int | None)
+        for band in one.bands:
+            _each(band, name=str, common=_TEXT, unit=_TEXT, scale=_NUMBER, offset=_NUMBER)
+            _each(band, mean=_NUMBER | None, std=_NUMBER | None)
+    if card.lineage is not None:
+        _each(card.lineage, dataset=str, content_id=str, commit=str, split=_TEXT, parent=_TEXT)
+    texts = [*(one for head in card.heads for one in head.classes), *card.metrics]
+    texts += card.lineage.pretrained_on if card.lineage is not None else ()
+    numbers = [*card.metrics.values(), *(card.size or ())]
+    if not all(isinstance(one, str) for one in texts):
+        raise TypeError("a name is no text")
+    if not all(isinstance(one, _NUMBER) for one in numbers):
+        raise TypeError("a metric or a side of chips is no number")
+    return card
+
+
+_TEXT = str | None
+_NUMBER = int | float
+
+
+def _each(noun: object, **kinds: Any) -> None:  # noqa: ANN401 — what isinstance takes
+    for name, kind in kinds.items():
+        value = getattr(noun, name)
+        if not isinstance(value, kind):
+            raise TypeError(f"'{name}' is {type(value).__name__}")

@@ -1,5 +1,6 @@
 """A card says the same after it was written and read; its README says it to people."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,27 @@ def test_numbers_of_other_libraries_become_plain(card):
 def test_what_is_no_card_is_said_to_be_damaged(text):
     with pytest.raises(CorruptError, match="card cannot be read"):
         Card.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("metrics",), {"iou": "high"}), (("metrics",), []), (("size",), ["a", "b"]),
+        (("heads", 0, "std"), 0), (("heads", 0, "mean"), "x"), (("heads", 0, "classes"), [1]),
+        (("heads", 0, "task"), "magic"), (("contract", "inputs", 0, "bands", 0, "scale"), "x"),
+        (("contract", "inputs", 0, "bands"), []), (("contract", "inputs", 0, "frames"), "3"),
+        (("lineage", "dataset"), None), (("lineage", "pretrained_on"), [3]),
+        (("architecture", "args"), 3), (("smoke",), "no"), (("name",), None), (("more",), 1),
+    ],
+)  # fmt: skip
+def test_a_card_of_somebody_else_is_believed_only_in_its_types(card, path, value):
+    said = json.loads(card.to_json())
+    inner = said
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    with pytest.raises(CorruptError):
+        Card.from_json(json.dumps(said).encode())
 
 
 def test_a_smoke_model_holds_no_score(card):
