@@ -72,12 +72,18 @@ _WITH_VALUE: Final = frozenset({
     "--on", "--gpus", "--nodes", "--processes", "--time-limit", "--lake",
 })  # fmt: skip
 _ALONE: Final = frozenset({"--print"})
+_SHARED: Final = frozenset({"nodes", "processes"})
 _LAKE_HERE: Final = ".eolab/lake"
 _HANDED_ON: Final = ("EOLAB_LAKE", "EOLAB_USER", "EOLAB_AUTHOR", "EOLAB_CACHE")
 
 
 class Place:
-    """Where a command is to run, as its options say."""
+    """Where a command is to run, as its options say.
+
+    Args:
+        said: Options by name: on, gpus, nodes, processes, time, print_only; those that the command
+            has not are left out.
+    """
 
     def __init__(self, said: Mapping[str, Any]) -> None:
         self.on: str | None = said.get("on")
@@ -102,12 +108,12 @@ class Place:
         return Resources(
             gpus=said.get("gpus") or 0,
             nodes=said.get("nodes") or 1,
-            processes=said.get("processes"),
+            processes=said.get("processes", 1),  # a command that knows none is one
             minutes=_minutes(said.get("time")),
         )
 
 
-def anywhere(command: Callable[P, None]) -> Callable[P, None]:
+def anywhere(command: Callable[P, None], *, shares: bool = True) -> Callable[P, None]:
     """Give a command the options for running elsewhere, ``--on`` and those that go with it.
 
     With one of them the same command without them is handed over as a job, and the job printed;
@@ -115,6 +121,8 @@ def anywhere(command: Callable[P, None]) -> Callable[P, None]:
 
     Args:
         command: A function as typer takes it: ``app.command("train")(anywhere(train))``.
+        shares: Whether several processes share its work; otherwise it has no ``--nodes`` and
+            ``--processes``, and is one process however many graphics processors it has.
 
     Returns:
         The command with further options.
@@ -126,6 +134,7 @@ def anywhere(command: Callable[P, None]) -> Callable[P, None]:
             f"place_{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
         )
         for name, (kind, default) in _OPTIONS.items()
+        if shares or name not in _SHARED
     ]
     known = [
         one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in signature.parameters.values()
@@ -135,7 +144,9 @@ def anywhere(command: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(command)
     def somewhere(*args: P.args, **kwargs: P.kwargs) -> None:
-        place = Place({name: kwargs.pop(f"place_{name}", None) for name in _OPTIONS})
+        place = Place({
+            name: kwargs.pop(f"place_{name}") for name in _OPTIONS if f"place_{name}" in kwargs
+        })
         if place.is_here:
             command(*args, **kwargs)
         else:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from registry.cli.on import anywhere
+from registry.cli.on import anywhere
 from registry.cli.options import Json, connected
 from registry.cli.output import emit, jsonable, printable, table_text
 from registry.cli.watch import watching
@@ -26,7 +28,7 @@ _HECTARE = 10_000.0
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    app.command("predict")(predict)
+    app.command("predict")(anywhere(predict, shares=False))
 
 
 def predict(
