@@ -56,6 +56,8 @@ def watched(
         raise CorruptError(
             f"the domain of {name} cannot be read: {error}", hint="pull the model again"
         ) from error
+    if precision.ndim == 1:  # of long embeddings the inverse variances alone are kept
+        precision = np.diag(precision)
     if mean.ndim != 1 or precision.shape != (mean.size,) * 2 or not threshold > 0:
         raise CorruptError(
             f"the domain of {name} has a mean of shape {mean.shape}, a precision of shape "
