@@ -88,18 +88,21 @@ class Augmentation:
         """
         if not self.names or not len(batch):
             return batch
-        chances = [self._chance(batch, number) for number in range(len(batch))]
+        before: Counter[str] = Counter()
+        chances = []
+        for name in batch.ids:
+            chances.append(self._chance(name, batch.epoch, before[name]))
+            before[name] += 1
         images = {name: one for name, one in batch.arrays.items() if one.ndim >= _IMAGES}
         read = _inputs(batch, inputs)
         batch = self._moved(batch, images, read, chances)
         return self._shaken(batch, read, chances)
 
     # ------------------------------------------------------------------------------ chance
-    def _chance(self, batch: Batch, number: int) -> Mapping[str, np.random.Generator]:
+    def _chance(self, sample: str, epoch: int, before: int) -> Mapping[str, np.random.Generator]:
         """Return chance for one sample, by name, so that one name does not change another's."""
-        of_id = int.from_bytes(hashlib.sha256(batch.ids[number].encode()).digest()[:8])
-        before = Counter(batch.ids[:number])[batch.ids[number]]
-        root = (self.seed, batch.epoch, of_id, before)
+        of_id = int.from_bytes(hashlib.sha256(sample.encode()).digest()[:8])
+        root = (self.seed, epoch, of_id, before)
         return {
             name: np.random.default_rng((*root, AUGMENTATIONS.index(name)))
             for name in (one.partition(":")[0] for one in self.names)

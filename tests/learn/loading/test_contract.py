@@ -194,6 +194,12 @@ def test_the_level_is_read_from_titles(tmp_path, title, level):
     assert of_version(version, compute_missing=False).inputs[0].level == level
 
 
+def test_the_level_that_the_card_states_wins_over_the_title(tmp_path):
+    said = AssetSpec(title="like L2A", role="data", extra={"level": "L1C"})
+    _, version = toy(tmp_path, card={"assets": {"s2": said}})
+    assert of_version(version, compute_missing=False).inputs[0].level == "L1C"
+
+
 def test_it_comes_back_from_json_as_it_was(tmp_path):
     _, version = toy(tmp_path)
     found = of_version(version)
