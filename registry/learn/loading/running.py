@@ -63,6 +63,21 @@ class Filled:
     """By place: what stops the stream."""
 
 
+class _Handover:
+    """Ends a thread by giving its error, whatever it is, to whoever reads what it makes."""
+
+    def __init__(self, give: Callable[[BaseException], None]) -> None:
+        self._give = give
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if error is not None:
+            self._give(error)
+        return True
+
+
 class Run:
     """Threads and buffers of one pass; ends when it is closed."""
 
@@ -157,7 +172,7 @@ class Run:
         )
 
     def _work(self, desk: Desk) -> None:
-        try:
+        with _Handover(self._fail):
             while (task := self._claim()) is not None:
                 filled, low, high = task
                 self._fill(filled, low, high, desk)
@@ -165,11 +180,11 @@ class Run:
                     filled.left -= high - low
                     if not filled.left:
                         self._lock.notify_all()
-        except BaseException as error:
-            with self._lock:
-                self._failure = error  # raised again where batches are read
-                self._lock.notify_all()
-            raise SystemExit from error  # ends this thread alone
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._failure = error
+            self._lock.notify_all()
 
     def _claim(self) -> tuple[Filled, int, int] | None:
         with self._lock:
