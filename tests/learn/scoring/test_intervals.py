@@ -119,3 +119,11 @@ def test_more_seeds_do_not_shrink_what_the_samples_leave_open():
     _, low, high = intervals.pooled([0.8] * 50, [0.05] * 50)
     assert high - low == pytest.approx(0.1)
     assert intervals.pooled([0.8], [0.05]) == pytest.approx((0.8, 0.75, 0.85))
+
+
+def test_quantiles_of_student_are_scipys():
+    from scipy.special import stdtrit
+
+    for freedom in (1, 2, 3, 9, 10, 11, 20, 100, 10_000):
+        mine = intervals._student(freedom)
+        assert mine == pytest.approx(stdtrit(freedom, 0.975), rel=2e-4)

@@ -98,3 +98,24 @@ def test_a_leak_and_a_withdrawal_that_are_recorded_later_show_on_scores_and_mode
         "wrong bands" in one.message
         for one in of_model(registry, shelf.resolve(registry, "toy-net@v1"))
     )
+
+
+def test_what_is_purged_is_gone_from_what_scores_follow_from_too(tmp_path, published, made):
+    from registry.catalog.forgetting.purging import Wanted
+    from registry.learn.scoring.keeping import statistics_of
+    from registry.learn.scoring.replaying import replay
+
+    registry = Registry(lake=init(str(tmp_path / "lake")))
+    made(registry, published(registry))
+    found = evaluate(registry, "toy-net@v1", on="fields@v1", resamples=20)
+    registry.purge("fields", Wanted(samples=("chip-040",)), reason="asked for by its owner")
+
+    left = statistics_of(registry.resolve("fields@v1"), found.run, "classes")
+    assert "chip-040" in found.kept["classes"].ids
+    assert set(left.ids) == set(found.kept["classes"].ids) - {"chip-040"}
+    board = _board(registry)
+    assert ("error", "purged") in _kinds(board.notes)
+    assert any("asked for by its owner" in one.message for one in board.notes)
+    again = replay(registry, found.run)
+    assert not again.same
+    assert "rows were purged from the version since" in again.said
