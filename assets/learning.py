@@ -17,6 +17,9 @@ __all__ = ["GPU", "POOL", "WhereConfig", "resources", "run_command"]
 POOL: Final = "learning"
 """The concurrency pool of whatever trains, scores or predicts."""
 
+_SHARED: Final = frozenset({"train", "pretrain"})
+"""Commands whose work several processes share."""
+
 GPU: Final = "gpu"
 """The tag that says how many graphics processors an asset's work takes on each node."""
 
@@ -82,7 +85,9 @@ def run_command(
             name=f"{words[0]} {Path(words[1]).stem}",
             environment={**environment, "EOLAB_LAKE": lake.open().lake.address},
             resources=resources(
-                {**context.op_execution_context.op.tags, **context.run.tags}, config
+                {**context.op_execution_context.op.tags, **context.run.tags},
+                config,
+                shares=words[0] in _SHARED,
             ),
         )
         job = _watched(context, runs_it, runs_it.submit(command))
@@ -117,12 +122,13 @@ def _watched(context: dg.AssetExecutionContext, runs_it: "Executor", job: "Job")
     return ended
 
 
-def resources(tags: Mapping[str, str], config: WhereConfig) -> "Resources":
+def resources(tags: Mapping[str, str], config: WhereConfig, *, shares: bool = True) -> "Resources":
     """Return what an asset's work takes.
 
     Args:
         tags: The asset's, and the run's, which win.
         config: What run config says, which wins over both.
+        shares: Whether several processes share the work.
     """
     from registry.learn.compute.contract import Resources
 
@@ -130,7 +136,7 @@ def resources(tags: Mapping[str, str], config: WhereConfig) -> "Resources":
     return Resources(
         gpus=tagged if config.gpus is None else config.gpus,
         nodes=config.nodes,
-        processes=config.processes,
+        processes=config.processes or (None if shares else 1),
         minutes=config.minutes,
     )
 

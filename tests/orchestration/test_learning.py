@@ -106,3 +106,8 @@ def test_the_tag_gpu_asks_for_processors():
     assert resources({"gpu": "2"}, WhereConfig()).gpus == 2
     assert resources({"gpu": "2"}, WhereConfig(gpus=4)).gpus == 4
     assert resources({}, WhereConfig()).gpus == 0
+
+
+def test_only_training_is_shared_by_several_processes():
+    assert resources({"gpu": "2"}, WhereConfig()).processes_per_node == 2
+    assert resources({"gpu": "2"}, WhereConfig(), shares=False).processes_per_node == 1

@@ -92,6 +92,15 @@ def test_print_shows_what_would_be_handed_over_and_does_nothing(place, capfd):
         assert checked.returncode == 0
 
 
+def test_a_map_is_made_by_one_process_however_many_processors_it_has(capfd):
+    words = ["predict", "m@v1", "a.tif", "-o", "b.tif", "--on", "slurm", "--gpus", "4"]
+    assert run([*words, "--print"]) == 0
+
+    script = said(capfd)
+    assert "--gres=gpu:4" in script
+    assert "torch.distributed.run" not in script
+
+
 def test_a_time_limit_is_minutes_or_hours_and_minutes(capfd):
     assert run(["train", "x", "--on", "slurm", "--time-limit", "4:30", "--print"]) == 0
     assert "#SBATCH --time=270" in said(capfd)
