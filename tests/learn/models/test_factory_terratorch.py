@@ -142,6 +142,17 @@ def test_terramind_hears_modalities_together_and_does_without_one():
     assert not torch.allclose(every, lacking)
 
 
+def test_radar_beside_prithvi_gets_a_small_network_of_its_own():
+    contract = reads(hls=HLS, radar=("VV", "VH"))
+    network = made("prithvi_eo_tiny", contract=contract, others="vit").train()
+    batch = {"hls": images(2, 6, 32, 32), "radar": images(2, 2, 32, 32)}
+    network(batch)["mask"].square().mean().backward()
+    assert all(weight.grad is not None for weight in network.parameters())
+    assert network.eval()({"radar": batch["radar"]})["mask"].shape == (2, 2, 32, 32)
+    with pytest.raises(InvalidInputError, match="takes single images"):
+        made("prithvi_eo_tiny", contract=reads(3, hls=HLS, radar=("VV", "VH")), others="vit")
+
+
 def test_a_copy_has_weights_of_its_own():
     network = made("prithvi_eo_tiny")
     twin = copy.deepcopy(network)

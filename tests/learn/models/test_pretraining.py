@@ -243,7 +243,7 @@ def test_a_frozen_encoder_stays_as_it_is():
     assert frozen
     assert all(torch.equal(one, before[name]) for name, one in network.encoder.state_dict().items())
     assert any(weight.grad is not None for weight in network.decoder.parameters())
-    network.encoder.requires_grad_(True)  # thawed
+    network.encoder.requires_grad_(requires_grad=True)  # thawed
     network.train()({"hls": fields(2, bands=3)})
     assert all(layer.training for layer in network.encoder.modules())
     with pytest.raises(InvalidInputError, match="no part 'spine'"):

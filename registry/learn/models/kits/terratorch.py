@@ -13,7 +13,7 @@ from registry.learn.models.kits.kit import Kit, Stream, chosen
 from registry.learn.models.kits.spectral import MODALITIES, PRITHVI, ordered, told
 from registry.learn.models.networks.convolution import Decoder
 from registry.learn.models.networks.encoding import Encoder
-from registry.learn.models.networks.transformer import positions
+from registry.learn.models.networks.transformer import Transformer, positions
 
 __all__ = ["BACKBONES", "kit"]
 
@@ -48,6 +48,7 @@ _DECODERS: Final = ("UNetDecoder", "UperNetDecoder", "FCNDecoder")
 _SIDES: Final = {"dofa": 224, "clay": 256}  # pixels that these were made for
 _METRES: Final = 10.0  # of Sentinel-2's finest bands
 _LEVELS: Final = 4
+_BESIDE: Final = 128  # length of the tokens of a network beside Prithvi
 
 _Bands = Sequence[str] | Mapping[str, Sequence[str]] | None
 
@@ -57,6 +58,7 @@ def kit(
     backbone: str = "prithvi_eo_tiny",
     bands: _Bands = None,
     modalities: Mapping[str, str] | None = None,
+    others: str | None = None,
     decoder: str = "UNetDecoder",
     decoder_channels: Sequence[int] | int | None = None,
 ) -> Kit:
@@ -67,6 +69,8 @@ def kit(
         bands: Names of the bands as they come, for one asset or by asset, where their own do not
             tell.
         modalities: What an asset is to TerraMind, such as ``S1RTC``, where its bands do not tell.
+        others: ``vit`` to give assets of which Prithvi knows no band, such as radar, a small
+            transformer of the lab's; None to refuse them.
         decoder: ``UNetDecoder``, ``UperNetDecoder`` or ``FCNDecoder``.
         decoder_channels: Four numbers for a U-Net, one for the others.
 
@@ -78,10 +82,15 @@ def kit(
     """
     backbone = chosen(backbone, BACKBONES, what="backbone of TerraTorch")
     decoder = chosen(decoder, _DECODERS, what="decoder of TerraTorch")
+    if others is not None:
+        chosen(others, ("vit",), what="network for other assets")
 
     def encoder(stream: Stream) -> Encoder:
         if backbone in _PRITHVI:
-            return _prithvi(backbone, stream, told(stream.inputs[0], bands))
+            names = told(stream.inputs[0], bands)
+            if others and not {"NIR_BROAD", *PRITHVI} & set(names):
+                return _other(backbone, stream)
+            return _prithvi(backbone, stream, names)
         if backbone in _TERRAMIND:
             return _terramind(backbone, stream, bands, modalities or {})
         return _by_wavelength(backbone, stream, told(stream.inputs[0], bands))
@@ -212,6 +221,21 @@ class _Decoder(Decoder):
         levels = features if self.neck is None else self.neck(features)
         out: Tensor = self.inner(levels)
         return out
+
+
+def _other(name: str, stream: Stream) -> Encoder:
+    """Return a small encoder whose levels lie where the foundation model's do.
+
+    Raises:
+        InvalidInputError: It would have to take time steps by itself.
+    """
+    if stream.frames is not None:
+        raise InvalidInputError(
+            f"the network beside Prithvi takes single images, not {stream.frames} time steps",
+            hint="say time: attention",
+        )
+    patch = 14 if "_600" in name else 16
+    return Transformer(stream.channels, patch=patch, width=_BESIDE, depth=_LEVELS, heads=4)
 
 
 def _prithvi(name: str, stream: Stream, bands: tuple[str, ...]) -> Encoder:
