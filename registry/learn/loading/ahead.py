@@ -1,13 +1,13 @@
 """What comes next is made while somebody works on what came last."""
 
+from collections import deque
 from collections.abc import Generator
-from queue import Empty, Full, Queue
-from threading import Event, Thread
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 __all__ = ["ahead"]
 
-_LOOK: Final = 0.05  # seconds between looks at whether anybody still waits
+_END: Final = object()
 
 Item = TypeVar("Item")
 
@@ -16,54 +16,27 @@ def ahead(items: Generator[Item, None, None], depth: int = 1) -> Generator[Item,
     """Yield what a generator yields, made some items ahead by a thread.
 
     Args:
-        items: Run by that thread alone, and closed by it.
+        items: Run by that thread, and closed when this one is.
         depth: How many items may wait; 0 for no thread.
+
+    Examples:
+        >>> list(ahead((number**2 for number in range(4)), 2))
+        [0, 1, 4, 9]
     """
     if depth < 1:
         yield from items
         return
-    waiting: Queue[Item] = Queue(maxsize=depth)
-    stop, failed = Event(), list[BaseException]()
-    thread = Thread(
-        target=_work, args=(items, waiting, stop, failed), name="eolab-ahead", daemon=True
-    )
-    thread.start()
+    waiting: deque[Future[Item | object]] = deque()
     try:
-        while True:
-            alive = thread.is_alive()  # looked at before the queue, which it fills no more after
+        with ThreadPoolExecutor(1, thread_name_prefix="eolab-ahead") as thread:
             try:
-                yield waiting.get(timeout=_LOOK if alive else 0)
-            except Empty:
-                if not alive:
-                    break
-        if failed:
-            raise failed[0]
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _work(
-    items: Generator[Item, None, None],
-    waiting: "Queue[Item]",
-    stop: Event,
-    failed: list[BaseException],
-) -> None:
-    try:
-        for item in items:
-            if not _handed(item, waiting, stop):
-                break
-    except BaseException as error:  # noqa: BLE001 — raised where the items are asked for
-        failed.append(error)
+                for _ in range(depth):
+                    waiting.append(thread.submit(next, items, _END))
+                while (item := waiting.popleft().result()) is not _END:
+                    waiting.append(thread.submit(next, items, _END))
+                    yield item  # type: ignore[misc] — all but the end are items
+            finally:
+                for one in waiting:
+                    one.cancel()
     finally:
         items.close()
-
-
-def _handed(item: Item, waiting: "Queue[Item]", stop: Event) -> bool:
-    while not stop.is_set():
-        try:
-            waiting.put(item, timeout=_LOOK)
-        except Full:
-            continue
-        return True
-    return False

@@ -133,6 +133,17 @@ def test_two_processes_see_what_one_sees(scars):
     assert both == images()
 
 
+def test_ranks_are_those_of_the_processes_that_train_together(scars, monkeypatch):
+    _, version = scars
+    for name, value in (("is_initialized", True), ("get_rank", 1), ("get_world_size", 2)):
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+    own = [batch["id"] for batch in loader(version, batch_size=4, shuffle=False)]
+    monkeypatch.undo()
+    said = loader(version, batch_size=4, shuffle=False, rank=1, world=2)
+    assert own == [batch["id"] for batch in said]
+    assert len(own) == 4
+
+
 def test_a_model_reads_its_own_bands_in_its_own_order(scars):
     _, version = scars
     wanted = of_version(version, bands=["S2", "N", "R"])
