@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +18,9 @@ from registry.learn.compute.contract import Command, Job, JobNotFoundError, Stat
 __all__ = ["Records", "jobs_folder", "last_lines", "over", "put", "settled", "taken"]
 
 _RECORD: Final = "job.json"
-_TAIL_BYTES: Final = 16_384
+_TAIL_BYTES: Final = 65_536
+_LAUNCHER: Final = re.compile(r"[WE]\d{4} [\d:.]+ \d+ .*torch/distributed/elastic/")
+_FAILED: Final = re.compile(_LAUNCHER.pattern + r".* failed \(exitcode: ")
 _LAST: Final = 12
 _HERE: Final = ".eolab/jobs"
 
@@ -195,7 +198,15 @@ def last_lines(log: Path) -> str:
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    return "\n".join([line for line in text.splitlines() if line.strip()][-_LAST:])
+    said = _without_launcher([line for line in text.splitlines() if line.strip()])
+    return "\n".join(said[-_LAST:])
+
+
+def _without_launcher(lines: list[str]) -> list[str]:
+    """Return lines without what torchrun says after a process of its own has failed."""
+    ends = [number for number, text in enumerate(lines) if _FAILED.match(text)]
+    said = lines[: ends[-1]] if ends else lines
+    return [text for text in said if not _LAUNCHER.match(text)] or lines
 
 
 def over(job: Job, state: State, *, reason: str = "") -> Job:

@@ -139,6 +139,22 @@ def test_a_job_is_cancelled_by_a_part_of_its_name(capfd):
     assert said(capfd) == f"job {job.id} is cancelled\n"
 
 
+def test_a_job_of_several_processes_fails_with_the_words_of_its_own(tmp_path):
+    from registry.learn.compute.choosing import executor
+    from registry.learn.compute.contract import Command, Resources
+
+    here = executor("local")
+    asked = Command(
+        argv=("bash", "-c", "echo 'error: no such band: B99' >&2; exit 3"), name="x",
+        resources=Resources(processes=2),
+    )  # fmt: skip
+    job = here.submit(asked)
+    log = "".join(here.logs(job, follow=True))
+
+    assert "ChildFailedError" in log
+    assert here.status(job).last_lines.splitlines()[-1] == "error: no such band: B99"
+
+
 def test_a_record_that_somebody_else_has_put_there_is_no_job(capfd):
     for name, text in (("a", "{"), ("b", "[]"), ("c", '{"id": "c"}')):
         (Path(".eolab/jobs") / name).mkdir(parents=True)
