@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from assets import bias, features, models, predictions, quality, samples, sources, versions
+from assets import bias, features, models, predictions, quality, samples, sources, splits, versions
 from assets.resources import LakeResource
 from assets.sensors import new_commits
 
-__all__ = ["DERIVED", "LEARNED", "TO_A_VERSION", "defs", "everything"]
+__all__ = ["DERIVED", "LEARNED", "MAPPED", "TO_A_VERSION", "defs", "everything"]
 
 TO_A_VERSION = dg.AssetSelection.groups("samples", "quality", "versions")
 """From a source to what is published of it."""
@@ -14,8 +14,11 @@ TO_A_VERSION = dg.AssetSelection.groups("samples", "quality", "versions")
 DERIVED = dg.AssetSelection.groups("features", "bias")
 """What Spark computes of a published version."""
 
-LEARNED = dg.AssetSelection.assets("trained_model", "evaluation", "floor")
+LEARNED = dg.AssetSelection.assets("split", "trained_model", "evaluation", "floor")
 """What is learned from a published version."""
+
+MAPPED = dg.AssetSelection.assets("split", "trained_model", "evaluation", "predictions")
+"""From a published version to a model, its scores, and a map of a scene."""
 
 _OWNERS = ["team:data"]
 
@@ -23,7 +26,7 @@ _OWNERS = ["team:data"]
 def everything() -> list[dg.AssetsDefinition]:
     """Return every asset, with the policy that holds for all of them applied."""
     found = dg.load_assets_from_modules([
-        sources, samples, quality, versions, features, bias, models, predictions,
+        sources, samples, quality, versions, splits, features, bias, models, predictions,
     ])  # fmt: skip
     return [
         asset.map_asset_specs(lambda spec: spec.replace_attributes(owners=_OWNERS))

@@ -7,6 +7,7 @@ from assets.figures import floor_described, model_described, scores_described
 from assets.learning import POOL, WhereConfig, run_command
 from assets.partitions import datasets
 from assets.resources import LakeResource
+from assets.splits import split
 from assets.versions import version
 
 __all__ = ["EvaluationConfig", "FloorConfig", "TrainConfig", "evaluation", "floor", "trained_model"]
@@ -41,7 +42,7 @@ class FloorConfig(WhereConfig):
 
 @dg.asset(
     partitions_def=datasets, group_name="models", kinds={"pytorch"}, code_version="1",
-    deps=[version], pool=POOL,
+    deps=[version, split], pool=POOL,
 )  # fmt: skip
 def trained_model(
     context: dg.AssetExecutionContext, config: TrainConfig, lake: LakeResource
@@ -74,7 +75,7 @@ def evaluation(
 
 @dg.asset(
     partitions_def=datasets, group_name="models", kinds={"scikitlearn"}, code_version="1",
-    deps=[version], pool=POOL,
+    deps=[version, split], pool=POOL,
 )  # fmt: skip
 def floor(
     context: dg.AssetExecutionContext, config: FloorConfig, lake: LakeResource

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from registry.catalog import Registry, Version
 
-__all__ = ["Outcome", "mend_labels"]
+__all__ = ["Outcome", "acting_as", "mend_labels"]
 
 _MESSAGE = "labels looked at by two people"
 _TABLE = "annotations"
@@ -85,7 +85,8 @@ def mend_labels(registry: "Registry", dataset: str, pages: Path) -> Outcome:
 
 
 @contextmanager
-def _as(name: str) -> Iterator[None]:
+def acting_as(name: str) -> Iterator[None]:
+    """Let commits be by somebody."""
     before = os.environ.get("EOLAB_AUTHOR")
     os.environ["EOLAB_AUTHOR"] = f"{name} <{name.lower()}@example.org>"
     try:
@@ -102,7 +103,7 @@ def _branches(registry: "Registry", first: "Version") -> Iterator[str]:
     middle, largest = rows[len(rows) // 2]["area"], _in_full_view(first, rows)
     halves = (f"area < {middle}", f"area >= {middle} and id <> '{largest}'")
     for person, half in zip((_ANNA, _BEN), halves, strict=True):
-        with _as(person.name):
+        with acting_as(person.name):
             yield _looked_at(registry, first, person, half=half, largest=largest)
 
 

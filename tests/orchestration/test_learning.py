@@ -111,3 +111,12 @@ def test_the_tag_gpu_asks_for_processors():
 def test_only_training_is_shared_by_several_processes():
     assert resources({"gpu": "2"}, WhereConfig()).processes_per_node == 2
     assert resources({"gpu": "2"}, WhereConfig(), shares=False).processes_per_node == 1
+
+
+def test_a_split_is_made_beside_the_version_with_what_leaks(parcels, materialise, lake):
+    config = {"name": "half", "shares": "train=0.5,test=0.5"}
+    done = materialise("parcels", selection=["split"], split=config)
+    said = shown(done, "split")
+    assert (said["train"].value, said["test"].value) == (8, 8)
+    assert "leaks of parcels" in said["leaks"].value
+    assert "splits/half" in lake.newest("parcels").tables()

@@ -18,9 +18,10 @@ GRAPH = {
     "page": {"version"},
     "features": {"version"},
     "bias_report": {"version"},
-    "trained_model": {"version"},
+    "split": {"version"},
+    "trained_model": {"split", "version"},
     "evaluation": {"trained_model"},
-    "floor": {"version"},
+    "floor": {"split", "version"},
     "predictions": {"trained_model"},
 }
 
@@ -35,7 +36,7 @@ def test_the_asset_graph_is_the_one_on_record():
     assert found == GRAPH
     assert all(spec.owners and spec.description and spec.kinds for spec in specs)
     assert {spec.group_name for spec in specs} == {
-        "samples", "quality", "versions", "features", "bias", "models", "predictions"
+        "samples", "quality", "versions", "splits", "features", "bias", "models", "predictions"
     }  # fmt: skip
 
 

@@ -208,7 +208,8 @@ def _samples(version: Version) -> pa.Table:
             f"{version.ref} has no samples", hint="ingest some, then divide them"
         )
     there = version.scan("samples").schema.names
-    return version.table("samples", columns=[one for one in _COLUMNS if one in there])
+    rows = version.table("samples", columns=[one for one in _COLUMNS if one in there])
+    return rows.sort_by("id")  # where rows lie changes with every edit; who is where must not
 
 
 def _divided(samples: pa.Table, plan: Plan) -> tuple[Codes, str | None]:
