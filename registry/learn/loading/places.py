@@ -281,7 +281,7 @@ def _lookup(version: Version, rows: pa.Table, asset: str) -> Stored:
         raise UnsafeTableError(
             f"asset {asset!r} names pixels by something else than a digest", hint="run eolab fsck"
         )
-    asked = np.frombuffer(b"".join(digests.to_pylist()), "S32")
+    asked = _as_numbers(digests)
     entries = np.concatenate(parts) if parts else np.empty(0, _entry())
     of_file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     at = _search(np.ascontiguousarray(entries["sha256"]), asked)
@@ -304,6 +304,15 @@ def _lookup(version: Version, rows: pa.Table, asset: str) -> Stored:
         length=hits["length"].astype(np.int64),
         codec=hits["codec"].astype(np.uint8),
     )
+
+
+def _as_numbers(digests: pa.BinaryArray) -> npt.NDArray[np.bytes_]:
+    """Return digests, all of 32 bytes, without making an object of each."""
+    _, offsets, data = digests.buffers()
+    if not len(digests):
+        return np.empty(0, "S32")
+    first = int(np.frombuffer(offsets, np.int32)[digests.offset])
+    return np.frombuffer(data, "S32", count=len(digests), offset=first)
 
 
 def _entry() -> np.dtype[np.void]:
