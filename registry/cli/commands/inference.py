@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from registry.cli.on import anywhere
-from registry.cli.on import anywhere
 from registry.cli.options import Json, connected
 from registry.cli.output import emit, jsonable, printable, table_text
 from registry.cli.watch import watching

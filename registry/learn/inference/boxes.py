@@ -80,9 +80,7 @@ def detect(
             f"'{out.name}' cannot hold objects, which this model finds",
             hint=f"write GeoJSON: -o {out.stem}.geojson",
         )
-    plan = Plan(
-        height=scene.height, width=scene.width, window=options.window, overlap=options.overlap
-    )
+    plan = options.plan(scene)
     progress.stage("detecting", total=len(plan), unit="windows")
     parts: list[Parts] = []
     for batch in batches(scene, plan, size=options.batch_size):

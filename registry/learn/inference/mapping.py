@@ -56,8 +56,8 @@ class Options:
     window: int = 256
     """Rows and columns of a window."""
 
-    overlap: int = 64
-    """Rows and columns that neighbours share, at least."""
+    overlap: int = -1
+    """Rows and columns that neighbours share, at least; below 0 for a quarter of a window."""
 
     batch_size: int = 8
     """Windows at a time, at least 1."""
@@ -71,6 +71,11 @@ class Options:
     abstain: bool = False
     """Whether to leave out what lies too far from the training data; the network then answers
     :data:`DISTANCE` too."""
+
+    def plan(self, scene: Scene) -> Plan:
+        """Return where windows lie in a scene."""
+        shared = self.overlap if self.overlap >= 0 else self.window // 4
+        return Plan(height=scene.height, width=scene.width, window=self.window, overlap=shared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +142,7 @@ def draw(
         UnavailableError: The disk is full.
     """
     options = options or Options()
-    plan = Plan(
-        height=scene.height, width=scene.width, window=options.window, overlap=options.overlap
-    )
+    plan = options.plan(scene)
     channels = {head.name: width_of(head)} | ({DISTANCE: 1} if options.abstain else {})
     strips = sweep(
         scene, net, plan, channels=channels, batch_size=options.batch_size, progress=progress

@@ -82,10 +82,9 @@ def options_for(card: "Card", options: Options | None = None) -> Options:
 
     Args:
         card: The model's.
-        options: What is asked for; a window of 0 asks for the model's, an overlap below 0 for a
-            quarter of the window.
+        options: What is asked for; a window of 0 asks for the model's.
     """
-    asked = options or Options(window=0, overlap=-1)
+    asked = options or Options(window=0)
     size = max(card.size) if card.size else _WINDOW
     window = asked.window or min(-(-size // _MULTIPLE) * _MULTIPLE, _LARGEST)
     return replace(

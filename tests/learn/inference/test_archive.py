@@ -17,7 +17,6 @@ from registry.learn.inference.scenes import WrongBandsError, open_files
 from registry.learn.inference.web import UnsafeAddressError, check_api, check_file, check_href
 from registry.learn.inference.windows import Region
 from registry.learn.loading.contract import Band, Contract, Input
-
 from tests.learn.inference.stac_api import Running
 
 REAL = Path(__file__).parents[4] / "shared/data/eotdl-s2-boadella-water"
@@ -156,7 +155,7 @@ def test_what_the_archive_does_not_have_is_said(archive, tmp_path):
         fetch(search(asked)[0], asked, reads("B12"), tmp_path / "day.tif")
     with pytest.raises(NotFoundError, match="has nothing of sentinel-2-l2a"):
         search(wanted(archive, area=area_of("10,10,11,11")))
-    with pytest.raises(NotFoundError, match="has no HLSS30_2.0"):
+    with pytest.raises(NotFoundError, match=r"has no HLSS30_2.0"):
         search(wanted(archive, preset=preset_named("hls-s30")))
     with pytest.raises(NotFoundError, match="there is no archive 'modis'"):
         preset_named("modis")
@@ -183,7 +182,9 @@ def test_addresses_that_lead_elsewhere_are_not_followed(archive, href):
     with pytest.raises(UnsafeAddressError):
         check_href(href, api="https://earth.example/v1")
     archive.collect("hostile")
-    archive.add("hostile", "one", bbox=(2.7, 42.3, 2.9, 42.4), day="2020-03-01", hrefs={"red": href})
+    archive.add(
+        "hostile", "one", bbox=(2.7, 42.3, 2.9, 42.4), day="2020-03-01", hrefs={"red": href}
+    )
     item = archive.shelf.items.pop()
     archive.shelf.items.append({**item, "collection": "sentinel-2-l2a"})
     try:

@@ -1,0 +1,181 @@
+"""The whole way: a model of the lake, a command, a map."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import rasterio
+
+import registry
+from registry.cli.app import run
+from registry.errors import InvalidInputError
+from registry.lake import init
+from registry.learn.inference import predict
+from registry.learn.inference.mapping import Options
+from registry.learn.inference.predicting import options_for
+from registry.learn.models.architecture import Architecture
+from registry.learn.models.card import Card
+from tests.learn.inference.stac_api import Running
+
+
+@pytest.fixture(scope="module")
+def network():
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return Architecture(factory="lab", args={"name": "unet", "width": 4, "depth": 2})
+
+
+@pytest.fixture
+def lake(tmp_path, monkeypatch, network, contract, water):
+    from registry.learn.models import factory, shelf
+
+    init(str(tmp_path / "lake"))
+    monkeypatch.setenv("EOLAB_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "cache"))
+    opened = registry.connect(str(tmp_path / "lake"))
+    built = factory.build(network, contract=contract, heads=(water,), size=(32, 32))
+    width = built.embed({"image": _zeros()}).shape[1]
+    card = Card(
+        name="wet", architecture=network, heads=(water,), contract=contract, size=(32, 32),
+        domain={"mean": [0.0] * width, "precision": np.eye(width).tolist(), "threshold": 1e6},
+    )  # fmt: skip
+    shelf.save(opened, card, built.state_dict(), message="first")
+    return opened
+
+
+def _zeros():
+    import torch
+
+    return torch.zeros(1, 2, 32, 32)
+
+
+def test_windows_are_as_the_model_learned(contract, water, network):
+    card = Card(name="a", architecture=network, heads=(water,), contract=contract, size=(50, 60))
+    assert options_for(card) == Options(window=64, overlap=16)
+    assert options_for(card, Options(window=96, overlap=-1)).overlap == 24
+
+
+def test_a_model_of_the_lake_maps_a_scene(lake, geotiff, tmp_path, pixels):
+    path, out = geotiff(), tmp_path / "map.tif"
+    done = predict(lake, "wet@v1", path, out=out, options=Options(window=64, abstain=True))
+    with rasterio.open(out) as made, rasterio.open(path) as scene:
+        assert made.transform == scene.transform
+        tags = made.tags()
+    assert tags["EOLAB_MODEL"] == done.model == "wet@v1"
+    assert len(tags["EOLAB_WEIGHTS_SHA256"]) == 64
+    assert [one["asset"] for one in json.loads(tags["EOLAB_CONTRACT"])["inputs"]] == ["image"]
+    assert done.drawn.abstained == 0
+    assert sum(one.pixels for one in done.areas) == 150 * 210
+    assert done.areas[0].area_m2 == done.areas[0].pixels * 100
+    first = out.read_bytes()
+    predict(lake, "wet@v1", path, out=out, options=Options(window=64))
+    again = pixels(out)
+    out.write_bytes(first)
+    assert (pixels(out) == again).all()
+
+
+def test_one_file_does_for_one_input(lake, geotiff, tmp_path):
+    with pytest.raises(InvalidInputError, match="the model reads no 's1'"):
+        predict(lake, "wet", {"s1": geotiff()}, out=tmp_path / "map.tif")
+
+
+def test_the_command_maps_shows_and_proposes(lake, geotiff, tmp_path, capfd):
+    path = geotiff()
+    out, look = tmp_path / "map.tif", tmp_path / "look.png"
+    status = run([
+        "predict", "wet@v1", str(path), "-o", str(out), "--picture", str(look), "--into", "wetmaps",
+        "--class", "land", "--class", "water", "--uncertainty", "--json",
+    ])  # fmt: skip
+    said = json.loads(capfd.readouterr().out)
+    assert status == 0
+    assert set(said["files"]) == {"map", "probabilities", "uncertainty"}
+    assert look.stat().st_size > 1000
+    assert {one["name"] for one in said["areas"]} == {"land", "water"}
+    assert said["drafts"][0]["added"] == 1
+    assert lake.resolve("wetmaps@draft").table("annotations").num_rows > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["scene.tif"], "nobody says where the prediction goes"),
+        (["-o", "map.tif"], "no scene is given"),
+        (["a.tif", "--from", "hls-s30", "-o", "map.tif"], "two scenes are given"),
+        (["--from", "hls-s30", "-o", "map.tif"], "asked for a place at a time"),
+        (["a=b.tif", "c.tif", "-o", "map.tif"], "names no input"),
+    ],
+)
+def test_the_command_says_what_is_missing(lake, capfd, arguments, problem):
+    assert run(["predict", "wet@v1", *arguments]) == 2
+    assert problem in capfd.readouterr().err
+
+
+def test_the_command_maps_each_day_of_an_archive_and_what_changed(
+    lake, geotiff, tmp_path, capfd
+):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    with Running(folder) as api:
+        api.collect("sentinel-2-l2a")
+        for number, day in enumerate(("2020-01-13", "2020-06-21")):
+            hrefs = {}
+            for n, key in enumerate(("blue", "red", "scl")):
+                array = np.full((1, 60, 60), 700 + 900 * number * n + 200 * n, np.uint16)
+                name = f"{day}-{key}.tif"
+                geotiff(f"files/{name}", array=array if key != "scl" else array * 0 + 6, bands=())
+                hrefs[key] = f"{api.address}/files/{name}"
+            api.add(
+                "sentinel-2-l2a", day, bbox=(14.9, 45.0, 15.2, 45.3), day=day, hrefs=hrefs,
+                **{"proj:epsg": 32633, "s2:processing_baseline": "03.00"},
+            )  # fmt: skip
+        status = run([
+            "predict", "wet@v1", "--from", "sentinel-2-l2a", "--aoi", "15.001,45.149,15.005,45.151",
+            "--time", "2020", "--dates", "each", "--api", api.address,
+            "-o", str(tmp_path / "wet.tif"), "--json",
+        ])  # fmt: skip
+    said = json.loads(capfd.readouterr().out)
+    assert status == 0, said
+    assert [one["day"] for one in said["days"]] == ["2020-01-13", "2020-06-21"]
+    assert sum(said["transitions"].values()) == said["days"][0]["observed"] > 0
+    names = {one.name for one in tmp_path.glob("wet*.tif")}
+    assert names == {"wet.2020-01-13.tif", "wet.2020-06-21.tif", "wet.change.tif"}
+
+
+def test_a_wide_scene_takes_little_memory(tmp_path):
+    """Memory depends on the width alone, so a part of the height of 20,000 rows will do."""
+    code = f"""
+        import resource
+        from pathlib import Path
+        import numpy as np, rasterio, rasterio.shutil, scipy, shapely
+        from registry.learn.inference.mapping import Options, draw
+        from registry.learn.inference.scenes import open_files
+        from registry.learn.loading.contract import Band, Contract, Input
+        from registry.learn.models.architecture import Head, HeadTask
+        folder = Path({str(tmp_path)!r})
+        with rasterio.open(
+            folder / "wide.tif", "w", driver="GTiff", height=640, width=20_000, count=6,
+            dtype="int16", crs="EPSG:32633", transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6),
+            tiled=True, sparse_ok=True,
+        ) as file:
+            file.descriptions = tuple("abcdef")
+        bands = tuple(Band(name=name) for name in "abcdef")
+        wanted = Contract(inputs=(Input(asset="image", bands=bands),))
+        head = Head(name="s", task=HeadTask.SEGMENTATION, classes=tuple("vwxyz"))
+        def net(arrays):
+            return {{"s": arrays["image"][:, :5].astype(np.float32)}}
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with open_files(wanted, {{"image": [folder / "wide.tif"]}}) as scene:
+            draw(scene, net, head, folder / "map.tif", options=Options(
+                window=512, overlap=128, probabilities=True, uncertainty=True))
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 2 << 20  # KiB
