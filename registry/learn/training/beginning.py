@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from registry.errors import InvalidInputError
+from registry.learn.loading.contract import Band, Contract
+from registry.learn.loading.conversion import ContractMismatchError
 from registry.learn.models.architecture import HeadTask
 from registry.learn.models.card import Lineage
 from registry.learn.training.recipe import Recipe
@@ -23,7 +25,12 @@ _PRETRAINED: Final = frozenset({HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE})
 
 
 def begin(
-    registry: "Registry", network: "nn.Module", recipe: Recipe, lineage: Lineage
+    registry: "Registry",
+    network: "nn.Module",
+    recipe: Recipe,
+    *,
+    contract: Contract,
+    lineage: Lineage,
 ) -> Lineage:
     """Put the weights that a recipe begins with into a network.
 
@@ -31,12 +38,14 @@ def begin(
         registry: Where models are.
         network: Filled in place; its encoder is frozen where the recipe says so.
         recipe: Says which weights.
+        contract: What the network reads.
         lineage: Of the model to be.
 
     Returns:
         The lineage with the parent, and what that was pretrained on.
 
     Raises:
+        ContractMismatchError: The model read other bands, or in another order.
         InvalidInputError: The weights do not fit.
         NotFoundError: There is no such model or file.
     """
@@ -47,6 +56,7 @@ def begin(
         from registry.learn.models import shelf
 
         parent = shelf.resolve(registry, said.model)
+        _check_bands(parent, contract)
         initialise(network, _of_model(parent))
         before = parent.card.lineage
         learnt = () if before is None else (*before.dataset.split(","), *before.pretrained_on)
@@ -62,6 +72,29 @@ def begin(
     if said.freeze:
         freeze(network, "encoder")
     return lineage
+
+
+def _check_bands(parent: "Model", mine: Contract) -> None:
+    """Refuse weights whose first bands are others than the network's.
+
+    Raises:
+        ContractMismatchError: They are.
+    """
+    if not parent.card.contract.inputs:
+        return
+    theirs, ours = parent.card.contract.inputs[0].bands, mine.inputs[0].bands
+    same = len(theirs) >= len(ours) and all(map(_alike, theirs, ours))
+    if not same:
+        names = [", ".join(band.name for band in bands) for bands in (theirs, ours)]
+        raise ContractMismatchError(
+            f"{parent.ref} reads bands {names[0]}; this recipe reads {names[1]}",
+            hint="say which bands, in the model's order: "
+            f"--set 'data.bands=[{', '.join(band.common or band.name for band in theirs)}]'",
+        )
+
+
+def _alike(one: Band, other: Band) -> bool:
+    return one.name == other.name or (one.common is not None and one.common == other.common)
 
 
 def _of_model(parent: "Model") -> "Mapping[str, Tensor]":

@@ -1,7 +1,7 @@
 """Checkpoints: whole or not at all, and never at the cost of the one before."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import torch
 from registry.errors import CorruptError
 from registry.learn.training.errors import NoCheckpointError
 
-__all__ = ["LAST", "clear", "load", "save"]
+__all__ = ["LAST", "clear", "load", "save", "written"]
 
 LAST: Final = "last.ckpt"
 """The newest checkpoint of a run's folder."""
@@ -30,15 +30,39 @@ def save(folder: Path, state: Mapping[str, Any], *, name: str = LAST) -> Path:
     Raises:
         NoCheckpointError: The disk is full, or does not answer.
     """
+
+    def put(path: Path) -> None:
+        with path.open("wb") as file:
+            torch.save(dict(state), file)
+
+    return written(folder, name, put)
+
+
+def written(
+    folder: Path, name: str, put: Callable[[Path], object], *, first: bool = True
+) -> Path:
+    """Let a function write a file, and give the file its name once it is there whole.
+
+    Args:
+        folder: Of the run; made if there is none.
+        name: Of the file.
+        put: Writes to a path; called in every process.
+        first: Whether this is the process that gives the name.
+
+    Returns:
+        The file.
+
+    Raises:
+        NoCheckpointError: The disk is full, or does not answer.
+    """
     path, begun = folder / name, folder / f"{name}.begun"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with begun.open("wb") as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        begun.replace(path)
-        _settle(folder)
+        put(begun)
+        if first:
+            _settle(begun)
+            begun.replace(path)
+            _settle(folder)
     except (OSError, RuntimeError) as error:  # torch's writer says what the disk said in its way
         begun.unlink(missing_ok=True)
         kept = "; the one before it is kept" if (folder / LAST).is_file() else ""
@@ -90,8 +114,8 @@ def clear(folder: Path, *, but: str | None = None) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _settle(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
+def _settle(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
     finally:

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from registry.learn.training.material import Material
-    from registry.learn.training.tasks import Task
 
 __all__ = ["domain_of", "measured"]
 
@@ -26,20 +27,20 @@ _DIGITS: Final = 6
 Vectors = npt.NDArray[np.float64]
 
 
-def measured(task: "Task", material: "Material") -> Mapping[str, Any]:
+def measured(network: "nn.Module", material: "Material") -> Mapping[str, Any]:
     """Return how embeddings of the training samples lie, and how far held-out ones are.
 
     Args:
-        task: With the network that was kept.
+        network: With the weights that were kept.
         material: With training samples and, perhaps, held-out ones.
 
     Returns:
         As :func:`domain_of` does; empty for a network without embeddings.
     """
-    if not hasattr(task.network, "embed"):
+    if not hasattr(network, "embed"):
         return {}
-    seen = _embedded(task, material.plain)
-    held = seen if material.validate is None else _embedded(task, material.validate)
+    seen = _embedded(network, material, material.plain)
+    held = seen if material.validate is None else _embedded(network, material, material.validate)
     return domain_of(seen, held) if len(seen) > 1 else {}
 
 
@@ -86,15 +87,19 @@ def _distances(centred: Vectors, precision: Vectors) -> Vectors:
     return cast("Vectors", np.sqrt(np.einsum("nd,de,ne->n", centred, precision, centred)))
 
 
-def _embedded(task: "Task", batches: Iterable[Mapping[str, Any]]) -> Vectors:
+def _embedded(
+    network: "nn.Module", material: "Material", batches: Iterable[Mapping[str, Any]]
+) -> Vectors:
     import torch
+
+    from registry.learn.training.tasks import inputs_of
 
     found: list[Vectors] = []
     count = 0
-    network: Any = task.network
     with torch.no_grad():
         for batch in batches:
-            vectors = network.embed(task.inputs_of(batch)).double().numpy()
+            inputs = inputs_of(material.contract, batch)
+            vectors = cast("Any", network).embed(inputs).double().numpy()
             found.append(vectors[: _MOST - count])
             count += len(found[-1])
             if count >= _MOST:

@@ -91,6 +91,22 @@ class _Run:
     over: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What learns."""
+
+    task: Task
+    model: Any  # the task, wrapped by Fabric
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    fabric: lightning.Fabric
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether each process has a part of the weights alone."""
+        return self.task.recipe.strategy == "fsdp" and self.fabric.world_size > 1
+
+
 def steps_of(epochs: int, batches: int, accumulate: int, most: int | None) -> int:
     """Return how many steps a run has.
 
@@ -158,12 +174,10 @@ def fit(
         InterruptedTrainingError: The system asked it to end.
     """
     recipe = task.recipe
-    made = task.configure_optimizers()
-    schedule = made["lr_scheduler"]["scheduler"]
-    model, optimiser = fabric.setup(task, made["optimizer"])
+    parts = _set_up(task, fabric)
     run = _Run()
-    if resume and (kept := checkpoints.load(folder)) is not None:
-        _restore(kept, run, task, optimiser, schedule, train)
+    if resume and (folder / checkpoints.LAST).is_file():
+        _restore(folder, run, parts, train)
     elif fabric.global_rank == 0:
         checkpoints.clear(folder)
     fabric.barrier()
@@ -176,14 +190,14 @@ def fit(
             # A run may have ended after the last step of an epoch, before it was measured.
             left = run.batch < len(train) and run.step < task.steps
             for group in _grouped(train, recipe.accumulate) if left else ():
-                _step(model, task, group, run, optimiser, seed, fabric)
-                schedule.step()
+                _step(parts, group, run, seed)
+                parts.schedule.step()
                 task.on_train_batch_end()
                 progress.advance()
                 every = recipe.checkpoint_steps
                 ending = asked.is_set()
                 if ending or (every is not None and run.step % every == 0):
-                    _keep(folder, run, task, optimiser, schedule, train, fabric)
+                    _keep(folder, run, parts, train)
                 if ending:
                     raise InterruptedTrainingError(
                         f"training '{recipe.name}' was asked to end after step {run.step}",
@@ -191,20 +205,26 @@ def fit(
                     )
                 if run.step >= task.steps:
                     break
-            _end_epoch(task, run, validate, folder, fabric, seed)
-            _keep(folder, run, task, optimiser, schedule, None, fabric)
-    return _fitted(task, run, folder)
+            _end_epoch(parts, run, validate, folder, seed)
+            _keep(folder, run, parts, None)
+        return _fitted(parts, run, folder)
 
 
-def _step(
-    model: Any,  # noqa: ANN401 — Fabric's wrapper has no public type
-    task: Task,
-    group: list[Mapping[str, Any]],
-    run: _Run,
-    optimiser: torch.optim.Optimizer,
-    seed: int,
-    fabric: lightning.Fabric,
-) -> None:
+def _set_up(task: Task, fabric: lightning.Fabric) -> _Parts:
+    made = task.configure_optimizers()
+    schedule = made["lr_scheduler"]["scheduler"]
+    try:
+        model, optimiser = fabric.setup(task, made["optimizer"])
+    except ValueError as error:
+        raise InvalidInputError(
+            f"the processes cannot share the network: {error}",
+            hint="leave strategy out of the recipe, or say strategy: ddp",
+        ) from error
+    return _Parts(task=task, model=model, optimiser=optimiser, schedule=schedule, fabric=fabric)
+
+
+def _step(parts: _Parts, group: list[Mapping[str, Any]], run: _Run, seed: int) -> None:
+    task, model, optimiser, fabric = parts.task, parts.model, parts.optimiser, parts.fabric
     recipe = task.recipe
     model.train()
     optimiser.zero_grad()
@@ -235,18 +255,18 @@ def _step(
 
 
 def _end_epoch(
-    task: Task,
+    parts: _Parts,
     run: _Run,
     validate: Iterable[Mapping[str, Any]] | None,
     folder: Path,
-    fabric: lightning.Fabric,
     seed: int,
 ) -> None:
+    task = parts.task
     recipe = task.recipe
     figures = {"loss": _mean(run.lost)} if run.lost else {}
     confusion: dict[str, list[list[int]]] = {}
     if validate is not None:
-        figures, confusion = _validated(task, validate, seed, fabric)
+        figures, confusion = _validated(parts, validate, seed)
         run.history += [
             (run.step, run.epoch, "validate", name, value) for name, value in figures.items()
         ]
@@ -262,10 +282,7 @@ def _end_epoch(
             "file": f"best-{run.step:08}.pt",
         }
         run.waited = 0
-        if fabric.global_rank == 0:
-            weights = {name: tensor.detach().cpu().contiguous()
-                       for name, tensor in task.answering.state_dict().items()}  # fmt: skip
-            checkpoints.save(folder, weights, name=run.best["file"])
+        _write(parts, folder, run.best["file"], None)
     else:
         run.waited += 1
     tired = recipe.stop.patience is not None and run.waited >= recipe.stop.patience
@@ -276,14 +293,15 @@ def _end_epoch(
 
 
 def _validated(
-    task: Task, validate: Iterable[Mapping[str, Any]], seed: int, fabric: lightning.Fabric
+    parts: _Parts, validate: Iterable[Mapping[str, Any]], seed: int
 ) -> tuple[dict[str, float], dict[str, list[list[int]]]]:
+    task, fabric = parts.task, parts.fabric
     task.eval()
     task.on_validation_epoch_start()
-    with torch.no_grad(), fabric.autocast():
+    with torch.no_grad():
         for number, batch in enumerate(validate):
             torch.manual_seed(chance(seed, "validate", number))
-            task.validation_step(fabric.to_device(dict(batch)), number)
+            parts.model.validation_step(fabric.to_device(dict(batch)), number)
     figures = task.figures()
     if task.losses_seen:
         figures["loss"] = _mean([float(one) for one in task.losses_seen]) * len(
@@ -348,19 +366,9 @@ def samples_of(batch: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _keep(
-    folder: Path,
-    run: _Run,
-    task: Task,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    train: Loader | None,
-    fabric: lightning.Fabric,
-) -> None:
+def _keep(folder: Path, run: _Run, parts: _Parts, train: Loader | None) -> None:
     state = {
-        "task": task.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": {"last_epoch": schedule.last_epoch},
+        "schedule": {"last_epoch": parts.schedule.last_epoch},
         "loader": train.state_dict() if train is not None else None,
         "step": run.step,
         "epoch": run.epoch,
@@ -371,25 +379,44 @@ def _keep(
         "lost": run.lost,
         "over": run.over,
     }
-    if fabric.global_rank == 0:
-        checkpoints.save(folder, state)
+    _write(parts, folder, checkpoints.LAST, state)
+    if parts.fabric.global_rank == 0:
         for old in folder.glob("best-*.pt"):
             if run.best is not None and old.name != run.best["file"]:
                 old.unlink(missing_ok=True)
-    fabric.barrier()
+    parts.fabric.barrier()
 
 
-def _restore(
-    kept: dict[str, Any],
-    run: _Run,
-    task: Task,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    train: Loader,
-) -> None:
-    task.load_state_dict(kept["task"])
-    optimiser.load_state_dict(kept["optimiser"])
-    schedule.last_epoch = kept["schedule"]["last_epoch"]
+def _write(parts: _Parts, folder: Path, name: str, state: dict[str, Any] | None) -> None:
+    """Write a checkpoint, or where there is no state the weights of the model alone."""
+    task, fabric = parts.task, parts.fabric
+    if parts.shares_weights:  # no process has all of them: they come together as they are written
+        whole: dict[str, Any] = {"task": parts.model}
+        if state is not None:
+            whole |= {"optimiser": parts.optimiser, **state}
+        checkpoints.written(folder, name, lambda path: fabric.save(path, whole),
+                            first=fabric.global_rank == 0)  # fmt: skip
+    elif fabric.global_rank == 0:
+        if state is None:
+            state = {
+                weight: tensor.detach().cpu().contiguous()
+                for weight, tensor in task.answering.state_dict().items()
+            }
+        else:
+            optimiser = parts.optimiser.state_dict()
+            state = {"task": task.state_dict(), "optimiser": optimiser, **state}
+        checkpoints.save(folder, state, name=name)
+
+
+def _restore(folder: Path, run: _Run, parts: _Parts, train: Loader) -> None:
+    if parts.shares_weights:
+        whole = {"task": parts.model, "optimiser": parts.optimiser}
+        kept = parts.fabric.load(folder / checkpoints.LAST, whole)
+    else:
+        kept = checkpoints.load(folder) or {}
+        parts.task.load_state_dict(kept["task"])
+        parts.optimiser.load_state_dict(kept["optimiser"])
+    parts.schedule.last_epoch = kept["schedule"]["last_epoch"]
     run.step, run.epoch, run.batch = kept["step"], kept["epoch"], kept["batch"]
     run.history = [tuple(row) for row in kept["history"]]
     run.best, run.waited, run.over = kept["best"], kept["waited"], kept["over"]
@@ -399,11 +426,13 @@ def _restore(
         train.load_state_dict(kept["loader"])
 
 
-def _fitted(task: Task, run: _Run, folder: Path) -> Fitted:
+def _fitted(parts: _Parts, run: _Run, folder: Path) -> Fitted:
     best = run.best or {}
-    weights = checkpoints.load(folder, name=best["file"]) if best else None
+    kept = checkpoints.load(folder, name=best["file"]) if best else None
+    if kept is not None and parts.shares_weights:
+        kept = {name.removeprefix("network."): one for name, one in kept["task"].items()}
     return Fitted(
-        weights=cast("Mapping[str, Tensor]", weights or task.answering.state_dict()),
+        weights=cast("Mapping[str, Tensor]", kept or parts.task.answering.state_dict()),
         history=tuple(run.history),
         figures=dict(best.get("figures", {})),
         confusion={

@@ -1,5 +1,6 @@
 """Train a recipe: data, model, loop, card."""
 
+import fcntl
 import logging
 import os
 import shutil
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from registry.cache import cache_folder
+from registry.errors import ConflictError
 from registry.learn.models.card import Card, Lineage
 from registry.learn.training.recipe import Recipe, named
 from registry.progress import SILENT, Progress
@@ -85,6 +87,7 @@ def train(  # noqa: PLR0913 — what a run depends on
     Raises:
         InvalidInputError: The recipe and the data do not fit, or no sample is left.
         NotFoundError: There is no such recipe, version or split.
+        ConflictError: Another process runs the same.
         RejectedError: A class has no sample, a chip cannot be read, the loss is no number.
         UnavailableError: The disk is full, the device is lost, or the run was asked to end.
     """
@@ -94,17 +97,18 @@ def train(  # noqa: PLR0913 — what a run depends on
     made = made.replaced(overrides) if overrides else made
     chosen = made.seeds[0] if seed is None else seed
     folder = workdir or _folder(registry, made, chosen, smoke=smoke)
-    run = fit(registry, made, seed=chosen, smoke=smoke, resume=resume, workdir=folder,
-              name=name, progress=progress)  # fmt: skip
-    if not _writes():
-        return None
-    with _pictures(run, smoke=smoke) as files:
-        model = shelf.save(
-            registry, run.card, dict(run.fitted.weights), files=files,
-            message=f"train {made.name}, seed {chosen}{', smoke' if smoke else ''}",
-        )  # fmt: skip
-    if workdir is None:
-        shutil.rmtree(folder, ignore_errors=True)
+    with _alone(folder, made):
+        run = fit(registry, made, seed=chosen, smoke=smoke, resume=resume, workdir=folder,
+                  name=name, progress=progress)  # fmt: skip
+        if not _writes():
+            return None
+        with _pictures(run, smoke=smoke) as files:
+            model = shelf.save(
+                registry, run.card, dict(run.fitted.weights), files=files,
+                message=f"train {made.name}, seed {chosen}{', smoke' if smoke else ''}",
+            )  # fmt: skip
+        if workdir is None:
+            shutil.rmtree(folder, ignore_errors=True)
     return model
 
 
@@ -139,7 +143,6 @@ def fit(
     """
     import torch
 
-    from registry.learn.models.factory import build
     from registry.learn.training import beginning, domain, loop
     from registry.learn.training.material import gather
     from registry.learn.training.smoke import smoked
@@ -156,11 +159,10 @@ def fit(
         )
         # Model
         torch.manual_seed(loop.chance(seed, "weights"))
-        network = build(
-            ran.architecture, contract=material.contract, heads=material.heads,
-            size=_size(ran, material), trust=True,
-        )  # fmt: skip
-        lineage = beginning.begin(registry, network, ran, material.lineage)
+        network = _network(ran, material)
+        lineage = beginning.begin(
+            registry, network, ran, contract=material.contract, lineage=material.lineage
+        )
         steps = loop.steps_of(ran.epochs, len(material.train), ran.accumulate, ran.steps)
         task = Task(
             network, recipe=ran, heads=material.heads, contract=material.contract, steps=steps,
@@ -173,13 +175,23 @@ def fit(
             task, train=material.train, validate=material.validate, seed=seed, folder=workdir,
             fabric=fabric, resume=resume, progress=progress,
         )  # fmt: skip
+        network = _network(ran, material)  # the one that learnt may be on a device, or in parts
         network.load_state_dict(dict(fitted.weights))
-        network.to("cpu").eval()
+        network.eval()
         # Card
         card = _card(ran, material, fitted, lineage=lineage, seed=seed, smoke=smoke, name=name)
         if not smoke and _writes():
-            card = replace(card, domain=domain.measured(task, material))
+            card = replace(card, domain=domain.measured(network, material))
     return Run(recipe=ran, card=card, material=material, network=network, fitted=fitted)
+
+
+def _network(recipe: Recipe, material: "Material") -> "nn.Module":
+    from registry.learn.models.factory import build
+
+    return build(
+        recipe.architecture, contract=material.contract, heads=material.heads,
+        size=_size(recipe, material), trust=True,
+    )  # fmt: skip
 
 
 def _card(
@@ -255,7 +267,7 @@ def _fabric(recipe: Recipe) -> "lightning.Fabric":
         return lightning.Fabric(accelerator="auto", devices=1, precision=precision, plugins=alone)
     here = TorchElasticEnvironment()
     strategy: Any = (
-        FSDPStrategy(cluster_environment=here)
+        FSDPStrategy(cluster_environment=here, state_dict_type="full")
         if recipe.strategy == "fsdp"
         else DDPStrategy(cluster_environment=here, find_unused_parameters=True)
     )
@@ -287,6 +299,31 @@ def _reproducible(recipe: Recipe) -> Iterator[None]:
 
 def _writes() -> bool:
     return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _alone(folder: Path, recipe: Recipe) -> Iterator[None]:
+    """Keep others from the checkpoints of a run while it goes on.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ConflictError: Another process runs the same.
+    """
+    if not _writes():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConflictError(
+                f"another process runs '{recipe.name}' with this seed on these data",
+                hint="wait for it, or take another --seed",
+            ) from error
+        yield
 
 
 def _folder(registry: "Registry", recipe: Recipe, seed: int, *, smoke: bool) -> Path:

@@ -18,7 +18,7 @@ from registry.learn.training.losses import loss_of, weighted
 from registry.learn.training.measures import Measure, measure_of
 from registry.learn.training.recipe import Recipe
 
-__all__ = ["Task", "rate"]
+__all__ = ["Task", "boxes_of", "inputs_of", "rate"]
 
 _OWN = {HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE}
 _CLASSED = {
@@ -75,25 +75,15 @@ class Task(lightning.LightningModule):
         return cast("dict[str, Any]", self.network(inputs))
 
     def inputs_of(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Return what the network reads of a batch.
+        """Return what the network reads of a batch: see :func:`inputs_of`.
 
         Args:
-            batch: By TorchGeo's keys: the first asset is ``image``, others have their names.
+            batch: As a loader gives it.
 
         Returns:
-            Tensors by asset, with ``<asset>_valid`` and ``<asset>_day`` where there are such.
+            Tensors by asset.
         """
-        read: dict[str, Tensor] = {}
-        for number, one in enumerate(self.contract.inputs):
-            key = "image" if number == 0 else one.asset
-            if key not in batch:
-                continue
-            read[one.asset] = batch[key]
-            if (seen := batch.get(f"{key}_valid")) is not None:
-                read[f"{one.asset}_valid"] = seen.flatten(-2).any(-1) if seen.ndim > 2 else seen  # noqa: PLR2004 — has y and x
-            if (times := batch.get(f"{key}_times")) is not None:
-                read[f"{one.asset}_day"] = _day(times)
-        return read
+        return inputs_of(self.contract, batch)
 
     def losses(self, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:
         """Return the losses of a batch by head, and their weighted mean as ``loss``.
@@ -306,6 +296,29 @@ def _sure(head: Head, answers: Mapping[str, Tensor]) -> Tensor:
     if head.task is HeadTask.MULTILABEL:
         return answer.sigmoid()
     return answer.softmax(1) if head.task in _CLASSED else answer
+
+
+def inputs_of(contract: Contract, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return what a network reads of a batch.
+
+    Args:
+        contract: What it reads.
+        batch: By TorchGeo's keys: the first asset is ``image``, others have their names.
+
+    Returns:
+        Tensors by asset, with ``<asset>_valid`` and ``<asset>_day`` where there are such.
+    """
+    read: dict[str, Tensor] = {}
+    for number, one in enumerate(contract.inputs):
+        key = "image" if number == 0 else one.asset
+        if key not in batch:
+            continue
+        read[one.asset] = batch[key]
+        if (seen := batch.get(f"{key}_valid")) is not None:
+            read[f"{one.asset}_valid"] = seen.flatten(-2).any(-1) if seen.ndim > 2 else seen  # noqa: PLR2004 — has y and x
+        if (times := batch.get(f"{key}_times")) is not None:
+            read[f"{one.asset}_day"] = _day(times)
+    return read
 
 
 def _day(seconds: Tensor) -> Tensor:

@@ -4,10 +4,18 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+import torch
 
-from registry.errors import InvalidInputError, NotFoundError, RegistryError, RejectedError
+from registry.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    RegistryError,
+    RejectedError,
+)
 from registry.learn.loading.conversion import ContractMismatchError
 from registry.learn.training import fit, train
+from registry.learn.training.errors import DeviceLostError
 from registry.learn.training.recipe import Smoke
 from registry.learn.training.simulated import spec_of, write
 from registry.tables import store
@@ -78,6 +86,47 @@ def test_versions_of_other_bands_do_not_mix(shared, simulated, recipe_of, run):
 
     with pytest.raises(ContractMismatchError):
         run(recipe)
+
+
+def test_weights_that_read_other_bands_are_refused(shared, recipe_of, run):
+    parent = train(
+        shared.registry,
+        recipe_of(shared.burns, steps=1, **{"data.bands": ["RED", "GREEN", "BLUE"]}),
+        name="burns-colours",
+    )
+
+    for bands in (["BLUE", "GREEN", "RED"], None):
+        with pytest.raises(ContractMismatchError, match=r"burns-colours@v1 reads bands RED"):
+            run(recipe_of(shared.burns, **{"init.model": parent.ref, "data.bands": bands}))
+
+
+def test_a_device_whose_memory_is_too_small_says_what_to_do(
+    shared, recipe_of, run, monkeypatch
+):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr("registry.learn.training.tasks.Task.losses", full)
+    with pytest.raises(DeviceLostError, match=r"smaller data\.batch_size"):
+        run(recipe_of(shared.burns))
+
+
+def test_a_device_that_is_lost_says_that_the_run_goes_on(shared, recipe_of, run, monkeypatch):
+    def lost(*_):
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr("registry.learn.training.tasks.Task.losses", lost)
+    with pytest.raises(DeviceLostError, match="goes on from its last checkpoint"):
+        run(recipe_of(shared.burns))
+
+
+def test_the_same_run_does_not_go_on_twice(shared, recipe_of, tmp_path):
+    import fcntl
+
+    with (tmp_path / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConflictError, match="another process runs"):
+            train(shared.registry, recipe_of(shared.burns), workdir=tmp_path)
 
 
 def test_processes_that_cannot_share_a_batch_are_told(shared, recipe_of):
