@@ -1,7 +1,7 @@
 """Every network the lab can build, by name: its own, those of other libraries, and yours."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from registry.learn.models.kits.kit import called, chosen
 __all__ = ["build", "factories", "freeze", "initialise"]
 
 _GROUP: Final = "eolab.architectures"
+_MOST: Final = 4096  # of any number in a kit's arguments: a card may come from a stranger
 _KITS: Final = ("lab", "smp", "terratorch", "timm", "torchgeo", "torchvision")
 
 
@@ -72,8 +73,27 @@ def build(
     if factory not in _KITS:
         (point, *_) = entry_points(group=_GROUP, name=factory)
         return made(point.load(), args, contract=contract, heads=tuple(heads), size=size)
+    _bounded(args)
     kit = importlib.import_module(f"registry.learn.models.kits.{factory}").kit
     said: dict[str, Any] = {name: args.pop(name) for name in COMMON if name in args}
     options = called(Options, said, what=f"factory '{factory}'")
     parts = called(kit, args, what=f"factory '{factory}'")
     return assembled(parts, contract=contract, heads=tuple(heads), size=size, options=options)
+
+
+def _bounded(said: object) -> None:
+    """Refuse numbers that would fill the memory.
+
+    Raises:
+        InvalidInputError: There is one.
+    """
+    if isinstance(said, Mapping):
+        for value in said.values():
+            _bounded(value)
+    elif isinstance(said, list | tuple):
+        _bounded(dict(enumerate(said)))
+    elif isinstance(said, int | float) and not abs(said) <= _MOST:
+        raise InvalidInputError(
+            f"an argument of the architecture is {str(said)[:40]}",
+            hint=f"give numbers up to {_MOST}",
+        )

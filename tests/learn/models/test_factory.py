@@ -276,7 +276,9 @@ def test_names_that_are_not_there_bring_the_nearest():
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ({"width": 10**9}, "width is 1000000000"),
+        ({"width": 10**9}, "is 1000000000"),
+        ({"width": 600}, "width is 600"),
+        ({"dropout": float("nan")}, "is nan"),
         ({"width": "32"}, "width is 32"),
         ({"depth": True}, "depth is True"),
         ({"fusion": "sideways"}, "no fusion 'sideways'"),

@@ -93,6 +93,7 @@ def test_each_compares_dates_fuses_and_finds_boxes(factory):
         ("smp", {"encoder_weights": "imagenet"}, "nothing is downloaded", "init"),
         ("smp", {"aux_params": {"classes": 3}}, "not told 'aux_params'", "decoder_"),
         ("smp", {"decoder_channels": [1, 2]}, "cannot build", "fewer arguments"),
+        ("smp", {"decoder_channels": [10**9] * 5}, "is 1000000000", "up to 4096"),
         ("timm", {"name": "resnet81"}, "no backbone of timm", "resnet"),
         ("timm", {"name": "hf-hub:evil/model"}, "no backbone of timm", "take"),
         ("timm", {"name": "local-dir:/etc"}, "no backbone of timm", "take"),

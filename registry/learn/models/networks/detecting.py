@@ -24,7 +24,7 @@ Targets = Sequence[Any]
 
 _FINEST: Final = 4  # pixels: finer levels cost much and see no more
 _COARSEST: Final = 64
-_GROUPS: Final = 32  # the library's head normalises by groups of channels
+_MOST: Final = 300  # objects of one image: harbours hold more than the usual hundred
 
 
 class Detector(nn.Module):
@@ -77,6 +77,7 @@ class Detector(nn.Module):
             head=FCOSHead(width, 1, len(head.classes), convolutions),
             score_thresh=score,
             nms_thresh=overlap,
+            detections_per_img=_MOST,
         )
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
