@@ -29,6 +29,7 @@ _COLUMNS: Final = (
 _DIMENSIONS: Final = (3, 4)
 _SERIES: Final = 4
 _DIGEST: Final = 32
+_JPEG: Final = 0  # in the index's list of codecs; such files may hold more than pixels
 _PART: Final = 1_000_000  # rows that are looked at together
 _SLACK: Final = 2**16  # bytes that packing may add at most
 
@@ -355,13 +356,15 @@ def _check_lengths(
     most: Mapping[int, int] = {
         code: min(_bytes_of(form), MAX_ARRAY_BYTES) for code, form in enumerate(forms)
     }
-    limits = np.array([most[code] for code in range(len(forms))], np.int64)[codes] + _SLACK
-    large = np.flatnonzero((stored.length > limits) & (stored.codec != 0))
+    limits = np.array([most[code] for code in range(len(forms))], np.int64)[codes]
+    limits = np.where(stored.codec == _JPEG, MAX_ARRAY_BYTES, limits) + _SLACK
+    wrong = (stored.length > limits) | (stored.length < 0) | (stored.offset < 0)
+    large = np.flatnonzero(wrong)
     if len(large):
         at = int(large[0])
         raise UnsafeTableError(
             f"pixels of sample {rows['sample'][at].as_py()!r} take {stored.length[at]:,} bytes "
-            f"packed, more than unpacked",
+            f"packed at {stored.offset[at]:,}, which cannot be",
             hint="run eolab fsck",
         )
 

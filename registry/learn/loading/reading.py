@@ -125,7 +125,7 @@ class Reader:
         """Return a payload that does not lie plain in its file.
 
         Raises:
-            UnsafeArrayError: The row group cannot be read.
+            UnsafeArrayError: The row group cannot be read, or has no such row.
         """
         with self._slow:
             column = self._groups.get((file, group))
@@ -134,6 +134,11 @@ class Reader:
                 self._groups[file, group] = column
                 if len(self._groups) > _GROUPS:
                     self._groups.popitem(last=False)
+        if not 0 <= row < len(column) or not column[row].is_valid:
+            raise UnsafeArrayError(
+                f"row group {group} of {self._files[file].name} has no row {row}",
+                hint="eolab fsck finds out more",
+            )
         return bytes(column[row].as_py())
 
     def expect(self, file: int, offset: int, length: int) -> None:
@@ -154,6 +159,10 @@ class Reader:
         lazy.ensure(path)
         try:
             with pq.ParquetFile(path) as parquet:
+                if not 0 <= group < parquet.num_row_groups:
+                    raise UnsafeArrayError(
+                        f"{path.name} has no row group {group}", hint="eolab fsck finds out more"
+                    )
                 return parquet.read_row_group(group, columns=["data"]).column("data")
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(file, error) from error

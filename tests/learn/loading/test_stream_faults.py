@@ -11,6 +11,7 @@ from registry.lake import init
 from registry.learn.loading.filling import CorruptChipError
 from registry.learn.loading.stream import stream
 from registry.tables import store
+from registry.tables.chips import entries_of
 from registry.tables.pixels import encode
 from registry.tables.schemas import ASSETS, PIXELS, SAMPLES
 from tests.learn.loading.lakes import damage, lake_of, sample
@@ -115,6 +116,33 @@ def test_a_lying_table_is_refused(tmp_path, lie):
     registry, ref = _hostile(tmp_path / "lake", **lie)
     with pytest.raises(RegistryError):
         list(stream(ref, registry=registry, batch_size=4096))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"offset": 0, "group": 99}, {"offset": 0, "row": 99}, {"offset": 0, "group": 2**32 - 1},
+        {"length": 2**63 + 5, "offset": 2**63},
+        {"length": 2**62, "codec": 0, "offset": 2**64 - 2**62},
+        {"offset": 2**64 - 10, "length": 20}, {"codec": 200}, {"codec": 0}, {"length": 0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_lying_index_is_refused(tmp_path, lie):
+    registry, ref = _hostile(tmp_path / "lake")
+    root = registry.resolve(ref).root.path
+    (index,) = (root / "pixels" / "_index").glob("*.npy")
+    entries = np.load(index)
+    for name, value in lie.items():
+        entries[name] = value
+    index.chmod(0o644)
+    np.save(index, entries)
+    entries_of.cache_clear()
+    try:
+        found = list(stream(ref, registry=registry))
+    except RegistryError:
+        return
+    assert (found[0].arrays["s2"][0] == _noise(0)["arrays"]["s2"]).all()  # it was made again
 
 
 def test_a_thread_that_fails_tells_whoever_reads_the_batches(tmp_path):
