@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 __all__ = ["ahead"]
 
@@ -34,7 +34,7 @@ def ahead(items: Generator[Item, None, None], depth: int = 1) -> Generator[Item,
                     waiting.append(thread.submit(next, items, _END))
                 while (item := waiting.popleft().result()) is not _END:
                     waiting.append(thread.submit(next, items, _END))
-                    yield item  # type: ignore[misc] — all but the end are items
+                    yield cast("Item", item)
             finally:
                 for one in waiting:
                     one.cancel()

@@ -141,7 +141,7 @@ def _matched(one: Input, source: Input) -> list[int | None]:
         if place is None and band.common:
             place = by_letter.get(band.common)
             if place is None and band.common in _NEAR_INFRARED:
-                place = by_letter.get(*(_NEAR_INFRARED - {band.common}))
+                place = by_letter.get("N2" if band.common == "N" else "N")
         found.append(place)
     named = {band.name for band in one.bands}
     for number, place in enumerate(found):  # two of the model's bands are never one of the data's

@@ -1,4 +1,4 @@
-"""How masks are read, for whatever learns from them: :mod:`registry.curate.features.pixel_labels`."""
+"""How masks are read, where loaders look: see :mod:`registry.curate.features.pixel_labels`."""
 
 from registry.curate.features.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
 

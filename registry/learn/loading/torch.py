@@ -105,6 +105,11 @@ class Loader(IterableDataset[Sample]):
         """Itself: where Lightning looks for :meth:`set_epoch`."""
         return self
 
+    @property
+    def batch_sampler(self) -> None:
+        """Nothing: Lightning looks for it beside :attr:`sampler` in loaders to validate by."""
+        return
+
     def set_epoch(self, epoch: int) -> None:
         """Say which pass comes next; a position inside that pass, taken up before, stays."""
         self.feed.set_epoch(epoch)
