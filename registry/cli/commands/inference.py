@@ -116,6 +116,14 @@ def predict(
             "--abstain", help="Leave out what lies too far from what the model learned from."
         ),
     ] = False,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REF",
+            help="Version whose test samples tell the map's errors, to take them out of areas.",
+            show_default=False,
+        ),
+    ] = None,
     picture: Annotated[
         Path | None,
         typer.Option(help="PNG to write of the scene beside its map.", show_default=False),
@@ -196,6 +204,10 @@ def predict(
         window, overlap, batch_size, probabilities=probabilities or into is not None,
         uncertainty=uncertainty, abstain=abstain,
     )  # fmt: skip
+    if test is not None and archive is not None:
+        raise InvalidInputError(
+            "areas of an archive's days are counted", hint="predict a file of it with --test"
+        )
     after = _After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
     with watching() as progress, tempfile.TemporaryDirectory(prefix="eolab-map-") as folder:
         out = output or Path(folder) / "map.tif"
@@ -206,7 +218,7 @@ def predict(
             after.name = name_of(scenes or ())
             done = predicted(
                 connected(), model, asked, out=out, head=head, options=options, device=device,
-                reading=_reading(bands, scale, offset, nodata, allow), then=after,
+                reading=_reading(bands, scale, offset, nodata, allow), test=test, then=after,
                 progress=progress,
             )  # fmt: skip
             told = _told(done)
@@ -386,4 +398,4 @@ def _told(done: "Prediction") -> str:
     told = "\n".join(lines) + "\n\n" + table_text(kept, [row[: len(kept)] for row in rows])
     if len(kept) == len(headings):
         return told
-    return f"{told}\nareas are counted pixels: no score of the model tells their error"
+    return f"{told}\nareas are counted pixels; --test VERSION takes the map's errors out of them"

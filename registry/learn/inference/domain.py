@@ -33,7 +33,7 @@ def watched(
         net: What answers.
         embed: Windows to embeddings, ``(window, dimension)``.
         domain: As the model's card has it: ``mean`` and ``precision`` of the embeddings of its
-            training samples, and ``threshold``, a distance.
+            training samples, a matrix or its diagonal, and ``threshold``, a distance.
         name: The model's, for messages.
 
     Returns:
@@ -58,7 +58,8 @@ def watched(
         ) from error
     if precision.ndim == 1:  # of long embeddings the inverse variances alone are kept
         precision = np.diag(precision)
-    if mean.ndim != 1 or precision.shape != (mean.size,) * 2 or not threshold > 0:
+    shapes = {(mean.size,), (mean.size, mean.size)}
+    if mean.ndim != 1 or precision.shape not in shapes or not threshold > 0:
         raise CorruptError(
             f"the domain of {name} has a mean of shape {mean.shape}, a precision of shape "
             f"{precision.shape} and the threshold {threshold:g}",
@@ -80,7 +81,8 @@ def distances(
     Args:
         embeddings: ``(window, dimension)``.
         mean: ``(dimension,)``.
-        precision: The inverse of the covariance, ``(dimension, dimension)``.
+        precision: The inverse of the covariance, ``(dimension, dimension)``; or inverse variances
+            alone, ``(dimension,)``.
 
     Returns:
         Mahalanobis distances, at least 0, ``(window,)``.
@@ -90,6 +92,7 @@ def distances(
         5.0
     """
     apart = np.asarray(embeddings, np.float64) - mean
-    found: np.ndarray[Any, Any] = np.einsum("wi,ij,wj->w", apart, precision, apart)
+    whole = precision if precision.ndim > 1 else np.diag(precision)
+    found: np.ndarray[Any, Any] = np.einsum("wi,ij,wj->w", apart, whole, apart)
     np.sqrt(np.maximum(found, 0), out=found)
     return found

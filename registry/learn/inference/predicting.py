@@ -102,6 +102,7 @@ def predict(  # noqa: PLR0913 — each is its own decision
     reading: Reading | None = None,
     options: Options | None = None,
     device: str = "cpu",
+    test: str | None = None,
     then: Then | None = None,
     progress: Progress = SILENT,
 ) -> Prediction:
@@ -116,6 +117,7 @@ def predict(  # noqa: PLR0913 — each is its own decision
         reading: What files do not say of themselves.
         options: How the scene is cut, and what is written beside the map.
         device: Where the network runs, as torch names it.
+        test: Ref of a version whose test samples tell the map's errors, for areas without them.
         then: Called with the scene, still open, and what was predicted of it.
         progress: Told of windows.
 
@@ -137,9 +139,43 @@ def predict(  # noqa: PLR0913 — each is its own decision
             found, opened, out=Path(out), head=head, options=options, device=device,
             progress=progress,
         )  # fmt: skip
+        if test is not None:
+            done = _without_errors(registry, found, done, opened, test, device, progress)
         if then is not None:
             then(opened, done)
         return done
+
+
+def _without_errors(
+    registry: "Registry",
+    model: "Model",
+    done: Prediction,
+    scene: Placed,
+    test: str,
+    device: str,
+    progress: Progress,
+) -> Prediction:
+    """Return a prediction whose areas have their errors taken out by a test.
+
+    Raises:
+        InvalidInputError: It has no areas.
+    """
+    from registry.learn.inference.tested import confusion_on
+
+    if done.drawn is None or not done.areas:
+        raise InvalidInputError(
+            f"'{done.head.name}' gives no areas whose errors a test could tell",
+            hint="predict without --test",
+        )
+    confusion, samples = confusion_on(
+        registry, model, done.head, test, device=device, progress=progress
+    )
+    covered = areas(
+        done.drawn.counts, pixel_m2=scene.placement.pixel_area_m2(), confusion=confusion,
+        draws=samples,
+    )  # fmt: skip
+    said = f"errors of areas are those on the test samples of {test}, {samples:,} draws"
+    return replace(done, areas=covered, said=(*done.said, said))
 
 
 def predict_scene(

@@ -98,10 +98,11 @@ def test_transitions_are_numbered_as_they_are_named():
 
 
 def test_distances_beyond_the_threshold_are_beyond_one():
-    domain = {"mean": [0, 0], "precision": [[1, 0], [0, 4]], "threshold": 2.0}
-    net = watched(lambda _: {}, lambda arrays: arrays["image"], domain, name="wet@v1")
-    answer = net({"image": np.array([[2.0, 0.0], [0.0, 2.0]])})
-    assert answer[DISTANCE].ravel().tolist() == [1.0, 2.0]
+    for precision in ([[1, 0], [0, 4]], [1, 4]):
+        domain = {"mean": [0, 0], "precision": precision, "threshold": 2.0}
+        net = watched(lambda _: {}, lambda arrays: arrays["image"], domain, name="wet@v1")
+        answer = net({"image": np.array([[2.0, 0.0], [0.0, 2.0]])})
+        assert answer[DISTANCE].ravel().tolist() == [1.0, 2.0]
 
 
 def test_a_model_without_a_domain_does_not_abstain():
