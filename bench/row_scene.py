@@ -1,18 +1,23 @@
 """A map of a whole scene by overlapping windows, beside TerraTorch's tiled inference.
 
-Both get the same array in memory, windows of 256 that overlap by 64, batches of 16. The first row has
-a network that costs nothing, so what is timed is all that happens outside the forward pass; the
-second has a small convolutional one. TerraTorch holds the scene and its answer whole; ours gives
+Both get the same array in memory, windows of 256 that overlap by 64, batches of 16. The first row
+has a network that costs nothing, so what is timed is all that happens outside the forward pass;
+the second has a small convolutional one. TerraTorch holds the scene and its answer whole; ours gives
 strips, and joins them here as nobody who writes a map would.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from bench.ground import scaled
 from bench.pairs import Comparison, Contestant, Figure, compare, named
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from registry.learn.inference.windows import Region
 
 _SIDE: Final = 4096
 _WINDOW: Final = 256
@@ -30,7 +35,7 @@ class _Held:
         self._array = array
         self.height, self.width = array.shape[1:]
 
-    def read(self, region: Any) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
+    def read(self, region: "Region") -> tuple[Mapping[str, np.ndarray], np.ndarray]:
         rows = slice(region.top, region.top + region.height)
         columns = slice(region.left, region.left + region.width)
         seen = np.ones((region.height, region.width), np.bool_)
@@ -60,7 +65,7 @@ def run() -> tuple[list[Comparison], list[Figure]]:
     return done, []
 
 
-def _ours(array: np.ndarray, network: Any) -> Any:
+def _ours(array: np.ndarray, network: "nn.Module") -> Callable[[], np.ndarray]:
     import torch
 
     from registry.learn.inference.windows import Plan, sweep
@@ -79,7 +84,7 @@ def _ours(array: np.ndarray, network: Any) -> Any:
     return lambda: np.concatenate(list(strips()), 1)
 
 
-def _theirs(array: np.ndarray, network: Any) -> Any:
+def _theirs(array: np.ndarray, network: "nn.Module") -> Callable[[], np.ndarray]:
     import torch
     from terratorch.tasks.tiled_inference import tiled_inference
 
@@ -97,7 +102,11 @@ def _theirs(array: np.ndarray, network: Any) -> Any:
 
 
 def _agree(ours: np.ndarray, theirs: np.ndarray) -> None:
-    """Refuse to time answers that differ by more than how they blend at the network's borders."""
+    """Refuse to time answers that differ by more than how they blend at the network's borders.
+
+    Raises:
+        AssertionError: They do.
+    """
     inner = np.s_[:, _WINDOW:-_WINDOW, _WINDOW:-_WINDOW]
     apart = np.abs(ours[inner] - theirs[inner]).mean()
     if apart > 0.05:  # noqa: PLR2004 — of answers around 1

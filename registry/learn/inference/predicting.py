@@ -175,6 +175,8 @@ def _without_errors(
         draws=samples,
     )  # fmt: skip
     said = f"errors of areas are those on the test samples of {test}, {samples:,} draws"
+    if covered[0].adjusted_share is None:
+        said = f"the {samples:,} test samples of {test} are too few to tell the errors of areas"
     return replace(done, areas=covered, said=(*done.said, said))
 
 
