@@ -6,13 +6,11 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
 
 from registry.errors import InvalidInputError
 from registry.learn.training import checkpoints
@@ -22,89 +20,22 @@ from registry.learn.training.errors import (
     InterruptedTrainingError,
 )
 from registry.learn.training.measures import better, usual
+from registry.learn.training.position import (
+    Fitted,
+    Learner,
+    Loader,
+    Position,
+    fitted,
+    keep,
+    restore,
+    write,
+)
 from registry.learn.training.tasks import Task
 from registry.progress import SILENT, Progress
 
 __all__ = ["Fitted", "Loader", "chance", "fit", "samples_of", "steps_of"]
 
 _LARGEST = 2**63
-
-
-class Loader(Protocol):
-    """Gives the batches of an epoch, and goes on where it was."""
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the batches of the epoch that was set, from where it stands."""
-        ...
-
-    def __len__(self) -> int:
-        """Return how many batches an epoch has."""
-        ...
-
-    def set_epoch(self, epoch: int) -> None:
-        """Stand at the beginning of an epoch."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where it stands."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
-    """What a run came to."""
-
-    weights: Mapping[str, Tensor] = field(repr=False)
-    """Of the network that was kept."""
-
-    history: tuple[tuple[int, int, str, str, float], ...] = field(repr=False)
-    """Step, epoch, subset, name and value of every figure, in order."""
-
-    figures: Mapping[str, float]
-    """Of the validation of what was kept, by name; of the last epoch's training without one."""
-
-    confusion: Mapping[str, tuple[tuple[int, ...], ...]] = field(repr=False)
-    """By head with classes: counts by truth, then by answer."""
-
-    steps: int
-    """Steps taken."""
-
-    best_step: int
-    """After which of them the weights were kept."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """Where a run stands."""
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    history: list[tuple[int, int, str, str, float]] = field(default_factory=list)
-    best: dict[str, Any] | None = None
-    waited: int = 0
-    lost: list[float] = field(default_factory=list)
-    over: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """What learns."""
-
-    task: Task
-    model: Any  # the task, wrapped by Fabric
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    fabric: lightning.Fabric
-
-    @property
-    def shares_weights(self) -> bool:
-        """Whether each process has a part of the weights alone."""
-        return self.task.recipe.strategy == "fsdp" and self.fabric.world_size > 1
 
 
 def steps_of(epochs: int, batches: int, accumulate: int, most: int | None) -> int:
@@ -175,9 +106,9 @@ def fit(
     """
     recipe = task.recipe
     parts = _set_up(task, fabric)
-    run = _Run()
+    run = Position()
     if resume and (folder / checkpoints.LAST).is_file():
-        _restore(folder, run, parts, train)
+        restore(folder, run, parts, train)
     elif fabric.global_rank == 0:
         checkpoints.clear(folder)
     fabric.barrier()
@@ -197,7 +128,7 @@ def fit(
                 every = recipe.checkpoint_steps
                 ending = asked.is_set()
                 if ending or (every is not None and run.step % every == 0):
-                    _keep(folder, run, parts, train)
+                    keep(folder, run, parts, train)
                 if ending:
                     raise InterruptedTrainingError(
                         f"training '{recipe.name}' was asked to end after step {run.step}",
@@ -206,11 +137,11 @@ def fit(
                 if run.step >= task.steps:
                     break
             _end_epoch(parts, run, validate, folder, seed)
-            _keep(folder, run, parts, None)
-        return _fitted(parts, run, folder)
+            keep(folder, run, parts, None)
+        return fitted(parts, run, folder)
 
 
-def _set_up(task: Task, fabric: lightning.Fabric) -> _Parts:
+def _set_up(task: Task, fabric: lightning.Fabric) -> Learner:
     made = task.configure_optimizers()
     schedule = made["lr_scheduler"]["scheduler"]
     try:
@@ -220,10 +151,10 @@ def _set_up(task: Task, fabric: lightning.Fabric) -> _Parts:
             f"the processes cannot share the network: {error}",
             hint="leave strategy out of the recipe, or say strategy: ddp",
         ) from error
-    return _Parts(task=task, model=model, optimiser=optimiser, schedule=schedule, fabric=fabric)
+    return Learner(task=task, model=model, optimiser=optimiser, schedule=schedule, fabric=fabric)
 
 
-def _step(parts: _Parts, group: list[Mapping[str, Any]], run: _Run, seed: int) -> None:
+def _step(parts: Learner, group: list[Mapping[str, Any]], run: Position, seed: int) -> None:
     task, model, optimiser, fabric = parts.task, parts.model, parts.optimiser, parts.fabric
     recipe = task.recipe
     model.train()
@@ -255,8 +186,8 @@ def _step(parts: _Parts, group: list[Mapping[str, Any]], run: _Run, seed: int) -
 
 
 def _end_epoch(
-    parts: _Parts,
-    run: _Run,
+    parts: Learner,
+    run: Position,
     validate: Iterable[Mapping[str, Any]] | None,
     folder: Path,
     seed: int,
@@ -282,7 +213,7 @@ def _end_epoch(
             "file": f"best-{run.step:08}.pt",
         }
         run.waited = 0
-        _write(parts, folder, run.best["file"], None)
+        write(parts, folder, run.best["file"], None)
     else:
         run.waited += 1
     tired = recipe.stop.patience is not None and run.waited >= recipe.stop.patience
@@ -293,7 +224,7 @@ def _end_epoch(
 
 
 def _validated(
-    parts: _Parts, validate: Iterable[Mapping[str, Any]], seed: int
+    parts: Learner, validate: Iterable[Mapping[str, Any]], seed: int
 ) -> tuple[dict[str, float], dict[str, list[list[int]]]]:
     task, fabric = parts.task, parts.fabric
     task.eval()
@@ -342,7 +273,7 @@ def _grouped(
         yield group
 
 
-def _diverged(run: _Run, batch: Mapping[str, Any], value: float) -> DivergedError:
+def _diverged(run: Position, batch: Mapping[str, Any], value: float) -> DivergedError:
     named = ", ".join(samples_of(batch)) or "that nobody named"
     return DivergedError(
         f"the loss is {value} at step {run.step + 1} of epoch {run.epoch}, on samples {named}",
@@ -364,83 +295,6 @@ def samples_of(batch: Mapping[str, Any]) -> tuple[str, ...]:
         if key in batch:
             return tuple(map(str, batch[key]))
     return ()
-
-
-def _keep(folder: Path, run: _Run, parts: _Parts, train: Loader | None) -> None:
-    state = {
-        "schedule": {"last_epoch": parts.schedule.last_epoch},
-        "loader": train.state_dict() if train is not None else None,
-        "step": run.step,
-        "epoch": run.epoch,
-        "batch": run.batch,
-        "history": run.history,
-        "best": run.best,
-        "waited": run.waited,
-        "lost": run.lost,
-        "over": run.over,
-    }
-    _write(parts, folder, checkpoints.LAST, state)
-    if parts.fabric.global_rank == 0:
-        for old in folder.glob("best-*.pt"):
-            if run.best is not None and old.name != run.best["file"]:
-                old.unlink(missing_ok=True)
-    parts.fabric.barrier()
-
-
-def _write(parts: _Parts, folder: Path, name: str, state: dict[str, Any] | None) -> None:
-    """Write a checkpoint, or where there is no state the weights of the model alone."""
-    task, fabric = parts.task, parts.fabric
-    if parts.shares_weights:  # no process has all of them: they come together as they are written
-        whole: dict[str, Any] = {"task": parts.model}
-        if state is not None:
-            whole |= {"optimiser": parts.optimiser, **state}
-        checkpoints.written(folder, name, lambda path: fabric.save(path, whole),
-                            first=fabric.global_rank == 0)  # fmt: skip
-    elif fabric.global_rank == 0:
-        if state is None:
-            state = {
-                weight: tensor.detach().cpu().contiguous()
-                for weight, tensor in task.answering.state_dict().items()
-            }
-        else:
-            optimiser = parts.optimiser.state_dict()
-            state = {"task": task.state_dict(), "optimiser": optimiser, **state}
-        checkpoints.save(folder, state, name=name)
-
-
-def _restore(folder: Path, run: _Run, parts: _Parts, train: Loader) -> None:
-    if parts.shares_weights:
-        whole = {"task": parts.model, "optimiser": parts.optimiser}
-        kept = parts.fabric.load(folder / checkpoints.LAST, whole)
-    else:
-        kept = checkpoints.load(folder) or {}
-        parts.task.load_state_dict(kept["task"])
-        parts.optimiser.load_state_dict(kept["optimiser"])
-    parts.schedule.last_epoch = kept["schedule"]["last_epoch"]
-    run.step, run.epoch, run.batch = kept["step"], kept["epoch"], kept["batch"]
-    run.history = [tuple(row) for row in kept["history"]]
-    run.best, run.waited, run.over = kept["best"], kept["waited"], kept["over"]
-    run.lost = list(kept["lost"])
-    if kept["loader"] is not None:
-        train.set_epoch(run.epoch)
-        train.load_state_dict(kept["loader"])
-
-
-def _fitted(parts: _Parts, run: _Run, folder: Path) -> Fitted:
-    best = run.best or {}
-    kept = checkpoints.load(folder, name=best["file"]) if best else None
-    if kept is not None and parts.shares_weights:
-        kept = {name.removeprefix("network."): one for name, one in kept["task"].items()}
-    return Fitted(
-        weights=cast("Mapping[str, Tensor]", kept or parts.task.answering.state_dict()),
-        history=tuple(run.history),
-        figures=dict(best.get("figures", {})),
-        confusion={
-            name: tuple(map(tuple, rows)) for name, rows in best.get("confusion", {}).items()
-        },
-        steps=run.step,
-        best_step=int(best.get("step", run.step)),
-    )
 
 
 def _mean(values: list[float]) -> float:

@@ -1,0 +1,192 @@
+"""Where a run stands, and how that is kept and taken up again."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import lightning
+import torch
+from torch import Tensor
+
+from registry.learn.training import checkpoints
+from registry.learn.training.tasks import Task
+
+__all__ = ["Fitted", "Learner", "Loader", "Position", "fitted", "keep", "restore", "write"]
+
+
+class Loader(Protocol):
+    """Gives the batches of an epoch, and goes on where it was."""
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the batches of the epoch that was set, from where it stands."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many batches an epoch has."""
+        ...
+
+    def set_epoch(self, epoch: int) -> None:
+        """Stand at the beginning of an epoch."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where it stands."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What a run came to."""
+
+    weights: Mapping[str, Tensor] = field(repr=False)
+    """Of the network that was kept."""
+
+    history: tuple[tuple[int, int, str, str, float], ...] = field(repr=False)
+    """Step, epoch, subset, name and value of every figure, in order."""
+
+    figures: Mapping[str, float]
+    """Of the validation of what was kept, by name; of the last epoch's training without one."""
+
+    confusion: Mapping[str, tuple[tuple[int, ...], ...]] = field(repr=False)
+    """By head with classes: counts by truth, then by answer."""
+
+    steps: int
+    """Steps taken."""
+
+    best_step: int
+    """After which of them the weights were kept."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Position:
+    """Where a run stands."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    history: list[tuple[int, int, str, str, float]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    waited: int = 0
+    lost: list[float] = field(default_factory=list)
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learner:
+    """What learns."""
+
+    task: Task
+    model: Any  # the task, wrapped by Fabric
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    fabric: lightning.Fabric
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether each process has a part of the weights alone."""
+        return self.task.recipe.strategy == "fsdp" and self.fabric.world_size > 1
+
+
+def keep(folder: Path, run: Position, parts: Learner, train: Loader | None) -> None:
+    """Write a checkpoint, and let go of weights that are no longer the best.
+
+    Args:
+        folder: Of the run.
+        run: Where it stands.
+        parts: What learns.
+        train: Its batches; None between two epochs.
+    """
+    state = {
+        "schedule": {"last_epoch": parts.schedule.last_epoch},
+        "loader": train.state_dict() if train is not None else None,
+        "step": run.step,
+        "epoch": run.epoch,
+        "batch": run.batch,
+        "history": run.history,
+        "best": run.best,
+        "waited": run.waited,
+        "lost": run.lost,
+        "over": run.over,
+    }
+    write(parts, folder, checkpoints.LAST, state)
+    if parts.fabric.global_rank == 0:
+        for old in folder.glob("best-*.pt"):
+            if run.best is not None and old.name != run.best["file"]:
+                old.unlink(missing_ok=True)
+    parts.fabric.barrier()
+
+
+def write(parts: Learner, folder: Path, name: str, state: dict[str, Any] | None) -> None:
+    """Write a checkpoint, or where there is no state the weights of the model alone."""
+    task, fabric = parts.task, parts.fabric
+    if parts.shares_weights:  # no process has all of them: they come together as they are written
+        whole: dict[str, Any] = {"task": parts.model}
+        if state is not None:
+            whole |= {"optimiser": parts.optimiser, **state}
+        checkpoints.written(folder, name, lambda path: fabric.save(path, whole),
+                            first=fabric.global_rank == 0)  # fmt: skip
+    elif fabric.global_rank == 0:
+        if state is None:
+            state = {
+                weight: tensor.detach().cpu().contiguous()
+                for weight, tensor in task.answering.state_dict().items()
+            }
+        else:
+            optimiser = parts.optimiser.state_dict()
+            state = {"task": task.state_dict(), "optimiser": optimiser, **state}
+        checkpoints.save(folder, state, name=name)
+
+
+def restore(folder: Path, run: Position, parts: Learner, train: Loader) -> None:
+    """Take up the newest checkpoint of a run.
+
+    Args:
+        folder: Of the run.
+        run: Set to where it stood.
+        parts: Set to what was learnt.
+        train: Set to the batch that comes next.
+    """
+    if parts.shares_weights:
+        whole = {"task": parts.model, "optimiser": parts.optimiser}
+        kept = parts.fabric.load(folder / checkpoints.LAST, whole)
+    else:
+        kept = checkpoints.load(folder) or {}
+        parts.task.load_state_dict(kept["task"])
+        parts.optimiser.load_state_dict(kept["optimiser"])
+    parts.schedule.last_epoch = kept["schedule"]["last_epoch"]
+    run.step, run.epoch, run.batch = kept["step"], kept["epoch"], kept["batch"]
+    run.history = [tuple(row) for row in kept["history"]]
+    run.best, run.waited, run.over = kept["best"], kept["waited"], kept["over"]
+    run.lost = list(kept["lost"])
+    if kept["loader"] is not None:
+        train.set_epoch(run.epoch)
+        train.load_state_dict(kept["loader"])
+
+
+def fitted(parts: Learner, run: Position, folder: Path) -> Fitted:
+    """Return what a run came to.
+
+    Args:
+        parts: What learnt.
+        run: Where it stands, at its end.
+        folder: Where its best weights lie.
+    """
+    best = run.best or {}
+    kept = checkpoints.load(folder, name=best["file"]) if best else None
+    if kept is not None and parts.shares_weights:
+        kept = {name.removeprefix("network."): one for name, one in kept["task"].items()}
+    return Fitted(
+        weights=cast("Mapping[str, Tensor]", kept or parts.task.answering.state_dict()),
+        history=tuple(run.history),
+        figures=dict(best.get("figures", {})),
+        confusion={
+            name: tuple(map(tuple, rows)) for name, rows in best.get("confusion", {}).items()
+        },
+        steps=run.step,
+        best_step=int(best.get("step", run.step)),
+    )
