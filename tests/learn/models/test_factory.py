@@ -81,6 +81,13 @@ def test_sizes_that_no_stride_divides_come_back_as_they_were(args):
     assert network({"image": images(1, 2, 3, 5)})["mask"].shape == (1, 3, 3, 5)
 
 
+def test_a_last_batch_of_one_small_sample_trains():
+    network = made(reads(image=2), MASK, LABEL, name="unet", width=8, depth=4).train()
+    answer = network({"image": images(1, 2, 16, 16)})
+    assert answer["mask"].shape == (1, 3, 16, 16)
+    assert torch.isfinite(answer["label"]).all()
+
+
 def test_padding_leaves_the_far_corner_as_it_was():
     network = made(reads(image=2), name="unet", width=8, depth=1)
     whole = images(1, 2, 32, 32)

@@ -151,7 +151,7 @@ class Network(nn.Module):
         inner, found = read.size, []
         encoders = cast("list[Encoder]", self.encoder)
         for encoder, time, seen in zip(encoders, self.time, assets, strict=True):
-            images = padded(seen.images, self.stride)
+            images = padded(seen.images, self._multiple(seen.images))
             inner = (images.shape[-2], images.shape[-1])
             levels = time(replace(seen, images=_square(images, encoder.side)), encoder)
             found.append(levels[-len(self.channels) :])
@@ -163,6 +163,11 @@ class Network(nn.Module):
         ]
         merged = self.merge(alike, [seen.present for seen in assets])
         return Features(levels=merged, size=read.size, inner=inner)
+
+    def _multiple(self, images: Tensor) -> int:
+        # a lone sample of one coarse pixel has no spread to be normalised by
+        lone = self.training and len(images) == 1 and max(images.shape[-2:]) <= self.stride
+        return 2 * self.stride if lone else self.stride
 
 
 class Averaged(nn.Module):
