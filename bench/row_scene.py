@@ -2,7 +2,7 @@
 
 Both get the same array in memory, windows of 256 that overlap by 64, batches of 16. The first row
 has a network that costs nothing, so what is timed is all that happens outside the forward pass;
-the second has a small convolutional one. TerraTorch holds the scene and its answer whole; ours gives
+the second has a small convolutional one. TerraTorch holds scene and answer whole; ours gives
 strips, and joins them here as nobody who writes a map would.
 """
 

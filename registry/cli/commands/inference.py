@@ -46,7 +46,9 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Map to write, a GeoTIFF; GeoJSON of a detector.",
+            "--output",
+            "-o",
+            help="Map to write, a GeoTIFF; GeoJSON of a detector.",
             show_default=False,
         ),
     ] = None,
@@ -65,8 +67,9 @@ def predict(
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option(help="Factor from stored to physical values, such as 0.0001.",
-                     show_default=False),
+        typer.Option(
+            help="Factor from stored to physical values, such as 0.0001.", show_default=False
+        ),
     ] = None,
     offset: Annotated[
         float | None,
@@ -89,21 +92,21 @@ def predict(
     window: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Rows and columns of a window; by default what the model learned from.",
+            min=1,
+            help="Rows and columns of a window; by default what the model learned from.",
             show_default=False,
         ),
     ] = None,
     overlap: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Rows and columns that windows share; by default a quarter of one.",
+            min=0,
+            help="Rows and columns that windows share; by default a quarter of one.",
             show_default=False,
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 8,
-    device: Annotated[
-        str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")
-    ] = "cpu",
+    device: Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")] = "cpu",
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each class beside.")
     ] = False,
@@ -145,13 +148,15 @@ def predict(
     ] = None,
     time: Annotated[
         str | None,
-        typer.Option(metavar="START/END", help="When, such as 2023-07/2023-09.",
-                     show_default=False),
+        typer.Option(
+            metavar="START/END", help="When, such as 2023-07/2023-09.", show_default=False
+        ),
     ] = None,
     max_cloud: Annotated[
         float | None,
-        typer.Option(min=0, max=100, help="Most cloud of an item, in per cent.",
-                     show_default=False),
+        typer.Option(
+            min=0, max=100, help="Most cloud of an item, in per cent.", show_default=False
+        ),
     ] = None,
     dates: Annotated[
         Literal["best", "each"],
@@ -341,9 +346,7 @@ def _reading(
         name, sign, listed = one.partition("=")
         names = (listed if sign else one).split(",")
         named[name if sign else ""] = tuple(band.strip() for band in names if band.strip())
-    return Reading(
-        bands=named, scale=scale, offset=offset, nodata=nodata, allow=tuple(allow or ())
-    )
+    return Reading(bands=named, scale=scale, offset=offset, nodata=nodata, allow=tuple(allow or ()))
 
 
 def _options(

@@ -123,5 +123,3 @@ def entropy_of(probabilities: Floats) -> Floats:
         total -= share * np.log(share)
     found: Floats = np.clip(total / np.float32(np.log(len(probabilities))), 0, 1)[None]
     return found
-
-

@@ -207,9 +207,7 @@ def kept_once(
     return kept
 
 
-def collection(
-    found: Sequence[Found], placement: "Placement", *, model: str
-) -> dict[str, Any]:
+def collection(found: Sequence[Found], placement: "Placement", *, model: str) -> dict[str, Any]:
     """Return objects as GeoJSON: longitudes and latitudes, or pixels where there is no place.
 
     References:

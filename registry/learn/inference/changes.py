@@ -96,9 +96,7 @@ def _rows(first: Any, last: Any) -> Iterator[tuple[int, npt.NDArray[Any], npt.ND
         yield top, first.read(1, window=window), last.read(1, window=window)
 
 
-def _paired(
-    one: npt.NDArray[Any], other: npt.NDArray[Any], count: int
-) -> npt.NDArray[np.int64]:
+def _paired(one: npt.NDArray[Any], other: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
     """Return the place of each pair in :func:`transitions`."""
     a, b = one.astype(np.int64), other.astype(np.int64)
     return np.where(a == b, 0, 1 + a * (count - 1) + b - (b > a))

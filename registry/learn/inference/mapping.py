@@ -167,8 +167,12 @@ def _layouts(
     head: Head, out: Path, options: Options, tags: Mapping[str, str]
 ) -> Iterator[tuple[str, Path, Layout]]:
     if is_quantity(head):
-        yield "map", out, Layout(
-            bands=(head.name,), dtype="float32", nodata=float("nan"), unit=head.unit, tags=tags
+        yield (
+            "map",
+            out,
+            Layout(
+                bands=(head.name,), dtype="float32", nodata=float("nan"), unit=head.unit, tags=tags
+            ),
         )
     else:
         yield "map", out, class_layout(said_by(head), tags)

@@ -81,9 +81,7 @@ def outlines(
         yield Outline(category=int(value), shape=simple, pixels=float(exact.area), score=score)
 
 
-def on_ground(
-    shapes: Sequence[BaseGeometry], placement: Placement
-) -> list[BaseGeometry] | None:
+def on_ground(shapes: Sequence[BaseGeometry], placement: Placement) -> list[BaseGeometry] | None:
     """Return shapes in pixels as longitudes and latitudes; None where the scene has no place."""
     if placement.crs is None or placement.transform is None:
         return None
@@ -96,5 +94,3 @@ def on_ground(
         return np.stack(transform_points(x, y, source=crs, target=_LONGITUDE_LATITUDE), 1)
 
     return [shapely.transform(one, moved) for one in shapes]
-
-

@@ -14,6 +14,7 @@ from registry.learn.inference.writing import colours
 __all__ = ["picture"]
 
 _LONGEST: Final = 640
+_SHORTEST: Final = 320
 _GAP: Final = 12
 _LINE: Final = 20
 _LETTERS: Final = ("R", "G", "B")
@@ -37,6 +38,8 @@ def picture(scene: Placed, map_file: Path, classes: tuple[str, ...], out: Path) 
     step = max(1, -(-max(scene.height, scene.width) // _LONGEST))
     left = _seen(scene, step)
     right = _shown(map_file, classes, left.shape[:2])
+    larger = max(1, _SHORTEST // max(left.shape))
+    left, right = (one.repeat(larger, 0).repeat(larger, 1) for one in (left, right))
     height, width = left.shape[:2]
     names = classes[:_LINE]
     whole = Image.new("RGB", (2 * width + _GAP, height + _LINE * (1 + len(names))), "white")
@@ -88,9 +91,7 @@ def _stretched(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return picture
 
 
-def _shown(
-    path: Path, classes: tuple[str, ...], shape: tuple[int, int]
-) -> npt.NDArray[np.uint8]:
+def _shown(path: Path, classes: tuple[str, ...], shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     import rasterio
     from rasterio.enums import Resampling
 

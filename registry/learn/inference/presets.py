@@ -149,7 +149,5 @@ def preset_named(name: str) -> Preset:
         NotFoundError: None is called so.
     """
     if name not in PRESETS:
-        raise NotFoundError(
-            f"there is no archive '{name}'", hint=f"there are {', '.join(PRESETS)}"
-        )
+        raise NotFoundError(f"there is no archive '{name}'", hint=f"there are {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -115,9 +115,7 @@ def test_the_command_says_what_is_missing(lake, capfd, arguments, problem):
     assert problem in capfd.readouterr().err
 
 
-def test_the_command_maps_each_day_of_an_archive_and_what_changed(
-    lake, geotiff, tmp_path, capfd
-):
+def test_the_command_maps_each_day_of_an_archive_and_what_changed(lake, geotiff, tmp_path, capfd):
     folder = tmp_path / "files"
     folder.mkdir()
     with Running(folder) as api:

@@ -119,9 +119,7 @@ def test_regions_become_polygons_of_a_least_size():
     classes[30, 50] = 1
     classes[20:30, 40:45] = 255
     shares = np.full((2, 40, 60), 0.8, np.float32)
-    (found,) = outlines(
-        classes, nodata=255, skip=(0,), least=4, tolerance=0, probabilities=shares
-    )
+    (found,) = outlines(classes, nodata=255, skip=(0,), least=4, tolerance=0, probabilities=shares)
     assert found.shape.equals(shapely.box(10, 5, 30, 15))
     assert (found.category, found.pixels) == (1, 200)
     assert found.score == pytest.approx(0.8)
@@ -228,11 +226,11 @@ def test_whole_boxes_come_before_cut_ones():
 def test_a_picture_shows_scene_and_map(tmp_path, geotiff, contract, tell, water):
     from PIL import Image
 
-    with open_files(contract, {"image": [geotiff()]}) as scene:
+    with open_files(contract, {"image": [geotiff(shape=(330, 350))]}) as scene:
         draw(scene, tell, water, tmp_path / "map.tif", options=SMALL)
         picture(scene, tmp_path / "map.tif", water.classes, tmp_path / "look.png")
     with Image.open(tmp_path / "look.png") as image:
-        assert image.size == (2 * 210 + 12, 150 + 60)
-        shown = np.asarray(image)[:150, 222:]
+        assert image.size == (2 * 350 + 12, 330 + 60)
+        shown = np.asarray(image)[:330, 362:]
     with rasterio.open(tmp_path / "map.tif") as made:
         assert ((shown == (230, 159, 0)).all(-1) == (made.read(1) == 1)).all()

@@ -119,9 +119,7 @@ def test_where_one_input_has_nothing_nothing_is_observed(geotiff, contract):
     radar = geotiff(
         "s1.tif", array=np.ones((1, 40, 40), np.float32), bands=("VV",), nodata=None, scale=1
     )
-    both = Contract(
-        inputs=(*contract.inputs, Input(asset="s1", bands=(Band(name="VV"),)))
-    )
+    both = Contract(inputs=(*contract.inputs, Input(asset="s1", bands=(Band(name="VV"),))))
     with open_files(both, {"image": [geotiff()], "s1": [radar]}) as scene:
         _, observed = scene.read(WHOLE)
     assert observed[:40, :40].all()
