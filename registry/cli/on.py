@@ -16,9 +16,9 @@ from registry.cli.output import emit
 from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from registry.learn.compute.contract import Job, Resources
+    from registry.learn.compute.contract import Command, Job, Resources
 
-__all__ = ["Place", "anywhere", "elsewhere", "hand_over", "typed"]
+__all__ = ["Place", "anywhere", "elsewhere", "typed"]
 
 P = ParamSpec("P")
 
@@ -178,32 +178,7 @@ def elsewhere(place: Place, arguments: Sequence[str] | None = None) -> None:
     emit(_facts(job), lambda: _told(job))
 
 
-def hand_over(
-    arguments: Sequence[str], *, on: str | None, resources: "Resources | None" = None
-) -> "Job":
-    """Hand an ``eolab`` command over as a job, from Python.
-
-    Args:
-        arguments: What follows ``eolab``.
-        on: The place; None: this machine.
-        resources: What it needs.
-
-    Returns:
-        The job.
-    """
-    from registry.learn.compute.choosing import executor
-    from registry.learn.compute.contract import Command, Resources
-
-    command = Command(
-        argv=("eolab", *arguments),
-        name=_name(arguments),
-        environment=_environment(),
-        resources=resources or Resources(),
-    )
-    return executor(on).submit(command)
-
-
-def command_of(place: Place, arguments: Sequence[str] | None = None) -> Any:  # noqa: ANN401 — registry.learn's Command, imported late
+def command_of(place: Place, arguments: Sequence[str] | None = None) -> "Command":
     """Return the command that a place is to run: what was typed, without where."""
     from registry.learn.compute.contract import Command
 
