@@ -105,7 +105,7 @@ class Floor:
         lines = [f"floor of {self.ref}: {self.task}, {title} on {where}"]
         width = max((len(one.name) for one in self.parts), default=0)
         for one in self.parts:
-            seeds = f", {one.seeds} seeds" if one.seeds else ""
+            seeds = f", {one.seeds} seed{'s' if one.seeds > 1 else ''}" if one.seeds else ""
             reads = f" ({one.reads}{seeds})" if one.reads else ""
             lines.append(f"  {one.name:{width}}  {_figure(one.value, one.low, one.high)}{reads}")
         if self.points:
