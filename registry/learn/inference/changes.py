@@ -67,8 +67,8 @@ def change(before: Path, after: Path, out: Path) -> Mapping[str, int]:
             height=first.height, width=first.width, crs=first.crs.to_wkt() if first.crs else None,
             transform=tuple(first.transform)[:6] if not first.transform.is_identity else None,
         )  # fmt: skip
-        layout = class_layout(transitions(classes), {"EOLAB_BEFORE": before.name,
-                                                     "EOLAB_AFTER": after.name})  # fmt: skip
+        layout = class_layout(transitions(classes), {"eolab_before": before.name,
+                                                     "eolab_after": after.name})  # fmt: skip
         counts = np.zeros(len(layout.classes), np.int64)
         with MapWriter(out, placement, layout) as writer:
             for top, one, other in _rows(first, last):
@@ -83,7 +83,7 @@ def change(before: Path, after: Path, out: Path) -> Mapping[str, int]:
 
 def _classes(file: Any) -> tuple[str, ...]:  # noqa: ANN401 — rasterio has no types
     try:
-        return tuple(str(one) for one in json.loads(file.tags().get("EOLAB_CLASSES", "[]")))
+        return tuple(str(one) for one in json.loads(file.tags().get("eolab_classes", "[]")))
     except (ValueError, TypeError):
         return ()
 

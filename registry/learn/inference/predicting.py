@@ -232,10 +232,10 @@ def _tags(model: "Model", options: Options) -> dict[str, str]:
         code = "unknown"
     return {
         "TIFFTAG_SOFTWARE": f"eolab {code}",
-        "EOLAB_MODEL": model.ref,
-        "EOLAB_WEIGHTS_SHA256": model.card.weights_sha256 or "",
-        "EOLAB_CONTRACT": json.dumps(model.card.contract.to_document()),
-        "EOLAB_WINDOW": f"{options.window}, overlap {options.overlap}",
+        "eolab_model": model.ref,
+        "eolab_weights_sha256": model.card.weights_sha256 or "",
+        "eolab_contract": json.dumps(model.card.contract.to_document()),
+        "eolab_window": f"{options.window}, overlap {options.overlap}",
     }
 
 

@@ -170,7 +170,7 @@ class MapWriter:
         if to.classes and to.dtype == "uint8":
             table = {n: (*rgb, 255) for n, rgb in enumerate(colours(len(to.classes)))}
             raster.write_colormap(1, table | {int(to.nodata): (0, 0, 0, 0)})
-        said = {"EOLAB_CLASSES": json.dumps(to.classes)} if to.classes else {}
+        said = {"eolab_classes": json.dumps(to.classes)} if to.classes else {}
         raster.update_tags(**said, **to.tags)
         return raster
 

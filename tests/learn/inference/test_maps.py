@@ -36,12 +36,12 @@ def test_a_map_lies_where_its_scene_lies_to_the_pixel(
     tmp_path, geotiff, contract, tell, water, coordinates
 ):
     path, out = geotiff(), tmp_path / "map.tif"
-    done = drawn(path, contract, tell, water, out, tags={"EOLAB_MODEL": "wet@v1"})
+    done = drawn(path, contract, tell, water, out, tags={"eolab_model": "wet@v1"})
     with rasterio.open(path) as scene, rasterio.open(out) as made:
         assert made.crs == scene.crs
         assert made.transform == scene.transform
         assert made.shape == scene.shape
-        assert made.tags()["EOLAB_MODEL"] == "wet@v1"
+        assert made.tags()["eolab_model"] == "wet@v1"
         assert (made.read(1) == truth(coordinates(150, 210))).all()
         assert made.read(1).any()
     assert sum(done.counts.values()) == done.observed == 150 * 210
@@ -57,7 +57,7 @@ def test_a_map_is_cloud_optimised_and_names_its_classes(tmp_path, geotiff, contr
         assert made.nodata == 255
         assert made.dtypes == ("uint8",)
         assert made.colormap(1)[1] == (230, 159, 0, 255)
-        assert json.loads(made.tags()["EOLAB_CLASSES"]) == ["land", "water"]
+        assert json.loads(made.tags()["eolab_classes"]) == ["land", "water"]
     names = ET.parse(f"{out}.aux.xml").findall("PAMRasterBand/CategoryNames/Category")  # noqa: S314 — of our own making
     assert [name.text for name in names] == ["land", "water"]
 

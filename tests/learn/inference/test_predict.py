@@ -66,9 +66,9 @@ def test_a_model_of_the_lake_maps_a_scene(lake, geotiff, tmp_path, pixels):
     with rasterio.open(out) as made, rasterio.open(path) as scene:
         assert made.transform == scene.transform
         tags = made.tags()
-    assert tags["EOLAB_MODEL"] == done.model == "wet@v1"
-    assert len(tags["EOLAB_WEIGHTS_SHA256"]) == 64
-    assert [one["asset"] for one in json.loads(tags["EOLAB_CONTRACT"])["inputs"]] == ["image"]
+    assert tags["eolab_model"] == done.model == "wet@v1"
+    assert len(tags["eolab_weights_sha256"]) == 64
+    assert [one["asset"] for one in json.loads(tags["eolab_contract"])["inputs"]] == ["image"]
     assert done.drawn.abstained == 0
     assert sum(one.pixels for one in done.areas) == 150 * 210
     assert done.areas[0].area_m2 == done.areas[0].pixels * 100
@@ -169,7 +169,7 @@ def test_a_wide_scene_takes_little_memory(tmp_path):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with open_files(wanted, {{"image": [folder / "wide.tif"]}}) as scene:
             draw(scene, net, head, folder / "map.tif", options=Options(
-                window=512, overlap=128, probabilities=True, uncertainty=True))
+                window=512, overlap=128, uncertainty=True))
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         print(own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
     """
