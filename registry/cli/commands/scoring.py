@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from registry.cli.completion import complete_datasets, complete_refs
-from registry.cli.on import Gpus, Place, Print, Time, elsewhere
+from registry.cli.on import Gpus, Place, Print, Time, anywhere, elsewhere
 from registry.cli.options import Json, RefArgument, connected
 from registry.cli.output import emit
 from registry.cli.scores import board_text, comparison_text, evaluation_text, replay_text
@@ -30,8 +30,9 @@ class ScoreDiffersError(RejectedError):
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    for command in (evaluate, leaderboard, compare, replay, floor):
+    for command in (evaluate, leaderboard, compare, replay):
         app.command(command.__name__)(command)
+    app.command("floor")(anywhere(floor, shares=False))
 
 
 ModelArgument = Annotated[
