@@ -79,8 +79,8 @@ def distances(
     """Return how far embeddings lie from a distribution.
 
     Args:
-        embeddings: ``(window, dimension)``.
-        mean: ``(dimension,)``.
+        embeddings: Shape ``(window, dimension)``, unitless.
+        mean: Shape ``(dimension,)``, unitless.
         precision: The inverse of the covariance, ``(dimension, dimension)``; or inverse variances
             alone, ``(dimension,)``.
 
