@@ -79,8 +79,8 @@ def distances(
     """Return how far embeddings lie from a distribution.
 
     Args:
-        embeddings: Shape ``(window, dimension)``, unitless.
-        mean: Shape ``(dimension,)``, unitless.
+        embeddings: Unitless, of shape ``(window, dimension)``.
+        mean: Unitless, of shape ``(dimension,)``.
         precision: The inverse of the covariance, ``(dimension, dimension)``; or inverse variances
             alone, ``(dimension,)``.
 
