@@ -79,8 +79,8 @@ def distances(
     """Return how far embeddings lie from a distribution.
 
     Args:
-        embeddings: Unitless, of shape ``(window, dimension)``.
-        mean: Unitless, of shape ``(dimension,)``.
+        embeddings: Vectors, unitless, of shape ``(window, dimension)``.
+        mean: One, of shape ``(dimension,)``.
         precision: The inverse of the covariance, ``(dimension, dimension)``; or inverse variances
             alone, ``(dimension,)``.
 
