@@ -38,9 +38,7 @@ def save(folder: Path, state: Mapping[str, Any], *, name: str = LAST) -> Path:
     return written(folder, name, put)
 
 
-def written(
-    folder: Path, name: str, put: Callable[[Path], object], *, first: bool = True
-) -> Path:
+def written(folder: Path, name: str, put: Callable[[Path], object], *, first: bool = True) -> Path:
     """Let a function write a file, and give the file its name once it is there whole.
 
     Args:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["chosen_share", "kept_slice"]
 
 
-def chosen_share(
-    samples: Sequence[tuple[str, str]], *, share: float, seed: int
-) -> tuple[str, ...]:
+def chosen_share(samples: Sequence[tuple[str, str]], *, share: float, seed: int) -> tuple[str, ...]:
     """Return a share of the samples, of each stratum alike, at least one of each.
 
     A larger share holds all samples of a smaller one of the same seed.

@@ -248,9 +248,7 @@ def _check(version: Version, head: Head, spread: Spread, *, allow: bool) -> None
             f"no training sample of {version.ref} has a label for head '{head.name}'",
             hint="choose another split, or label some samples",
         )
-    absent = [
-        name for name, count in zip(head.classes, spread.counts, strict=True) if not count
-    ]
+    absent = [name for name, count in zip(head.classes, spread.counts, strict=True) if not count]
     if absent and not allow:
         raise RejectedError(
             f"no training sample of {version.ref} has class {', '.join(absent)}",

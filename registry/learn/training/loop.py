@@ -202,9 +202,13 @@ def _end_epoch(
             (run.step, run.epoch, "validate", name, value) for name, value in figures.items()
         ]
     watched = _watched(task, figures)
-    if recipe.stop.keep == "last" or better(
-        watched, figures.get(watched, math.nan), None if run.best is None else run.best["value"]
-    ) or run.best is None:
+    if (
+        recipe.stop.keep == "last"
+        or better(
+            watched, figures.get(watched, math.nan), None if run.best is None else run.best["value"]
+        )
+        or run.best is None
+    ):
         run.best = {
             "step": run.step,
             "value": figures.get(watched, math.nan),
@@ -260,9 +264,7 @@ def _watched(task: Task, figures: Mapping[str, float]) -> str:
     return usual(task.heads[0])
 
 
-def _grouped(
-    loader: Iterable[Mapping[str, Any]], size: int
-) -> Iterator[list[Mapping[str, Any]]]:
+def _grouped(loader: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
     group: list[Mapping[str, Any]] = []
     for batch in loader:
         group.append(batch)

@@ -157,9 +157,7 @@ class Permuted:
         names = sorted(found)
         rng = np.random.Generator(np.random.Philox(chance(self.seed, "permuted")))
         others = rng.permutation(len(names))
-        self._truth = {
-            name: found[names[other]] for name, other in zip(names, others, strict=True)
-        }
+        self._truth = {name: found[names[other]] for name, other in zip(names, others, strict=True)}
 
 
 def _copied(value: Any) -> Any:  # noqa: ANN401 — a tensor

@@ -148,15 +148,16 @@ def fit(
     from registry.learn.training.smoke import smoked
     from registry.learn.training.tasks import Task
 
-    with smoked(recipe, seed=seed) if smoke else nullcontext((registry, recipe)) as (
-        source,
-        ran,
-    ), _reproducible(ran):
+    with (
+        smoked(recipe, seed=seed) if smoke else nullcontext((registry, recipe)) as (
+            source,
+            ran,
+        ),
+        _reproducible(ran),
+    ):
         # Data
         fabric = _fabric(ran)
-        material = gather(
-            source, ran, seed=seed, rank=fabric.global_rank, world=fabric.world_size
-        )
+        material = gather(source, ran, seed=seed, rank=fabric.global_rank, world=fabric.world_size)
         # Model
         torch.manual_seed(loop.chance(seed, "weights"))
         network = _network(ran, material)

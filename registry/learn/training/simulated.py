@@ -151,9 +151,7 @@ def spec_of(smoke: Smoke, *, seed: int = 0) -> Spec:
     return replace(spec, assets=data_first, task=layout.task or spec.task)
 
 
-def write(
-    root: Path, smoke: Smoke, *, seed: int = 0, subsets: Sequence[str] = SUBSETS
-) -> None:
+def write(root: Path, smoke: Smoke, *, seed: int = 0, subsets: Sequence[str] = SUBSETS) -> None:
     """Write a simulation's tables, with a split in which samples take turns.
 
     Args:
@@ -224,5 +222,3 @@ def _asset(
         "transform": list(like.grid.transform[:6]), "times": list(like.times),
         "nodata": None if made and name not in {"before", "after"} else like.nodata,
     }  # fmt: skip
-
-

@@ -46,9 +46,7 @@ def test_a_dataset_that_is_not_there_is_named(shared, recipe_of):
 )
 def test_an_empty_subset_is_said_at_once(shared, simulated, recipe_of, run, subsets, said):
     name = "-".join(["only", *subsets])
-    ref = simulated(
-        shared.registry, name, subsets=subsets, task="burn-scars", samples=6, size=16
-    )
+    ref = simulated(shared.registry, name, subsets=subsets, task="burn-scars", samples=6, size=16)
 
     with pytest.raises(InvalidInputError, match=said):
         run(recipe_of(ref))
@@ -100,9 +98,7 @@ def test_weights_that_read_other_bands_are_refused(shared, recipe_of, run):
             run(recipe_of(shared.burns, **{"init.model": parent.ref, "data.bands": bands}))
 
 
-def test_a_device_whose_memory_is_too_small_says_what_to_do(
-    shared, recipe_of, run, monkeypatch
-):
+def test_a_device_whose_memory_is_too_small_says_what_to_do(shared, recipe_of, run, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 

@@ -122,9 +122,7 @@ def test_a_process_that_is_killed_leaves_what_another_goes_on_from(
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     kept = checkpoints.load(tmp_path / "work")
     assert kept["step"] == 4
-    resumed = fit(
-        shared.registry, recipe, seed=5, workdir=tmp_path / "work", resume=True
-    )
+    resumed = fit(shared.registry, recipe, seed=5, workdir=tmp_path / "work", resume=True)
     same(resumed, unbroken)
 
 

@@ -186,9 +186,7 @@ def test_any_lightning_trainer_takes_the_task_with_the_labs_loaders(shared, reci
     recipe = recipe_of(shared.burns)
     material = gather(shared.registry, recipe, seed=0)
     built = build(recipe.architecture, contract=material.contract, heads=material.heads)
-    task = Task(
-        built, recipe=recipe, heads=material.heads, contract=material.contract, steps=3
-    )
+    task = Task(built, recipe=recipe, heads=material.heads, contract=material.contract, steps=3)
     trainer = lightning.Trainer(
         accelerator="cpu", devices=1, max_epochs=1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
