@@ -10,6 +10,7 @@ from registry.learn.models.architecture import HeadTask
 from registry.learn.scoring import calibration, metrics
 from registry.learn.scoring.statistics import Statistics
 from registry.web.paper import filled, written
+from registry.web.pictures import data_uri
 
 if TYPE_CHECKING:
     from registry.learn.scoring.evaluating import Evaluation
@@ -62,17 +63,21 @@ def render_boards(dataset: str, boards: Sequence["Board"], out: Path) -> None:
         "notes": [],
         "boards": [_board(one) for one in boards],
         "heads": [],
+        "pictures": [],
         "ids": [],
     }
     written(out, filled("scores.html.j2", facts))
 
 
-def render_evaluation(found: "Evaluation", out: Path) -> None:
+def render_evaluation(
+    found: "Evaluation", out: Path, *, pictures: Mapping[str, bytes] | None = None
+) -> None:
     """Draw an evaluation as one HTML file that needs nothing else.
 
     Args:
         found: What it came to.
         out: The file to write, replaced if it is there; its folder is made.
+        pictures: Of how the model learned, as PNG, by what they show.
 
     Raises:
         OSError: The file cannot be written.
@@ -93,6 +98,7 @@ def render_evaluation(found: "Evaluation", out: Path) -> None:
         "notes": found.notes,
         "boards": [],
         "heads": [] if found.smoke else [_head(found, name, rows) for name in found.kept],
+        "pictures": [(said, data_uri(png)) for said, png in (pictures or {}).items()],
         "ids": [
             ("run", found.run),
             ("protocol", first["protocol"]),

@@ -141,7 +141,7 @@ def evaluate(
     if html is not None:
         from registry.web.scores import render_evaluation
 
-        render_evaluation(found, html)
+        render_evaluation(found, html, pictures=_pictures(model))
     facts = {
         "run": found.run, "model": found.model, "ref": found.ref, "subset": found.subset,
         "samples": found.samples, "smoke": found.smoke, "kept": found.held, "said": found.said,
@@ -315,6 +315,22 @@ def _words(said: Mapping[str, Any]) -> list[str]:
             if one is not None:
                 words += [f"--{name}", str(one)]
     return words
+
+
+_DRAWN: Final = {
+    "predictions.png": "Answers beside the truth, on validation samples",
+    "curves.png": "Loss and figures over the steps of the training run",
+}
+
+
+def _pictures(model: str) -> dict[str, bytes]:
+    """Return the pictures that came with a model, by what they show."""
+    from registry.learn.models import shelf
+
+    found = shelf.resolve(connected(), model)
+    return {
+        said: found.path(name).read_bytes() for name, said in _DRAWN.items() if name in found.files
+    }
 
 
 def _subset(split: str) -> str | None:
