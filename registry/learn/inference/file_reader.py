@@ -125,14 +125,15 @@ class _File:
         from rasterio.vrt import WarpedVRT
 
         one = self._open
-        nodata = one.nodata
-        if nodata is None:
+        stated = one.nodata if grid["nodata"] is None else grid["nodata"]
+        nodata = stated
+        if nodata is None:  # beyond the file's edges there has to be something
             kind = np.dtype(one.dtypes[0])
             nodata = float("nan") if kind.kind == "f" else float(np.iinfo(kind).max)
         self._raster = WarpedVRT(
             one, crs=grid["crs"], transform=Affine(*grid["transform"]), height=grid["height"],
-            width=grid["width"], resampling=Resampling[grid["resampling"]], nodata=nodata,
-            warp_mem_limit=64,
+            width=grid["width"], resampling=Resampling[grid["resampling"]], src_nodata=stated,
+            nodata=nodata, warp_mem_limit=64,
         )  # fmt: skip
         return self._header()
 

@@ -119,8 +119,16 @@ class RasterFile:
         """End its process."""
         self._child.close()
 
-    def align(self, onto: Placement, *, resampling: str = "bilinear") -> None:
+    def align(
+        self, onto: Placement, *, resampling: str = "bilinear", nodata: float | None = None
+    ) -> None:
         """Read it on another grid from now on, warped in memory.
+
+        Args:
+            onto: The grid.
+            resampling: As rasterio names it.
+            nodata: What stands for nothing, there and beyond its edges; None for what it says, or
+                the largest number of its type, which the header then has.
 
         Raises:
             InvalidInputError: It, or the grid, has no place.
@@ -138,7 +146,7 @@ class RasterFile:
             )
         said = self._child.ask(
             do="grid", crs=onto.crs, transform=list(onto.transform), height=onto.height,
-            width=onto.width, resampling=resampling,
+            width=onto.width, resampling=resampling, nodata=nodata,
         )  # fmt: skip
         self.header = header_of(said, self.path.name)
 

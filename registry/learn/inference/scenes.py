@@ -167,6 +167,7 @@ def open_files(
     with ExitStack() as opened:
         for one in wanted.inputs:
             layers[one.asset] = []
+            steps: list[Input] = []
             for path in files[one.asset]:
                 file = opened.enter_context(RasterFile(path))
                 given, numbers = input_of(one, file.header, path.name, reading=reading, said=said)
@@ -174,16 +175,43 @@ def open_files(
                     placement = file.header.placement
                     said.extend(_unplaced(placement, path.name))
                 else:
-                    file.align(placement, resampling=reading.resampling)
+                    file.align(placement, resampling=reading.resampling, nodata=given.nodata)
+                    if given.nodata is None:  # beyond its edges nothing was observed
+                        given = replace(given, nodata=file.header.nodata)
                 layer = _Layer(file=file, numbers=numbers)
                 layers[one.asset].append(layer)
                 _check_values(one, given, layer)
-            inputs.append(given)
+                steps.append(given)
+            inputs.append(_alike(steps, files[one.asset]))
         opened.pop_all()
     if placement is None:
         raise InvalidInputError("the model reads no input", hint="see eolab models show")
     contract = Contract(inputs=tuple(inputs))
     return FileScene(placement=placement, contract=contract, layers=layers, said=said)
+
+
+def _alike(steps: Sequence[Input], files: Sequence[Path]) -> Input:
+    """Return what the files of an input's time steps give, which has to be one and the same.
+
+    Raises:
+        ContractMismatchError: Numbers of one mean something else than those of another.
+    """
+    stated = next((one.nodata for one in steps if one.nodata is not None), None)
+    first, *others = (replace(one, nodata=stated) if one.nodata is None else one for one in steps)
+    for one, path in zip(others, files[1:], strict=True):
+        meaning = [(band.unit, band.scale, band.offset) for band in one.bands]
+        expected = [(band.unit, band.scale, band.offset) for band in first.bands]
+        if meaning != expected or not _same(one.nodata, first.nodata):
+            raise ContractMismatchError(
+                f"the numbers of {path.name} do not mean what those of {files[0].name} mean: unit, "
+                "scale, offset or nodata differ",
+                hint="bring the files to one scale first, such as by gdal_translate -unscale",
+            )
+    return first
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    return one == other or repr(one) == repr(other)  # NaN stands for nothing as NaN does
 
 
 def _check_inputs(wanted: Contract, files: Mapping[str, Sequence[Path]]) -> None:

@@ -137,6 +137,27 @@ def test_dates_are_stacked_in_the_order_given(geotiff, contract, coordinates):
         open_files(wanted, {"image": [late]})
 
 
+def test_beyond_the_edges_of_whole_numbers_nothing_is_observed(geotiff, contract):
+    """A file that names no nodata value, warped onto a grid that is larger than it is."""
+    s1 = Contract(inputs=(*contract.inputs, Input(asset="s1", bands=(Band(name="VV"),))))
+    radar = geotiff(
+        "s1.tif", array=np.full((1, 40, 40), 5, np.uint16), bands=("VV",), nodata=None, scale=1
+    )
+    for reading in (Reading(), Reading(nodata=0)):
+        with open_files(s1, {"image": [geotiff()], "s1": [radar]}, reading=reading) as scene:
+            arrays, observed = scene.read(WHOLE)
+        assert observed.sum() == 1600
+        assert (arrays["s1"][0][observed] == 5).all()
+
+
+@pytest.mark.parametrize("other", [{"scale": 1e-5}, {"nodata": 9}])
+def test_dates_whose_numbers_mean_different_things_are_refused(geotiff, contract, other):
+    wanted = Contract(inputs=(Input(asset="image", bands=contract.inputs[0].bands, frames=2),))
+    late = geotiff("late.tif", **other)
+    with pytest.raises(ContractMismatchError, match=r"late.tif do not mean what"):
+        open_files(wanted, {"image": [geotiff(), late]})
+
+
 def test_a_mask_in_the_file_counts(geotiff, contract):
     path = geotiff(nodata=None)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
