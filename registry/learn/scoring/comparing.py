@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.scoring import intervals, metrics
 from registry.learn.scoring.evaluating import evaluate, exam_of, groups_of, pinned
 from registry.learn.scoring.keeping import scores_of, statistics_of
-from registry.learn.scoring.protocol import Exam, method_of
+from registry.learn.scoring.protocol import Exam, ignored_of, method_of
 from registry.learn.scoring.replaying import FLOOR
 from registry.learn.scoring.statistics import Statistics
 from registry.progress import SILENT, Progress
@@ -91,7 +91,8 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         Differences with intervals, of every metric and class that both have.
 
     Raises:
-        InvalidInputError: They have no answer of one name and task in common.
+        InvalidInputError: They have no answer of one name and task in common, or were not scored
+            on the same classes.
         NotFoundError: There is no such model, version or split.
     """
     version = pinned(registry, on)
@@ -103,6 +104,7 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
             ref: _kept(registry, exam, ref, keep=keep, progress=progress) for ref in refs
         })
     heads = _heads(sides[0], sides[1], (ours, theirs))
+    _check_ignored(registry, exam, sides, heads)
     groups = groups_of(version)
     rows: list[dict[str, Any]] = []
     counted = (0, 0)
@@ -219,6 +221,33 @@ def _heads(
             hint="compare models for the same task, whose heads have one name",
         )
     return shared
+
+
+def _check_ignored(
+    registry: "Registry",
+    exam: Exam,
+    sides: Sequence[Mapping[str, Mapping[str, Statistics]]],
+    heads: Sequence[str],
+) -> None:
+    """Refuse models of which one is not judged on a class that another is.
+
+    Raises:
+        InvalidInputError: They are.
+    """
+    from registry.learn.models import shelf
+
+    for head in heads:
+        left_out = {}
+        for ref, kept in ((ref, kept) for side in sides for ref, kept in side.items()):
+            recipe = {} if ref.startswith(FLOOR) else shelf.resolve(registry, ref).card.recipe
+            mine = replace(exam, ignored=ignored_of(recipe))
+            left_out[ref] = mine.ignores(head, kept[head].classes)
+        if len(set(left_out.values())) > 1:
+            raise InvalidInputError(
+                f"not all of {', '.join(left_out)} are scored on the same pixels: their recipes "
+                f"leave out different classes of '{head}'",
+                hint="train them with the same heads.N.ignore",
+            )
 
 
 def _aligned(

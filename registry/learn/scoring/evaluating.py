@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from registry.learn.scoring import intervals
 from registry.learn.scoring.judging import judges_of
 from registry.learn.scoring.keeping import keep as keep_scores
 from registry.learn.scoring.notes import Note, of_split, seen_before
-from registry.learn.scoring.protocol import Exam, Subject, inputs_of, method_of
+from registry.learn.scoring.protocol import Exam, Subject, ignored_of, inputs_of, method_of
 from registry.learn.scoring.rows import rows_of
 from registry.learn.scoring.statistics import Statistics, joined
 from registry.learn.scoring.strata import strata_of
@@ -170,10 +170,11 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
     found = resolve(registry, model) if isinstance(model, str) else model
     card = found.card
     version = pinned(registry, on)
+    ignored = ignored_of(card.recipe)
     exam = exam_of(
         registry, version, split=split, splits=splits, crop=crop, resamples=resamples, seed=seed
     )
-    ignored = _ignored(card.recipe)
+    exam = replace(exam, ignored=ignored)
     judges = judges_of(version, card.heads, labels=(), ignored=ignored)
     read = tuple(one.asset for one in card.contract.inputs)
     truths = tuple(judge.asset for judge in judges.values() if judge.asset)
@@ -360,16 +361,6 @@ def _asked(predictor: "Predictor", batch: "Batch", truths: Sequence[str]) -> Map
         if there is not None:
             arrays[f"{name}_valid"] = there
     return predictor(arrays)
-
-
-def _ignored(recipe: Mapping[str, Any]) -> dict[str, int]:
-    """Return the values of masks that say nothing, by head, as a recipe names them."""
-    heads = [one for one in recipe.get("heads") or () if isinstance(one, Mapping)]
-    return {
-        str(one.get("name") or one.get("task")): int(one["ignore"])
-        for one in heads
-        if one.get("ignore") is not None
-    }
 
 
 @contextmanager

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from registry.learn.loading.contract import Contract
     from registry.learn.models.card import Card
 
-__all__ = ["Exam", "Subject", "code_version", "digest", "inputs_of", "method_of"]
+__all__ = [
+    "Exam", "Subject", "code_version", "digest", "ignored_of", "inputs_of", "method_of",
+]  # fmt: skip
 
 _DIGITS: Final = 16
 _OF_A_RUN: Final = frozenset({"seed", "seeds", "devices", "smoke", "title", "cost", "command"})
@@ -45,6 +47,9 @@ class Exam:
     """Height and width that samples are cut to around their centre; None leaves them whole.
     Samples are never resized."""
 
+    ignored: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    """By head, a class of its mask that says nothing, by its number."""
+
     resamples: int
     """Draws of the bootstrap."""
 
@@ -54,6 +59,11 @@ class Exam:
     def split_id(self) -> str | None:
         """Return the content id of the split's rows."""
         return None if self.split is None else self.version.data_id_of(f"splits/{self.split}")
+
+    def ignores(self, head: str, classes: Sequence[str]) -> int | None:
+        """Return the class of a head that says nothing; None if all of them do."""
+        number = self.ignored.get(head, -1)
+        return number if 0 <= number < len(classes) else None
 
     def document(self, head: Head, classes: Sequence[str]) -> dict[str, Any]:
         """Return all that makes scores of one head comparable, as JSON's own types.
@@ -71,6 +81,7 @@ class Exam:
             "task": str(head.task),
             "truth": head.asset,
             "classes": sorted(classes),
+            "ignored": self.ignores(head.name, classes),
             "unit": head.unit,
             "resize": None,
             "crop": None if self.crop is None else list(self.crop),
@@ -155,6 +166,21 @@ def inputs_of(contract: "Contract") -> dict[str, Any]:
             ],
         }
         for one in contract.inputs
+    }
+
+
+def ignored_of(recipe: Mapping[str, Any]) -> dict[str, int]:
+    """Return the values of masks that say nothing, by head, as a recipe names them.
+
+    Examples:
+        >>> ignored_of({"heads": [{"task": "segmentation", "ignore": 0}]})
+        {'segmentation': 0}
+    """
+    heads = [one for one in recipe.get("heads") or () if isinstance(one, Mapping)]
+    return {
+        str(one.get("name") or one.get("task")): int(one["ignore"])
+        for one in heads
+        if one.get("ignore") is not None
     }
 
 

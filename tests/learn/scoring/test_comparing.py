@@ -100,6 +100,20 @@ def test_models_for_different_tasks_are_not_compared(lab, scored, made):
         compare(lab.registry, "cover-net@v1", "toy-net@v1", on="fields@v1", resamples=10)
 
 
+def test_a_class_that_says_nothing_to_one_model_makes_another_protocol(lab, made):
+    refs = []
+    for name, ignore in (("all-net", -1), ("water-net", 0)):
+        recipe = {"name": name, "heads": [{"name": "cover", "ignore": ignore}]}
+        refs.append(made(lab.registry, lab.version, name, heads=("cover",), recipe=recipe).ref)
+    one, other = (
+        evaluate(lab.registry, ref, on="fields@v1", resamples=20).rows["protocol"][0]
+        for ref in refs
+    )
+    assert one != other
+    with pytest.raises(InvalidInputError, match="not all of all-net@v1, water-net@v1 are scored"):
+        compare(lab.registry, *refs, on="fields@v1", resamples=20)
+
+
 def test_a_board_has_one_protocol_and_says_seeds_and_intervals(lab, scored):
     evaluate(lab.registry, "toy-net@v1", on="fields@v1", split="validate", resamples=100)
     boards = leaderboard(lab.registry, "fields")
