@@ -8,7 +8,8 @@ from registry.learn.loading.plan import Plan
 
 __all__ = ["resumed", "state_of"]
 
-_ABOUT: Final = ("seed", "batch_size", "rank", "world", "shuffle", "window", "drop_last")
+# Not the rank: all stand at the same step, and one of them writes the checkpoint of all.
+_ABOUT: Final = ("seed", "batch_size", "world", "shuffle", "window", "drop_last")
 
 
 def state_of(plan: Plan, *, epoch: int, step: int) -> dict[str, Any]:

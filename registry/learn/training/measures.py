@@ -1,9 +1,10 @@
-"""How well a network answers on samples that it did not learn from, by torchmetrics."""
+"""How well a network answers on samples that it did not learn from, by torchmetrics or the lab."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MeanSquaredError, Metric, R2Score
@@ -20,6 +21,8 @@ from registry.learn.training.recipe import HeadRecipe
 __all__ = ["Measure", "better", "measure_of", "usual"]
 
 _DOWN = ("loss", "rmse", "mae")
+# Every process measures all samples, on its CPU: nothing is to be gathered, nor could NCCL do it.
+_ALONE: Any = {"sync_on_compute": False}
 _USUAL: Mapping[HeadTask, str] = {
     HeadTask.CLASSIFICATION: "accuracy",
     HeadTask.MULTILABEL: "f1",
@@ -41,7 +44,7 @@ class Measure(Protocol):
         ...
 
     def compute(self) -> dict[str, float]:
-        """Return the figures over all batches of all processes."""
+        """Return the figures over all batches."""
         ...
 
     def confusion(self) -> Tensor | None:
@@ -99,7 +102,7 @@ def measure_of(head: Head, recipe: HeadRecipe) -> Measure | None:
 class _Classes:
     def __init__(self, *, head: Head, ignore: int) -> None:
         self.head, self.ignore = head, ignore
-        self.counts = MulticlassConfusionMatrix(len(head.classes), ignore_index=-1)
+        self.counts = MulticlassConfusionMatrix(len(head.classes), ignore_index=-1, **_ALONE)
 
     def update(self, answer: Tensor, truth: Tensor) -> None:
         classes = classes_of(truth, count=len(self.head.classes), ignore=self.ignore)
@@ -134,8 +137,8 @@ class _Classes:
 class _Presences:
     def __init__(self, *, head: Head) -> None:
         count = len(head.classes)
-        self.f1 = MultilabelF1Score(count, average="macro")
-        self.ap = MultilabelAveragePrecision(count, average="macro", thresholds=200)
+        self.f1 = MultilabelF1Score(count, average="macro", **_ALONE)
+        self.ap = MultilabelAveragePrecision(count, average="macro", thresholds=200, **_ALONE)
 
     def update(self, answer: Tensor, truth: Tensor) -> None:
         shares = answer.float().sigmoid().cpu()
@@ -152,7 +155,7 @@ class _Presences:
 class _Quantities:
     def __init__(self, *, head: Head) -> None:
         self.head = head
-        self.squares, self.explained = MeanSquaredError(), R2Score()
+        self.squares, self.explained = MeanSquaredError(**_ALONE), R2Score(**_ALONE)
         self.count = 0
 
     def update(self, answer: Tensor, truth: Tensor) -> None:
@@ -194,16 +197,32 @@ class _Boxes:
         return None
 
     def compute(self) -> dict[str, float]:
-        from torchmetrics.detection import MeanAveragePrecision
+        from registry.learn.loading.batch import Boxes
+        from registry.learn.scoring import detection
 
-        precision = MeanAveragePrecision(iou_thresholds=[0.5], class_metrics=False)
-        precision.update([dict(one) for one in self.found], [dict(one) for one in self.truth])
-        return {"ap50": max(0.0, float(_computed(precision)["map"]))}
+        kept = detection.statistics(
+            tuple(map(str, range(len(self.truth)))),
+            self.head.classes,
+            [
+                Boxes(corners=one["boxes"].float().numpy(), classes=one["labels"].numpy())
+                for one in self.truth
+            ],
+            [
+                detection.Found(
+                    corners=one["boxes"].float().numpy(),
+                    classes=one["labels"].numpy(),
+                    scores=one["scores"].float().numpy(),
+                )
+                for one in self.found
+            ],
+        )
+        area = detection.figures(kept, np.ones((1, len(self.truth))))["ap50", None]
+        return {"ap50": float(np.nan_to_num(area[0]))}
 
 
 def _computed(metric: Metric) -> Any:  # noqa: ANN401 — a tensor, or tensors by name
     import warnings
 
-    with warnings.catch_warnings():  # of a process without a sample: the others have some
+    with warnings.catch_warnings():  # of a head whose truth no sample knows
         warnings.simplefilter("ignore", UserWarning)
         return metric.compute()

@@ -146,6 +146,18 @@ def test_ranks_share_the_samples_in_equally_many_batches(lake):
         assert sum(map(len, found)) < COUNT + world
 
 
+def test_a_rank_goes_on_from_what_another_kept(lake):
+    registry, ref = lake
+    told = {"registry": registry, "batch_size": 4, "world": 2, "seed": 2}
+    first, second = (stream(ref, rank=rank, **told) for rank in (0, 1))
+    whole = [batch.ids for batch in stream(ref, rank=1, **told)]
+    batches = iter(first)
+    for _ in range(3):
+        next(batches)
+    second.resume(first.state())  # all ranks stand at the same step; one writes the checkpoint
+    assert [batch.ids for batch in second] == whole[3:]
+
+
 def test_a_batch_stays_as_it_is_until_the_second_next(lake):
     registry, ref = lake
     batches = iter(stream(ref, registry=registry, batch_size=3))

@@ -1,0 +1,55 @@
+"""Figures of the validation: each process measures all samples, and asks no other."""
+
+import pytest
+import torch
+
+from registry.learn.models.architecture import Head, HeadTask
+from registry.learn.training.measures import measure_of
+from registry.learn.training.recipe import HeadRecipe
+
+
+def measured(task, answer, truth, **head):
+    measure = measure_of(Head(name="one", task=task, **head), HeadRecipe(task=task))
+    measure.update(answer, truth)
+    return measure
+
+
+ANSWERS = {
+    HeadTask.CLASSIFICATION: (torch.eye(2), torch.tensor([0, 1]), {"classes": ("a", "b")}),
+    HeadTask.MULTILABEL: (9 * torch.eye(2) - 4, torch.eye(2), {"classes": ("a", "b")}),
+    HeadTask.REGRESSION: (torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 2.0]), {}),
+}
+
+
+@pytest.mark.parametrize("task", ANSWERS)
+def test_a_process_among_several_measures_by_itself(task, monkeypatch):
+    answer, truth, head = ANSWERS[task]
+    alone = measured(task, answer, truth, **head).compute()
+    measure = measured(task, answer, truth, **head)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+
+    assert measure.compute() == alone
+
+
+def boxes(*corners, scores=None):
+    found = {
+        "boxes": torch.tensor(corners, dtype=torch.float32).reshape(-1, 4),
+        "labels": torch.zeros(len(corners), dtype=torch.int64),
+    }
+    return found if scores is None else {**found, "scores": torch.tensor(scores)}
+
+
+def test_boxes_are_measured_as_scores_are_later():
+    ship, other, sea = (0, 0, 4, 4), (8, 8, 12, 12), (20, 20, 30, 30)
+    truth = [boxes(ship), boxes(other), boxes()]
+    found = [boxes(ship, scores=[0.9]), boxes(sea, scores=[0.8]), boxes(scores=[])]
+
+    figures = measured(HeadTask.DETECTION, found, truth, classes=("ship",)).compute()
+
+    assert figures == {"ap50": pytest.approx(51 / 101)}  # right up to a recall of one half
+
+
+def test_no_box_anywhere_is_no_error():
+    measure = measured(HeadTask.DETECTION, [boxes(scores=[])], [boxes()], classes=("ship",))
+
+    assert measure.compute() == {"ap50": 0.0}
