@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from dataclasses import replace as replaced
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -113,7 +114,8 @@ def split(
         registry: Where the version is.
         ref: A published version, whose split is kept beside it; or a draft or branch, in which it
             is published later.
-        name: The split's name.
+        name: The split's name. Folds are kept under it, and each as a split of its own,
+            ``<name>-0`` and so on: what is held out tests, the next fold validates.
         plan: How; 80, 10 and 10 % at random by default.
         replace: Make one of that name again.
         progress: Told what happens.
@@ -144,6 +146,9 @@ def split(
 
     def write(root: Path) -> None:
         store.overwrite(root, schema, rows)
+        for number in range(chosen.folds):
+            folded = replaced(schema, name=f"{schema.name}-{number}")
+            store.overwrite(root, folded, _held(rows, number, chosen.folds))
         keep_leaks(root, found)
 
     beside(registry, version, f"split {name}: {chosen.method}, seed {chosen.seed}", write)
@@ -200,6 +205,20 @@ class _Made:
         })
         there = pc.or_(pc.is_valid(table["subset"]), pc.is_valid(table["fold"]))
         return table.filter(there).cast(splits_schema("default").arrow)
+
+
+def _held(rows: pa.Table, number: int, count: int) -> pa.Table:
+    """Return the subsets where one fold is held out.
+
+    It tests and the next one validates; where samples are held out for tests, it validates.
+    """
+    fold, subset = rows["fold"], rows["subset"]
+    if subset.null_count < len(subset):
+        held = pc.if_else(pc.equal(fold, number), "validate", "train")
+    else:
+        rest = pc.if_else(pc.equal(fold, (number + 1) % count), "validate", "train")
+        held = pc.if_else(pc.equal(fold, number), "test", rest)
+    return rows.set_column(1, "subset", pc.coalesce(subset, held))
 
 
 def _samples(version: Version) -> pa.Table:

@@ -94,6 +94,33 @@ def test_folds_have_no_subset_and_a_held_out_test_has_no_fold(version_of):
     }  # fmt: skip
 
 
+def test_each_fold_is_a_split_of_its_own_in_which_it_is_held_out(version_of):
+    registry, _ = version_of([row(n) for n in range(20)])
+    made = split(registry, "ships@v1", name="cross", plan=Plan(folds=4))
+    fold = dict(zip(*(made.rows[name].to_pylist() for name in ("sample", "fold")), strict=True))
+    version = registry.resolve("ships@v1")
+    for number in range(4):
+        rows = version.table(f"splits/cross-{number}").to_pylist()
+        roles = {0: "test", 1: "validate"}
+        assert all(
+            one["subset"] == roles.get((fold[one["sample"]] - number) % 4, "train") for one in rows
+        )
+
+
+def test_a_fold_validates_where_others_are_held_out_for_tests(version_of):
+    registry, _ = version_of([row(n, group=f"g{n % 9}") for n in range(45)])
+    apart = HoldOut(subset="test", by="group", values=("g0",))
+    split(registry, "ships@v1", name="cross", plan=Plan(method="group", folds=4, hold_out=(apart,)))
+    subsets = (
+        registry.resolve("ships@v1").table("splits/cross-2")["subset"].value_counts().to_pylist()
+    )
+    assert {one["values"]: one["counts"] for one in subsets} == {
+        "train": 30,
+        "validate": 10,
+        "test": 5,
+    }
+
+
 def test_time_divides_without_looking_ahead(version_of):
     registry, _ = version_of([row(n) for n in range(100)])
     made = split(registry, "ships@v1", plan=Plan(method="temporal", gap_days=4.5))
