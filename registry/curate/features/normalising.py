@@ -29,7 +29,7 @@ from registry.errors import ForbiddenError, InvalidInputError, NotFoundError, Un
 from registry.progress import SILENT, Progress
 from registry.tables import store
 
-__all__ = ["normalisations", "training_split"]
+__all__ = ["normalisations", "normalisations_of", "training_split"]
 
 _SPLITS: Final = "splits/"
 _SET: Final = "statistics"
@@ -111,6 +111,25 @@ def normalisations(
     return _on_the_spot(version, assets, of, progress)
 
 
+def normalisations_of(
+    version: Version, assets: Sequence[str], samples: pa.Array, *, progress: Progress = SILENT
+) -> Mapping[str, Normalisation]:
+    """Return what assets are normalised by where only some samples may be looked at.
+
+    The numbers are computed for the asking and kept nowhere.
+
+    Args:
+        version: A version, or a draft.
+        assets: Names of its assets.
+        samples: Ids of the samples, such as those of all folds but the one that is held out.
+        progress: Told of what has to be computed.
+
+    Raises:
+        NotFoundError: No pixel was observed in them.
+    """
+    return _on_the_spot(version, assets, EVERYTHING, progress, samples=samples)
+
+
 def _kept(
     version: Version, assets: Sequence[str], of: tuple[str, str]
 ) -> Mapping[str, Normalisation]:
@@ -135,7 +154,12 @@ def _refuse_empty(version: Version, split: str | None, subset: str) -> None:
 
 
 def _on_the_spot(
-    version: Version, assets: Sequence[str], of: tuple[str, str], progress: Progress
+    version: Version,
+    assets: Sequence[str],
+    of: tuple[str, str],
+    progress: Progress,
+    *,
+    samples: pa.Array | None = None,
 ) -> Mapping[str, Normalisation]:
     if not store.exists(version.root, "samples"):
         raise NotFoundError(
@@ -146,7 +170,7 @@ def _on_the_spot(
     found = Plan(version=version, calls=(call,), assets=facts)
     with tempfile.TemporaryDirectory(prefix="eolab-statistics-") as folder, engine() as connection:
         values, out = Path(folder) / "values", Path(folder) / "statistics.parquet"
-        cells = _only(write_cells(version, values.with_suffix(".cells")), of)
+        cells = _only(write_cells(version, values.with_suffix(".cells")), of, samples)
         count = pq.read_metadata(cells).num_rows
         progress.stage("taking statistics to normalise by", total=count, unit="samples")
         work = work_of(found, [call], samples=str(cells), on_error="skip")
@@ -158,11 +182,13 @@ def _on_the_spot(
     return {asset: _of_rows(rows, version, asset, of) for asset in assets}
 
 
-def _only(cells: Path, of: tuple[str, str]) -> Path:
-    """Return a file of cells, which now has the samples of one subset alone."""
+def _only(cells: Path, of: tuple[str, str], samples: pa.Array | None) -> Path:
+    """Return a file of cells, which now has the samples of one subset, and of some, alone."""
     wanted = [n for n, members in enumerate(subsets_of_cells(cells)) if of in members]
     table = pq.read_table(cells)
     table = table.filter(pc.is_in(table.column(CELL), value_set=pa.array(wanted, pa.int32())))
+    if samples is not None:
+        table = table.filter(pc.is_in(table.column("id"), value_set=samples))
     pq.write_table(table, cells)
     return cells
 

@@ -11,12 +11,14 @@ from registry.errors import InvalidInputError, NotFoundError
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.catalog.version import Version
+    from registry.curate.features.statistics import Normalisation
     from registry.curate.features.work import AssetFacts
     from registry.learn.loading.asset_arrays import Arrays
 
 __all__ = ["Band", "Chosen", "Contract", "Input", "of_version", "select"]
 
 _LEVELS: Final = ("processing:level", "processing_level", "level")
+_Taken = Mapping[str, tuple[str, Mapping[str, tuple[float, float]]]]
 _TITLED: Final = re.compile(
     r"(?:\b|_)(?:msi)?l(?:evel)?[ _-]?([0-3][a-c]|[0-3])(?:\b|_)", re.IGNORECASE
 )
@@ -135,6 +137,7 @@ def of_version(
     bands: Chosen | None = None,
     split: str = "default",
     subset: str = "train",
+    fold: int | None = None,
     registry: "Registry | None" = None,
     compute_missing: bool = True,
 ) -> Contract:
@@ -148,6 +151,7 @@ def of_version(
         split: Split whose samples means and deviations are of; ``default`` stands for ``official``
             where there is no such split, and for all samples where there is none at all.
         subset: Subset of that split.
+        fold: Which fold of a cross-validation is held out: nothing of it is looked at.
         registry: Where statistics that were not computed yet are kept.
         compute_missing: Whether to compute them; otherwise means and deviations are None where
             nobody did.
@@ -185,7 +189,12 @@ def of_version(
             hint="leave it out; loaders give it beside the inputs",
         )
     seen = arrays_of(version, names)
-    taken = _statistics(version, names, split, subset, registry, compute_missing=compute_missing)
+    if fold is None:
+        taken = _statistics(
+            version, names, split, subset, registry, compute_missing=compute_missing
+        )
+    else:
+        taken = _of_folds(version, names, split, subset, fold) if compute_missing else {}
     inputs = tuple(
         _input(version, known[name], seen[name], taken[name][1] if name in taken else {})
         for name in names
@@ -303,7 +312,7 @@ def _statistics(
     registry: "Registry | None",
     *,
     compute_missing: bool,
-) -> Mapping[str, tuple[str, Mapping[str, tuple[float, float]]]]:
+) -> _Taken:
     """Return the content id of the statistics, and mean and deviation a band, by asset."""
     from registry.curate.features.cells import EVERYTHING
     from registry.curate.features.normalising import normalisations, training_split
@@ -321,6 +330,22 @@ def _statistics(
             }
         except NotFoundError:
             return {}
+    return _taken(found)
+
+
+def _of_folds(
+    version: "Version", names: Sequence[str], split: str, subset: str, fold: int
+) -> _Taken:
+    """Return the same of the folds that are not held out."""
+    from registry.curate.features.normalising import normalisations_of
+    from registry.learn.loading.choosing import choose
+
+    splits = None if split == "default" else split
+    ids = choose(version, split=subset, splits=splits, fold=fold).ids
+    return _taken(normalisations_of(version, names, ids))
+
+
+def _taken(found: "Mapping[str, Normalisation]") -> _Taken:
     return {
         asset: (
             one.content_id,

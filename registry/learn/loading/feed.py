@@ -222,8 +222,8 @@ class Feed:
             if one is not None:
                 named["label"] = np.array(one)
         if batch.boxes is not None:
-            named["bbox_xyxy"] = [one.corners for one in batch.boxes]
-            named["label"] = [one.classes for one in batch.boxes]
+            named["bbox_xyxy"] = [one.corners.copy() for one in batch.boxes]  # the stream's own
+            named["label"] = [one.classes.copy() for one in batch.boxes]
         return named
 
 
@@ -267,8 +267,8 @@ def feed(  # noqa: PLR0913 — the choices that training has
     masks = pixel_labels(version)
     inputs = None if assets is None else [name for name in assets if name not in masks]
     given = of_version(
-        version, assets=inputs, split=splits or "default", registry=registry,
-        compute_missing=normalise and contract is None,
+        version, assets=inputs, split=splits or "default", fold=arguments.get("fold"),
+        registry=registry, compute_missing=normalise and contract is None,
     )  # fmt: skip
     wanted = contract or given
     if bands is not None:

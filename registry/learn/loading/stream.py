@@ -75,6 +75,9 @@ class Stream:
     subset: tuple[str | None, str | None]
     """Which subset, and of which table of splits; None where none was asked for."""
 
+    fold: int | None = None
+    """Which fold is held out; None without cross-validation."""
+
     warnings: tuple[str, ...] = ()
     """What is worth knowing before training, such as classes that no sample has."""
 
@@ -126,7 +129,8 @@ class Stream:
 
         labels = {one.name for one in asset_facts(self.version) if one.role == "labels"}
         names = [name for name in self.assets if name not in labels]
-        return of_version(self.version, assets=names, split=self.subset[1] or "default")
+        split = self.subset[1] or "default"
+        return of_version(self.version, assets=names, split=split, fold=self.fold)
 
     def set_epoch(self, epoch: int) -> None:
         """Begin with another pass; the next iteration is that one, from its first batch.
@@ -374,6 +378,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
             allocator=allocator,
         ),
         subset=(split, found.splits),
+        fold=fold,
         warnings=found.warnings,
         asset_times=found.rows,
     )

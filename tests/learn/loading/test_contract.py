@@ -7,6 +7,8 @@ from registry.curate.features.normalising import normalisations
 from registry.curate.splits import Plan, split
 from registry.errors import ForbiddenError, InvalidInputError, NotFoundError
 from registry.learn.loading.contract import Contract, of_version
+from registry.learn.loading.feed import feed
+from registry.learn.loading.stream import stream
 from tests.learn.loading.lakes import chip, lake_of, sample
 from tests.learn.loading.simulated import simulated
 
@@ -48,6 +50,21 @@ def test_it_says_what_the_card_says_and_what_training_samples_are_like(tmp_path)
     mean, std = physical(range(4))
     assert [b.mean for b in one.bands] == pytest.approx(mean)
     assert [b.std for b in one.bands] == pytest.approx(std)
+
+
+def test_a_fold_that_is_held_out_is_not_in_the_statistics(tmp_path):
+    _, version = toy(tmp_path, subsets={f"s{n:05d}": (None, n % 3) for n in range(6)})
+    mean, std = physical([0, 2, 3, 5])
+    for bands in (
+        of_version(version, fold=1).inputs[0].bands,
+        stream(version, split="train", fold=1).contract.inputs[0].bands,
+        feed(version, split="test", fold=1).conversion.given.inputs[0].bands,
+    ):
+        assert [b.mean for b in bands] == pytest.approx(mean)
+        assert [b.std for b in bands] == pytest.approx(std)
+    assert feed(version, split="train", fold=1).stream.ids.to_pylist() == [
+        "s00000", "s00002", "s00003", "s00005",
+    ]  # fmt: skip
 
 
 def test_statistics_of_a_draft_are_those_that_are_kept_beside_its_version(tmp_path, ungated):
