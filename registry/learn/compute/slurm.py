@@ -102,7 +102,10 @@ class Slurm:
             if _UNKNOWN_JOB not in error.problem:
                 raise
             return self._afterwards(job)
-        return _standing(job, _fields(said))
+        fields = _fields(said)
+        if fields.get("JobName") != job.id:  # in time Slurm counts from the beginning again
+            return self._afterwards(job)
+        return _standing(job, fields)
 
     def logs(self, job: Job, *, follow: bool = False) -> Iterator[str]:
         """Return an iterator over what it has said."""

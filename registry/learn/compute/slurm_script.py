@@ -23,12 +23,17 @@ CANCELLED: Final = "cancelled"
 _MEBIBYTE: Final = 1 << 20
 _GIGABYTE: Final = 10**9
 
+# From the first line on, because Slurm may warn before the command has begun.
+_LISTEN: Final = """\
+child= interrupted= stopped=
+trap 'interrupted=1; [ -z "$child" ] || {stop}' USR1
+trap 'stopped=1; [ -z "$child" ] || {stop}' TERM
+"""
+
 # Runs the command beside this shell, so that a signal is heard while it runs.
 _WATCH: Final = """\
 child=$!
-interrupted= stopped=
-trap 'interrupted=1; {stop}' USR1
-trap 'stopped=1; {stop}' TERM
+[ -z "$interrupted$stopped" ] || {stop}
 wait "$child" 2>/dev/null
 status=$?
 while kill -0 "$child" 2>/dev/null; do
@@ -81,6 +86,7 @@ def rendered(command: Command, target: Target, *, job_id: str, folder: Path | No
         "#!/bin/bash",
         *head,
         "",
+        _LISTEN.replace("{stop}", _stop(command)),
         *exported(environment),
         "cd -- " + shlex.quote(str(command.workdir)) + " || exit 1",
         *([f"rm -f -- {_quoted(folder / EXIT)}"] if folder else []),
@@ -136,15 +142,13 @@ def _body(command: Command, target: Target, folder: Path | None) -> Iterator[str
             f"--cpus-per-task={_cpus(command, target)}", "--kill-on-bad-exit=1",
         )  # fmt: skip
         words = (*srun, *target.container, *torchrun(command, meeting, python=python))
-        stop = 'scancel --signal=TERM "$SLURM_JOB_ID"'  # every step; not this shell
     else:
         words = (*target.container, *single(command, python=python))
-        stop = 'kill -TERM "$child"'
     yield line(*words) + " &"
     marker = _quoted(folder / CANCELLED) if folder else "''"
     yield (
         _WATCH
-        .replace("{stop}", stop)
+        .replace("{stop}", _stop(command))
         .replace("{restarts}", str(needs.restarts))
         .replace("{cancelled}", marker)
         .rstrip()
@@ -153,6 +157,13 @@ def _body(command: Command, target: Target, folder: Path | None) -> Iterator[str
         fresh = _quoted(folder / f".{EXIT}")
         yield f'echo "$status" > {fresh} && mv -- {fresh} {_quoted(folder / EXIT)}'
     yield 'exit "$status"'
+
+
+def _stop(command: Command) -> str:
+    """Return what asks the command to end."""
+    if command.resources.nodes > 1:
+        return 'scancel --signal=TERM "$SLURM_JOB_ID"'  # every step; not this shell
+    return 'kill -TERM "$child"'
 
 
 def _quoted(path: Path) -> str:

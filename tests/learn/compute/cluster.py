@@ -57,7 +57,7 @@ class Cluster:
     def delete(self, name: str) -> None:
         with self.lock:
             self.jobs.pop(name)["deleted"] = True
-            mine = [pod for pod in self.processes if pod.startswith(f"{name}-")]
+            mine = [pod for pod in list(self.processes) if pod.startswith(f"{name}-")]
         for pod in mine:
             self.kill(pod, signal.SIGTERM)
 

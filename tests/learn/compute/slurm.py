@@ -4,6 +4,7 @@ Nothing of it lies outside its folder, and every process is ended by its id.
 """
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 
 __all__ = ["Cluster", "is_installed", "running_slurm"]
 
-_PATIENCE = 20.0
+_PATIENCE = 90.0
 _NODES = ("one", "two")
 _IDLE = ["idle", "idle"]
 _SBIN = "/usr/sbin:/usr/local/sbin"
@@ -47,6 +48,8 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1,sched_min_interval=0
 SlurmdParameters=config_overrides
 MinJobAge=300
+BatchStartTimeout=90
+MessageTimeout=60
 KillWait=2
 OverTimeLimit=0
 DefMemPerCPU=500
@@ -77,16 +80,16 @@ def is_installed() -> bool:
 @contextmanager
 def running_slurm(folder: Path) -> Iterator[Cluster]:
     """Yield a Slurm that is idle; its folder has to be short, as sockets have short names."""
-    import getpass
-
     for part in ("state", *(f"spool-{node}" for node in _NODES)):
         (folder / part).mkdir(parents=True)
     folder.chmod(0o755)
     config = folder / "slurm.conf"
+    user = pwd.getpwuid(os.getuid()).pw_name  # whatever the environment calls whoever runs this
+    controller, one, two = _free_ports(3)
     config.write_text(
         _CONFIG.format(
-            host=socket.gethostname().partition(".")[0], user=getpass.getuser(), folder=folder,
-            controller=_free_port(), one=_free_port(), two=_free_port(),
+            host=socket.gethostname().partition(".")[0], user=user, folder=folder,
+            controller=controller, one=one, two=two,
         ),
         "utf-8",
     )  # fmt: skip
@@ -97,7 +100,7 @@ def running_slurm(folder: Path) -> Iterator[Cluster]:
             stack.enter_context(_process(words, folder, cluster.environment))
         _wait(lambda: _answer(cluster, "sinfo", "-h", "-N", "-o", "%T").split() == _IDLE, folder)
         yield cluster
-        _answer(cluster, "scancel", "--user", getpass.getuser())
+        _answer(cluster, "scancel", "--user", user)
         _wait(lambda: not _answer(cluster, "squeue", "-h").strip(), folder)
 
 
@@ -152,7 +155,9 @@ def _wait(is_there, folder: Path) -> None:
         time.sleep(0.05)
 
 
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as held:  # all at once, so that they differ
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
