@@ -17,6 +17,7 @@ from registry.learn.training.recipe import HeadRecipe, Recipe
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
+    from registry.learn.loading.stream import Stream
 
 __all__ = ["KINDS", "Spread", "heads_of", "masks_of", "spread_of"]
 
@@ -157,7 +158,7 @@ def spread_of(
         if kind is None:
             continue
         seen = _Seen(head=head, ignore=said.ignore)
-        for values in _truths(registry, version, head, kind, chosen):
+        for values in _truths(registry, version, recipe, head, chosen):
             seen.take(values)
         spread = seen.spread()
         _check(version, head, spread, allow=recipe.data.absent_classes == "allow")
@@ -172,23 +173,42 @@ def spread_of(
 
 
 def _truths(
-    registry: "Registry", version: Version, head: Head, kind: str, chosen: Mapping[str, Any]
+    registry: "Registry", version: Version, recipe: Recipe, head: Head, chosen: Mapping[str, Any]
 ) -> Any:  # noqa: ANN401 — arrays, one a batch
+    kind = KINDS[head.task] or ""
+    if head.asset is not None:
+        read = pixel_labels(version)[head.asset]
+        for batch in _labelled(registry, version, recipe, (head.asset,), kind, chosen):
+            yield read.apply(batch.arrays[head.asset], ids=batch.ids)
+    elif kind == "boxes":
+        objects = _labelled(registry, version, recipe, None, kind, chosen).labels.objects
+        yield np.zeros(0, np.int64) if objects is None else objects.classes
+    else:
+        yield _of_samples(registry, version, kind, chosen)
+
+
+def _labelled(
+    registry: "Registry", version: Version, recipe: Recipe, assets: tuple[str, ...] | None,
+    kind: str, chosen: Mapping[str, Any],
+) -> "Stream":  # fmt: skip
+    """Return the training samples, whole unless they are of several sizes and cut for training.
+
+    Raises:
+        RaggedBatchError: They are of several sizes, and the recipe does not cut them.
+    """
+    from registry.learn.loading.fitting import RaggedBatchError
     from registry.learn.loading.stream import stream
 
-    if head.asset is None and kind != "boxes":
-        yield _of_samples(registry, version, kind, chosen)
-        return
-    read = pixel_labels(version)
-    batches = stream(
-        version, registry=registry, assets=None if head.asset is None else (head.asset,),
-        labels=(kind,), batch_size=_BATCH, shuffle=False, **chosen,
-    )  # fmt: skip
-    for batch in batches:
-        if head.asset is not None:
-            yield read[head.asset].apply(batch.arrays[head.asset], ids=batch.ids)
-        else:
-            yield np.concatenate([np.zeros(0, np.int64), *(b.classes for b in batch.boxes or ())])
+    told: dict[str, Any] = {
+        "registry": registry, "assets": assets, "labels": (kind,), "batch_size": _BATCH,
+        "shuffle": False, "frames": recipe.data.frames, "on_error": recipe.data.on_error, **chosen,
+    }  # fmt: skip
+    try:
+        return stream(version, **told)
+    except RaggedBatchError:
+        if recipe.data.crop is None:
+            raise
+        return stream(version, crop=recipe.data.crop, **told)
 
 
 def _of_samples(

@@ -209,20 +209,36 @@ def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Loa
     said = dict(said)
     recipe, heads, contract = said.pop("recipe"), said.pop("masks"), said.pop("contract")
     assets = (*(one.asset for one in contract.inputs), *masks_of(heads))
-    return cast(
-        "Loader",
-        adapter.loader(
-            version,
-            contract=contract,
-            assets=assets,
-            shuffle=shuffle,
-            crop=recipe.data.crop,
-            frames=recipe.data.frames,
-            on_error=recipe.data.on_error,
-            threads=recipe.data.threads,
-            **said,
-        ),
+    made = adapter.loader(
+        version,
+        contract=contract,
+        assets=assets,
+        shuffle=shuffle,
+        crop=recipe.data.crop,
+        frames=recipe.data.frames,
+        on_error=recipe.data.on_error,
+        threads=recipe.data.threads,
+        **said,
     )
+    for head in heads:
+        mask = made.feed.masks.get(head.asset or "")
+        _check_numbers(version, head, made.stream.classes if mask is None else mask.classes)
+    return cast("Loader", made)
+
+
+def _check_numbers(version: Version, head: Head, there: tuple[str, ...]) -> None:
+    """Refuse a head whose classes have other numbers than the batches give them.
+
+    Raises:
+        InvalidInputError: They have.
+    """
+    if any(mine != theirs for mine, theirs in zip(head.classes, there, strict=False)):
+        raise InvalidInputError(
+            f"head '{head.name}' numbers its classes {', '.join(head.classes)}; {version.ref} "
+            f"numbers them {', '.join(there)}",
+            hint="leave heads.0.classes out, or name them in that order; versions that are learnt "
+            "from together need cards that agree",
+        )
 
 
 def _lineage(versions: tuple[Version, ...], chosen: Mapping[str, Any]) -> Lineage:

@@ -14,6 +14,7 @@ from registry.errors import (
     RejectedError,
 )
 from registry.learn.loading.conversion import ContractMismatchError
+from registry.learn.loading.fitting import RaggedBatchError
 from registry.learn.training import fit, train
 from registry.learn.training.errors import DeviceLostError
 from registry.learn.training.recipe import Smoke
@@ -171,3 +172,24 @@ def test_a_chip_that_cannot_be_read_is_skipped_if_asked(damaged, recipe_of, run)
     recipe = recipe_of(damaged, epochs=1, **{"data.batch_size": 2, "data.on_error": "skip"})
 
     assert run(recipe).fitted.steps == 2
+
+
+def test_classes_in_another_order_than_the_cards_are_refused(shared, recipe_of, run):
+    for task, ref in (("segmentation", shared.burns), ("classification", shared.scenes)):
+        classes = shared.registry.resolve(ref).spec.classes
+
+        with pytest.raises(InvalidInputError, match="numbers its classes"):
+            run(recipe_of(ref, task=task, **{"heads.0.classes": [*reversed(classes)]}))
+
+
+def test_samples_of_several_sizes_are_learnt_from_where_they_are_cut(shared, recipe_of, run):
+    said, large = (Smoke(task="burn-scars", samples=4, size=size) for size in (16, 24))
+    draft = shared.registry.create(replace(spec_of(said), name="ragged"))
+    with draft.edit("two sizes") as root:
+        write(root, said, subsets=("train", "validate"))
+        write(root, large, seed=9, subsets=("train", "validate"))
+    recipe = recipe_of(f"ragged@{draft.branch}", epochs=1, **{"data.batch_size": 2})
+
+    with pytest.raises(RaggedBatchError):
+        run(recipe)
+    assert run(recipe.replaced({"data.crop": [16, 16]})).fitted.steps == 2
