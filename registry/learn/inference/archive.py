@@ -7,6 +7,7 @@ References:
 import json
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ API: Final = "EOLAB_STAC_API"
 _MOST_ITEMS: Final = 500
 _MOST_PIXELS: Final = 1 << 32
 _BOX: Final = 4
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LONGEST: Final = 16 << 20
 _KEPT: Final = ("datetime", "proj:epsg", "proj:code", "proj:shape", "proj:transform")
 _OF_ASSET: Final = ("href", "type", "proj:shape", "proj:transform", "proj:epsg", "proj:code")
@@ -156,7 +158,7 @@ def search(wanted: Search) -> tuple[Acquired, ...]:
         known = [float(cloud)] if isinstance(cloud, int | float) else []
         if wanted.max_cloud is not None and known and known[0] > wanted.max_cloud:
             continue
-        key = str(properties.get("datetime"))[:10], wanted.preset.offset(properties)
+        key = _day(item, properties), wanted.preset.offset(properties)
         days[key].append(_plain(item, wanted.preset, api))
         clouds[key] += known
     if not days:
@@ -232,6 +234,21 @@ def _translated(api: str) -> Iterator[None]:
             f"{' '.join(str(error).split())[:200]}",
             hint="see whether it is there: curl " + api,
         ) from error
+
+
+def _day(item: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
+    """Return an item's day, which files are called by.
+
+    Raises:
+        RejectedError: It has none.
+    """
+    day = str(properties.get("datetime") or properties.get("start_datetime"))[:10]
+    if not _DAY.fullmatch(day):
+        raise RejectedError(
+            f"item {str(item.get('id'))[:80]!r} of the archive has the date {day!r}",
+            hint="use an archive whose items say when they were acquired",
+        )
+    return day
 
 
 def _plain(item: Mapping[str, Any], preset: Preset, api: str) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import pytest
 import rasterio
 from rasterio.warp import Resampling, reproject, transform_bounds
 
-from registry.errors import InvalidInputError, NotFoundError, UnavailableError
+from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
 from registry.geo import parse_interval
-from registry.learn.inference.archive import Search, area_of, fetch, search
+from registry.learn.inference.archive import Search, _day, area_of, fetch, search
 from registry.learn.inference.limited import UnreadableSceneError
 from registry.learn.inference.presets import preset_named
 from registry.learn.inference.scenes import WrongBandsError, open_files
@@ -192,6 +192,18 @@ def test_addresses_that_lead_elsewhere_are_not_followed(archive, href):
             search(wanted(archive, interval=parse_interval("2020-03")))
     finally:
         archive.shelf.items.pop()
+
+
+def test_a_date_that_is_none_becomes_no_name_of_a_file(archive):
+    archive.add(
+        "sentinel-2-l2a", "one", bbox=(2.7, 42.3, 2.9, 42.4), day="2020-03-01",
+        hrefs={"red": f"{archive.address}/files/2020-01-13-red.tif"},
+    )  # fmt: skip
+    asked = wanted(archive, interval=parse_interval("2020-03"))
+    assert [one.day for one in search(asked)] == ["2020-03-01"]
+    item = archive.shelf.items.pop()
+    with pytest.raises(RejectedError, match="has the date"):
+        _day(item, {"datetime": "../../../etc/passwd"})
 
 
 def test_an_archives_file_that_is_a_vrt_is_refused(archive, tmp_path):
