@@ -92,9 +92,21 @@ class Judge:
         return np.array([self.classes.index(one) for one in self.labels], np.int64)
 
     def _padded(self, answer: Any) -> npt.NDArray[np.floating[Any]]:  # noqa: ANN401 — an array
-        """Return probabilities with 0 for classes that the head does not know."""
+        """Return probabilities with 0 for classes that the head does not know.
+
+        Raises:
+            InvalidInputError: The head tells one class from all others, and there are several.
+        """
         sure = np.asarray(answer)
         missing = len(self.classes) - sure.shape[1]
+        if sure.shape[1] == 1 and self.head.task is not HeadTask.MULTILABEL:
+            if missing != 1:
+                raise InvalidInputError(
+                    f"head '{self.head.name}' tells '{self.head.classes[0]}' from everything else, "
+                    f"and the truth has {', '.join(self.classes)}",
+                    hint="evaluate on a version of two classes, of which it knows one",
+                )
+            return np.concatenate([sure, 1 - sure], axis=1)
         if missing <= 0:
             return sure
         none = np.zeros((len(sure), missing, *sure.shape[2:]), sure.dtype)

@@ -143,6 +143,21 @@ def test_a_class_that_the_model_does_not_know_counts_against_it(lab, made):
     assert metrics.figures(kept)["recall", "grey"][0] == 0
 
 
+def test_a_head_of_one_class_tells_it_from_the_other_and_from_no_third(lab):
+    from registry.learn.loading.batch import Batch
+    from registry.learn.models.architecture import Head, HeadTask
+    from registry.learn.scoring.judging import Judge
+
+    one = Head(name="wet", task=HeadTask.CLASSIFICATION, classes=("water",))
+    batch = Batch(ids=("a", "b"), arrays={}, label=np.array([0, 1]))  # land, water
+    said = np.array([[0.2], [0.9]])
+    judge = Judge(head=one, classes=("water", "land"), labels=("land", "water"))
+    assert metrics.figures(judge.kept(batch, said))["accuracy", None][0] == 1
+    for classes in (("water",), ("water", "land", "ice")):
+        with pytest.raises(InvalidInputError, match="tells 'water' from everything else"):
+            Judge(head=one, classes=classes, labels=classes).kept(batch, said)
+
+
 def test_pretraining_has_no_score(lab, made, monkeypatch):
     from registry.learn.models.architecture import Head, HeadTask
     from registry.learn.scoring.judging import judges_of
