@@ -165,7 +165,7 @@ class Card:
                 pretrained = tuple(said["lineage"].pop("pretrained_on", ()))
                 said["lineage"] = Lineage(**said["lineage"], pretrained_on=pretrained)
             return _checked(cls(**said))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise CorruptError(
                 f"the model's card cannot be read: {error}", hint="pull the model again"
             ) from error

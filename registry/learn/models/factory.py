@@ -74,6 +74,7 @@ def build(
         (point, *_) = entry_points(group=_GROUP, name=factory)
         return made(point.load(), args, contract=contract, heads=tuple(heads), size=size)
     _bounded(args)
+    _bounded([one.frames or 0 for one in contract.inputs])
     kit = importlib.import_module(f"registry.learn.models.kits.{factory}").kit
     said: dict[str, Any] = {name: args.pop(name) for name in COMMON if name in args}
     options = called(Options, said, what=f"factory '{factory}'")
@@ -94,6 +95,6 @@ def _bounded(said: object) -> None:
         _bounded(dict(enumerate(said)))
     elif isinstance(said, int | float) and not abs(said) <= _MOST:
         raise InvalidInputError(
-            f"an argument of the architecture is {str(said)[:40]}",
+            f"a number that the network is built by is {str(said)[:40]}",
             hint=f"give numbers up to {_MOST}",
         )

@@ -70,6 +70,7 @@ def test_what_is_no_card_is_said_to_be_damaged(text):
         (("contract", "inputs", 0, "bands"), []), (("contract", "inputs", 0, "frames"), "3"),
         (("lineage", "dataset"), None), (("lineage", "pretrained_on"), [3]),
         (("architecture", "args"), 3), (("smoke",), "no"), (("name",), None), (("more",), 1),
+        (("lineage",), "scenes@v2"), (("heads", 0), "mask"), (("contract",), []),
     ],
 )  # fmt: skip
 def test_a_card_of_somebody_else_is_believed_only_in_its_types(card, path, value):
@@ -80,6 +81,11 @@ def test_a_card_of_somebody_else_is_believed_only_in_its_types(card, path, value
     inner[path[-1]] = value
     with pytest.raises(CorruptError):
         Card.from_json(json.dumps(said).encode())
+
+
+def test_a_card_of_endless_brackets_is_refused():
+    with pytest.raises(CorruptError):
+        Card.from_json(b"[" * 200_000)
 
 
 def test_a_smoke_model_holds_no_score(card):

@@ -108,3 +108,15 @@ def test_what_cannot_be_built_or_would_be_fetched_is_refused(factory, args, said
     with pytest.raises(InvalidInputError, match=said) as raised:
         made(factory, **args)
     assert hint in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("factory", "args", "more"),
+    [
+        ("lab", {"name": "unet", "time": "stack"}, {"contract": reads(frames=10**9)}),
+        ("timm", {"name": "mixer_s16_224"}, {"size": (10**9, 10**9)}),
+    ],
+)
+def test_a_card_whose_numbers_would_fill_the_memory_is_refused(factory, args, more):
+    with pytest.raises(InvalidInputError, match="is 1000000"):
+        made(factory, **more, **args)

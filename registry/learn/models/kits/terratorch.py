@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from registry.errors import InvalidInputError
 from registry.learn.loading.contract import Input
-from registry.learn.models.kits.kit import Kit, Stream, chosen
+from registry.learn.models.kits.kit import Kit, Stream, chosen, within
 from registry.learn.models.kits.spectral import MODALITIES, PRITHVI, ordered, told
 from registry.learn.models.networks.convolution import Decoder
 from registry.learn.models.networks.encoding import Encoder
@@ -46,6 +46,7 @@ BACKBONES: Final = {**_PRITHVI, **_TERRAMIND, **_DOFA, **_CLAY}
 
 _DECODERS: Final = ("UNetDecoder", "UperNetDecoder", "FCNDecoder")
 _SIDES: Final = {"dofa": 224, "clay": 256}  # pixels that these were made for
+_LARGEST: Final = 4096  # pixels: positions of every patch are kept
 _METRES: Final = 10.0  # of Sentinel-2's finest bands
 _LEVELS: Final = 4
 _BESIDE: Final = 128  # length of the tokens of a network beside Prithvi
@@ -293,6 +294,7 @@ def _by_wavelength(name: str, stream: Stream, bands: tuple[str, ...]) -> Encoder
     patch = 8 if name in _CLAY else 16
     usual = _SIDES["clay" if name in _CLAY else "dofa"]
     side = -(-max(stream.size or (usual,)) // patch) * patch
+    within(side, 1, _LARGEST, what="the side of chips")
     shape: dict[str, Any] = {"width": 768, "patch": patch, "taken": BACKBONES[name], "side": side}
     if name in _CLAY:
         import terratorch.models.backbones.clay_v1.embedder  # noqa: F401 — timm learns its name

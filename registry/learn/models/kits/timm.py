@@ -6,7 +6,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from registry.errors import InvalidInputError
-from registry.learn.models.kits.kit import Kit, Stream, chosen
+from registry.learn.models.kits.kit import Kit, Stream, chosen, within
 from registry.learn.models.networks.convolution import Decoder
 from registry.learn.models.networks.encoding import Encoder
 from registry.learn.models.networks.pyramid import decoder_for
@@ -15,6 +15,7 @@ __all__ = ["Backbone", "backbone", "kit"]
 
 _PLAIN: Final = (224, 224)  # what most transformers are built for
 _COARSEST: Final = 32
+_LARGEST: Final = 4096  # pixels: positions of every patch are kept
 
 
 class Backbone(Encoder):
@@ -109,10 +110,12 @@ def backbone(make: Callable[..., nn.Module], name: str, size: tuple[int, int] | 
         An encoder.
 
     Raises:
-        InvalidInputError: It gives no features.
+        InvalidInputError: It gives no features, or chips are too large for it.
     """
     side = -(-max(size or _PLAIN) // _COARSEST) * _COARSEST
     for said in ({"dynamic_img_size": True}, {"img_size": side}, {}):
+        if "img_size" in said:
+            within(side, 1, _LARGEST, what="the side of chips")
         try:
             inner: Any = make(**said)
         except TypeError as error:
