@@ -126,7 +126,7 @@ def fit(
                 task.on_train_batch_end()
                 progress.advance()
                 every = recipe.checkpoint_steps
-                ending = asked.is_set()
+                ending = _anybody(fabric, asked)
                 if ending or (every is not None and run.step % every == 0):
                     keep(folder, run, parts, train)
                 if ending:
@@ -319,6 +319,14 @@ def _asked_to_end() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _anybody(fabric: lightning.Fabric, asked: threading.Event) -> bool:
+    """Return whether any process was asked to end: all have to leave after the same step."""
+    if fabric.world_size == 1:
+        return asked.is_set()
+    count = torch.tensor(float(asked.is_set()), device=fabric.device)
+    return bool(fabric.all_reduce(count, reduce_op="sum") > 0)
 
 
 @contextmanager

@@ -103,6 +103,7 @@ def keep(folder: Path, run: Position, parts: Learner, train: Loader | None) -> N
     """
     state = {
         "schedule": {"last_epoch": parts.schedule.last_epoch},
+        "precision": parts.fabric.strategy.precision.state_dict(),
         "loader": train.state_dict() if train is not None else None,
         "step": run.step,
         "epoch": run.epoch,
@@ -158,6 +159,8 @@ def restore(folder: Path, run: Position, parts: Learner, train: Loader) -> None:
         kept = checkpoints.load(folder) or {}
         parts.task.load_state_dict(kept["task"])
         parts.optimiser.load_state_dict(kept["optimiser"])
+    if scaled := kept.get("precision"):  # of 16 bits: by what losses are multiplied
+        parts.fabric.strategy.precision.load_state_dict(scaled)
     parts.schedule.last_epoch = kept["schedule"]["last_epoch"]
     run.step, run.epoch, run.batch = kept["step"], kept["epoch"], kept["batch"]
     run.history = [tuple(row) for row in kept["history"]]

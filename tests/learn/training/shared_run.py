@@ -1,7 +1,11 @@
-"""``torchrun shared_run.py LAKE RECIPE FOLDER``: each process says what it wrote."""
+"""``torchrun shared_run.py LAKE RECIPE FOLDER [STEP]``: each process says what it wrote.
+
+With a step, the second process is asked to end once that was taken.
+"""
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,10 +15,27 @@ import torch
 from registry.catalog import connect
 from registry.learn.training import named, train
 
+
+class Asked:
+    def __init__(self, last):
+        self.last, self.taken = last, 0
+
+    def stage(self, what, *, total, unit):
+        self.taken = 0
+
+    def advance(self, count=1):
+        self.taken += count
+        if self.taken == self.last and os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    lake, recipe, folder = sys.argv[1:]
-    model = train(connect(lake), named(recipe), seed=2, workdir=Path(folder) / "together")
+    lake, recipe, folder, *last = sys.argv[1:]
+    model = train(
+        connect(lake), named(recipe), seed=2, workdir=Path(folder) / "together",
+        progress=Asked(int(last[0]) if last else None),
+    )  # fmt: skip
     said = {"ref": None}
     if model is not None:
         history = pq.read_table(model.path("history.parquet")).to_pylist()

@@ -1,8 +1,7 @@
-"""Two processes that share each batch learn what one learns."""
+"""Two processes that share each batch learn what one learns, from one checkpoint."""
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +10,7 @@ import pytest
 import torch
 
 from registry.learn.models.weights import read
-from registry.learn.training import fit
-
-
-def free_port():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
+from registry.learn.training import checkpoints, fit
 
 
 @pytest.fixture
@@ -34,20 +27,26 @@ def recipe(shared, recipe_of):
     )  # fmt: skip
 
 
-def test_two_processes_learn_what_one_learns(shared, recipe, tmp_path):
+def test_two_processes_that_are_interrupted_learn_what_one_learns(shared, recipe, tmp_path):
     alone = fit(shared.registry, recipe, seed=2, workdir=tmp_path / "alone")
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
     script = Path(__file__).parent / "shared_run.py"
 
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--nnodes=1",
-            "--master-addr=127.0.0.1", f"--master-port={free_port()}", script,
-            shared.registry.lake.address, tmp_path / "recipe.yaml", tmp_path,
-        ],
-        check=False, capture_output=True, timeout=400,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-    )  # fmt: skip
+    def together(*last):
+        return subprocess.run(
+            [
+                sys.executable, "-m", "torch.distributed.run", "--standalone",
+                "--local-addr=127.0.0.1", "--nproc-per-node=2", script,
+                shared.registry.lake.address, tmp_path / "recipe.yaml", tmp_path, *last,
+            ],
+            check=False, capture_output=True, timeout=250,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        )  # fmt: skip
+
+    # Both leave after the same step, though one of them alone was asked to.
+    assert b"InterruptedTrainingError" in together("2").stderr
+    assert checkpoints.load(tmp_path / "together")["step"] == 2
+    done = together()
 
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert sorted(path.name for path in tmp_path.glob("models-*")) == ["models-0", "models-1"]
