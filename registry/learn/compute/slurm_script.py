@@ -61,6 +61,12 @@ elif [ "$status" -eq 137 ]; then
 fi
 """
 
+# Under the address by which Slurm's own nodes reach this one; a host's name need not lead to it.
+_MEET: Final = """\
+meet=$(scontrol show node "$SLURMD_NODENAME" 2>/dev/null |
+    sed -n 's/.*NodeAddr=\\([^ ]*\\).*/\\1/p')
+meet="${meet:-$(hostname)}:$((20000 + SLURM_JOB_ID % 20000))\""""
+
 
 def rendered(command: Command, target: Target, *, job_id: str, folder: Path | None) -> str:
     """Return the script of a job.
@@ -133,7 +139,7 @@ def _body(command: Command, target: Target, folder: Path | None) -> Iterator[str
     python = target.python or ("python" if target.container else sys.executable)
     needs = command.resources
     if needs.nodes > 1:
-        yield 'meet="$(hostname):$((20000 + SLURM_JOB_ID % 20000))"'
+        yield _MEET
         meeting = rendezvous(
             command, endpoint=Raw('"$meet"'), key=Raw('"$SLURM_JOB_ID"')
         )  # fmt: skip

@@ -74,8 +74,9 @@ def place(slurm, tmp_path, monkeypatch) -> Place:
 
 def training(*words, **resources) -> Command:
     return Command(
-        argv=("python", "training.py", *words), name="train", resources=Resources(**resources)
-    )
+        argv=("python", "training.py", *words), name="train", resources=Resources(**resources),
+        environment={"PET_LOCAL_ADDR": "127.0.0.1"},  # torchrun's: this machine's name may be none
+    )  # fmt: skip
 
 
 def last_words(place, job) -> str:
