@@ -239,9 +239,8 @@ def _validated(
             parts.model.validation_step(fabric.to_device(dict(batch)), number)
     figures = task.figures()
     if task.losses_seen:
-        figures["loss"] = _mean([float(one) for one in task.losses_seen]) * len(
-            task.heads if task.measures else (1,)
-        )
+        total = math.fsum(float(loss) * share for loss, share in task.losses_seen)
+        figures["loss"] = total / math.fsum(share for _, share in task.losses_seen)
     confusion = {
         name: [[int(count) for count in row] for row in counts.tolist()]
         for name, measure in task.measures.items()
@@ -326,7 +325,8 @@ def _anybody(fabric: lightning.Fabric, asked: threading.Event) -> bool:
     if fabric.world_size == 1:
         return asked.is_set()
     count = torch.tensor(float(asked.is_set()), device=fabric.device)
-    return bool(fabric.all_reduce(count, reduce_op="sum") > 0)
+    whole: Any = fabric.all_reduce(count, reduce_op="sum")
+    return bool(whole > 0)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class Task(lightning.LightningModule):
         self.teacher = copy.deepcopy(network).requires_grad_(False) if recipe.semi else None  # noqa: FBT003 — torch's own
         self.class_weights = dict(weights or {})
         self.measures: dict[str, Measure] = {}
-        self.losses_seen: list[Tensor] = []
+        self.losses_seen: list[tuple[Tensor, float]] = []  # of a head and batch; what it counts
 
     @property
     def answering(self) -> nn.Module:
@@ -149,8 +149,9 @@ class Task(lightning.LightningModule):
             index: How many came before it.
         """
         inputs = self.inputs_of(batch)
+        samples = len(next(iter(inputs.values())))
         if self.heads[0].task in _OWN:
-            self.losses_seen.append(self.losses(batch, index)["loss"].float().cpu())
+            self.losses_seen.append((self.losses(batch, index)["loss"].float().cpu(), samples))
             return
         answers = self.answering(inputs)
         for head, recipe in zip(self.heads, self.recipe.heads, strict=True):
@@ -159,7 +160,7 @@ class Task(lightning.LightningModule):
                 continue
             truth = self.truth_of(head, batch)
             loss = loss_of(head, recipe, answers[head.name].float(), truth)
-            self.losses_seen.append(head.weight * loss.cpu())
+            self.losses_seen.append((loss.cpu(), head.weight * samples))
             self.measures[head.name].update(answers[head.name], truth)
 
     def figures(self) -> dict[str, float]:

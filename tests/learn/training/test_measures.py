@@ -1,11 +1,19 @@
 """Figures of the validation: each process measures all samples, and asks no other."""
 
+from itertools import pairwise
+
+import lightning
 import pytest
 import torch
 
 from registry.learn.models.architecture import Head, HeadTask
+from registry.learn.models.factory import build
+from registry.learn.training.loop import _validated
+from registry.learn.training.material import gather
 from registry.learn.training.measures import measure_of
+from registry.learn.training.position import Learner
 from registry.learn.training.recipe import HeadRecipe
+from registry.learn.training.tasks import Task
 
 
 def measured(task, answer, truth, **head):
@@ -53,3 +61,27 @@ def test_no_box_anywhere_is_no_error():
     measure = measured(HeadTask.DETECTION, [boxes(scores=[])], [boxes()], classes=("ship",))
 
     assert measure.compute() == {"ap50": 0.0}
+
+
+def test_each_sample_counts_alike_in_the_loss_however_batches_fall(shared, recipe_of):
+    heads = [
+        {"name": "scene", "task": "classification"},
+        {"name": "again", "task": "classification", "weight": 0.3},
+    ]
+    recipe = recipe_of(shared.scenes, heads=heads, **{"data.batch_size": 24})
+    material = gather(shared.registry, recipe, seed=0)
+    torch.manual_seed(0)
+    network = build(recipe.architecture, contract=material.contract, heads=material.heads)
+    task = Task(network, recipe=recipe, heads=material.heads, contract=material.contract, steps=1)
+    fabric = lightning.Fabric(accelerator="cpu", devices=1)
+    parts = Learner(task=task, model=task, optimiser=None, schedule=None, fabric=fabric)
+    (batch,) = material.validate
+
+    def loss(*ends):
+        cut = [
+            {key: value[begin:end] for key, value in batch.items()} for begin, end in pairwise(ends)
+        ]
+        return _validated(parts, cut, 0)[0]["loss"]
+
+    assert loss(0, 23, 24) == pytest.approx(loss(0, 24), rel=1e-5)
+    assert loss(0, 24) == pytest.approx(task.losses(batch, 0)["loss"].item(), rel=1e-5)
