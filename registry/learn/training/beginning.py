@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["begin"]
 
+_LEAST: Final = 0.1  # of an encoder's tensors; one or two may fit by accident
 _PRETRAINED: Final = frozenset({HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE})
 
 
@@ -49,7 +50,7 @@ def begin(
         InvalidInputError: The weights do not fit.
         NotFoundError: There is no such model or file.
     """
-    from registry.learn.models.factory import freeze, initialise
+    from registry.learn.models.factory import freeze
 
     said = recipe.init
     if said.model is not None:
@@ -57,12 +58,12 @@ def begin(
 
         parent = shelf.resolve(registry, said.model)
         _check_bands(parent, contract)
-        initialise(network, _of_model(parent))
+        _fill(network, _of_model(parent), parent.ref)
         before = parent.card.lineage
         learnt = () if before is None else (*before.dataset.split(","), *before.pretrained_on)
         lineage = replace(lineage, parent=parent.ref, pretrained_on=tuple(dict.fromkeys(learnt)))
     elif said.weights is not None:
-        initialise(network, _of_file(Path(said.weights)))
+        _fill(network, _of_file(Path(said.weights)), Path(said.weights).name)
         lineage = replace(lineage, parent=Path(said.weights).name)
     elif said.freeze:
         raise InvalidInputError(
@@ -72,6 +73,25 @@ def begin(
     if said.freeze:
         freeze(network, "encoder")
     return lineage
+
+
+def _fill(network: "nn.Module", state: "Mapping[str, Tensor]", name: str) -> None:
+    """Put weights into a network, unless all but a few happen to be of another one.
+
+    Raises:
+        InvalidInputError: They are of another encoder.
+    """
+    from registry.learn.models.factory import initialise
+
+    loaded, missing = initialise(network, state)
+    found, lacking = (
+        sum("encoder" in one.split(".") for one in names) for names in (loaded, missing)
+    )
+    if found < _LEAST * (found + lacking):
+        raise InvalidInputError(
+            f"of the {found + lacking} tensors of the network's encoder, {name} has {found}",
+            hint="begin with weights of this architecture, or name theirs in the recipe",
+        )
 
 
 def _check_bands(parent: "Model", mine: Contract) -> None:

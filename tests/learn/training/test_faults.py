@@ -15,6 +15,7 @@ from registry.errors import (
 )
 from registry.learn.loading.conversion import ContractMismatchError
 from registry.learn.loading.fitting import RaggedBatchError
+from registry.learn.models import weights
 from registry.learn.training import fit, train
 from registry.learn.training.errors import DeviceLostError
 from registry.learn.training.recipe import Smoke
@@ -97,6 +98,14 @@ def test_weights_that_read_other_bands_are_refused(shared, recipe_of, run):
     for bands in (["BLUE", "GREEN", "RED"], None):
         with pytest.raises(ContractMismatchError, match=r"burns-colours@v1 reads bands RED"):
             run(recipe_of(shared.burns, **{"init.model": parent.ref, "data.bands": bands}))
+
+
+def test_weights_that_fit_by_accident_are_refused(shared, recipe_of, run, tmp_path):
+    weights.write({"bias": torch.zeros(8)}, tmp_path / "theirs.safetensors")
+    recipe = recipe_of(shared.burns, **{"init.weights": str(tmp_path / "theirs.safetensors")})
+
+    with pytest.raises(InvalidInputError, match=r"encoder, theirs\.safetensors has 0"):
+        run(recipe)
 
 
 def test_a_device_whose_memory_is_too_small_says_what_to_do(shared, recipe_of, run, monkeypatch):
