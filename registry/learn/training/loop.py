@@ -158,6 +158,9 @@ def _step(parts: Learner, group: list[Mapping[str, Any]], run: Position, seed: i
     task, model, optimiser, fabric = parts.task, parts.model, parts.optimiser, parts.fabric
     recipe = task.recipe
     model.train()
+    frozen = run.epoch < recipe.init.freeze_epochs
+    if frozen:
+        task.rest_encoder()
     optimiser.zero_grad()
     lost = 0.0
     for number, batch in enumerate(group):
@@ -171,7 +174,7 @@ def _step(parts: Learner, group: list[Mapping[str, Any]], run: Position, seed: i
                 raise _diverged(run, batch, value)
             fabric.backward(loss)
         lost += value
-    if run.epoch < recipe.init.freeze_epochs:
+    if frozen:
         for weight in task.encoder_parameters():
             weight.grad = None
     if recipe.clip is not None:

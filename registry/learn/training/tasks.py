@@ -227,6 +227,12 @@ class Task(lightning.LightningModule):
         named = self.network.named_parameters()
         return [weight for name, weight in named if "encoder" in name.split(".")]
 
+    def rest_encoder(self) -> None:
+        """Let what may begin learnt keep its means and deviations over batches as they came."""
+        for name, module in self.network.named_modules():
+            if name.rpartition(".")[2] == "encoder":
+                module.eval()
+
     def _groups(self) -> list[dict[str, Any]]:
         said = self.recipe.optimiser
         learnt = {id(weight) for weight in self.encoder_parameters()}

@@ -196,3 +196,16 @@ def test_any_lightning_trainer_takes_the_task_with_the_labs_loaders(shared, reci
 
     assert trainer.global_step == 3
     assert "iou" in task.figures()
+
+
+def test_an_encoder_stays_as_it_came_for_its_first_epochs(shared, recipe_of):
+    parent = train(shared.registry, recipe_of(shared.burns, epochs=1), name="burns-before")
+    recipe = recipe_of(
+        shared.burns, epochs=1, **{"init.model": parent.ref, "init.freeze_epochs": 1}
+    )
+
+    child = train(shared.registry, recipe, name="burns-rested")
+
+    before, after = (network(one).encoder_state() for one in (parent, child))
+    assert any("running_mean" in name for name in before)
+    assert all(before[name].equal(after[name]) for name in before)
