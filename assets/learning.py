@@ -107,13 +107,16 @@ def _watched(context: dg.AssetExecutionContext, runs_it: "Executor", job: "Job")
         Failure: It has not.
     """
     context.op_execution_context.log.info("job %s on %s, log %s", job.id, job.executor, job.log)
+    watched = False
     try:
         for text in runs_it.logs(job, follow=True):
             if text.strip():
                 context.op_execution_context.log.info(text.rstrip())
         ended = runs_it.status(job)
+        watched = True
     finally:
-        runs_it.cancel(job)  # nothing, where it is over
+        if not watched:  # the run of Dagster was stopped, or lost sight of the job
+            runs_it.cancel(job)
     if ended.state != "succeeded":
         raise dg.Failure(
             description=f"job {ended.id} is {ended.state}: {ended.reason}\n{ended.last_lines}",

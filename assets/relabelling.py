@@ -55,7 +55,8 @@ class Learned:
             f"learned from the merge:          accuracy {row['ours']:.2f}",
             (
                 f"difference {row['difference']:+.2f}, 95 % interval {row['low']:+.2f} to "
-                f"{row['high']:+.2f}, {len(_SEEDS)} seeds each, {self.comparison.samples} scenes"
+                f"{row['high']:+.2f}, {len(self.comparison.ours)} seeds each, "
+                f"{self.comparison.samples} scenes"
             ),
         )
 
@@ -164,9 +165,8 @@ def _trained(registry: "Registry", name: str, version: "Version") -> None:
     if "splits/default" not in version.tables():
         shares = Shares.of({"train": 0.5, "validate": 0.1, "test": 0.4})
         split(registry, str(version.ref), plan=Plan(shares=shares))
-    if name in shelf.names(registry):
-        return
-    for seed in _SEEDS:
+    there = shelf.versions(registry, name) if name in shelf.names(registry) else []
+    for seed in set(_SEEDS) - {one.card.seed for one in there}:
         train(
             registry, "eurosat", name=name, seed=seed,
             overrides={**_RECIPE, "data.ref": str(version.ref)},

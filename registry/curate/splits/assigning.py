@@ -77,7 +77,7 @@ def by_unit(units: Codes, shares: Shares, *, seed: int, weights: Codes | None = 
         middles = np.cumsum(sizes[rest]) - sizes[rest] / 2
         places = np.searchsorted(edges, middles * edges[-1] / sizes[rest].sum())
         chosen[rest] = np.minimum(places, len(edges) - 1)
-    return chosen[units]
+    return _none_empty(chosen, sizes, len(shares.wanted))[units]
 
 
 def by_time(moments: Codes, shares: Shares, *, gap: int = 0) -> Codes:
@@ -111,6 +111,17 @@ def folds_of(units: Codes, count: int, *, seed: int, strata: Codes | None = None
     if strata is not None:
         return by_stratum(strata, even, seed=seed)
     return by_unit(units, even, seed=seed)
+
+
+def _none_empty(chosen: Codes, sizes: npt.NDArray[np.float64], subsets: int) -> Codes:
+    """Return subsets of units where one that got none has the smallest of whoever has most."""
+    for subset in range(subsets):
+        counts = np.bincount(chosen, minlength=subsets)
+        if counts[subset] or counts.max() < 2:  # noqa: PLR2004 — one unit cannot be shared
+            continue
+        own = np.flatnonzero(chosen == int(counts.argmax()))
+        chosen[own[np.argmin(sizes[own])]] = subset
+    return chosen
 
 
 def _urgency(

@@ -1,8 +1,9 @@
 """Make a split of a version, keep it beside the version, and look at once for leaks."""
 
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from dataclasses import replace as replaced
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -130,31 +131,35 @@ def split(
     chosen = plan or Plan()
     check_key(f"splits/{name}")
     version = registry.resolve(ref)
-    if f"splits/{name}" in version.tables() and not replace:
-        raise ConflictError(
-            f"{version.ref} has a split '{name}' already",
-            hint="give the new one another --name, or --replace it",
-        )
+    names = [name, *(f"{name}-{number}" for number in range(chosen.folds))]
+    if not replace:
+        _refuse_taken(version, names)
     progress.stage("dividing samples", total=None, unit="samples")
     samples = _samples(version)
     made = _Made.of(samples, chosen)
     rows = made.rows(samples)
     _refuse_empty(rows, chosen)
-    progress.stage("looking for leaks", total=None, unit="pairs")
-    found = leaks_of(version, name, rows)
-    schema = splits_schema(name, tuple((key, str(one)) for key, one in chosen.said().items()))
+    tables = dict(zip(names, [rows, *_each_held(rows, chosen.folds)], strict=True))
+    progress.stage("looking for leaks", total=len(tables), unit="splits")
+    found = {}
+    for one, members in tables.items():
+        found[one] = leaks_of(version, one, members)
+        progress.advance()
+    said = tuple((key, str(one)) for key, one in chosen.said().items())
 
     def write(root: Path) -> None:
-        store.overwrite(root, schema, rows)
-        for number in range(chosen.folds):
-            folded = replaced(schema, name=f"{schema.name}-{number}")
-            store.overwrite(root, folded, _held(rows, number, chosen.folds))
-        keep_leaks(root, found)
+        for stale in _folds_of(store.names(root), name):
+            if stale not in tables:
+                shutil.rmtree(root / "splits" / stale)
+        for one, members in tables.items():
+            store.overwrite(root, splits_schema(one, said), members)
+        for report in found.values():
+            keep_leaks(root, report)
 
     beside(registry, version, f"split {name}: {chosen.method}, seed {chosen.seed}", write)
     return Split(
         ref=str(version.ref), name=name, plan=chosen, rows=rows, left_out=made.left_out,
-        reasons=_reasons(rows, chosen, made), leaks=found,
+        reasons=_reasons(rows, chosen, made), leaks=found[name],
     )  # fmt: skip
 
 
@@ -207,18 +212,37 @@ class _Made:
         return table.filter(there).cast(splits_schema("default").arrow)
 
 
-def _held(rows: pa.Table, number: int, count: int) -> pa.Table:
-    """Return the subsets where one fold is held out.
+def _refuse_taken(version: Version, names: Sequence[str]) -> None:
+    there = set(version.tables())
+    for name in names:
+        if f"splits/{name}" in there:
+            raise ConflictError(
+                f"{version.ref} has a split '{name}' already",
+                hint="give the new one another --name, or --replace it",
+            )
+
+
+def _folds_of(tables: Sequence[str], name: str) -> list[str]:
+    """Return the splits that are folds of one, by their names."""
+    pattern = re.compile(rf"splits/({re.escape(name)}-\d+)")
+    return [found[1] for table in tables if (found := pattern.fullmatch(table))]
+
+
+def _each_held(rows: pa.Table, count: int) -> Iterator[pa.Table]:
+    """Yield the subsets where each fold in turn is held out.
 
     It tests and the next one validates; where samples are held out for tests, it validates.
     """
     fold, subset = rows["fold"], rows["subset"]
-    if subset.null_count < len(subset):
-        held = pc.if_else(pc.equal(fold, number), "validate", "train")
-    else:
+    tested = any(one.startswith("test") for one in subset.drop_null().unique().to_pylist())
+    for number in range(count):
         rest = pc.if_else(pc.equal(fold, (number + 1) % count), "validate", "train")
-        held = pc.if_else(pc.equal(fold, number), "test", rest)
-    return rows.set_column(1, "subset", pc.coalesce(subset, held))
+        held = (
+            pc.if_else(pc.equal(fold, number), "validate", "train")
+            if tested
+            else pc.if_else(pc.equal(fold, number), "test", rest)
+        )
+        yield rows.set_column(1, "subset", pc.coalesce(subset, held))
 
 
 def _samples(version: Version) -> pa.Table:

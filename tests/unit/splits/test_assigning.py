@@ -36,6 +36,12 @@ def test_units_are_never_cut(units, seed):
     assert all(len(set(found[units == one])) == 1 for one in np.unique(units))
 
 
+@given(st.integers(3, 9), st.integers(1, 20), st.integers(0, 5))
+def test_few_units_of_one_size_leave_no_subset_empty(count, size, seed):
+    found = by_unit(np.repeat(np.arange(count), size), WHOLE, seed=seed)
+    assert set(found.tolist()) == {0, 1, 2}
+
+
 def test_many_units_of_different_sizes_come_within_two_points():
     sizes = np.random.default_rng(3).geometric(0.1, 9000)
     found = by_unit(np.repeat(np.arange(len(sizes)), sizes), WHOLE, seed=1)

@@ -107,6 +107,24 @@ def test_each_fold_is_a_split_of_its_own_in_which_it_is_held_out(version_of):
         )
 
 
+def test_folds_take_no_name_that_another_split_has_and_leave_none_behind(version_of):
+    registry, _ = version_of([row(n) for n in range(20)])
+    split(registry, "ships@v1", name="mine-0")
+    with pytest.raises(ConflictError, match="has a split 'mine-0' already"):
+        split(registry, "ships@v1", name="mine", plan=Plan(folds=3))
+    split(registry, "ships@v1", name="cross", plan=Plan(folds=5))
+    split(registry, "ships@v1", name="cross", plan=Plan(folds=2), replace=True)
+    there = [one for one in registry.resolve("ships@v1").tables() if "cross" in one]
+    assert there == ["splits/cross", "splits/cross-0", "splits/cross-1"]
+
+
+def test_what_leaks_between_folds_is_known_of_each(version_of):
+    registry, _ = version_of([row(n, group="a") for n in range(20)])
+    split(registry, "ships@v1", name="cross", plan=Plan(folds=4))
+    kept = registry.resolve("ships@v1").table("reports/leaks")["id"].to_pylist()
+    assert {one.partition(":")[0] for one in kept} == {"cross", *(f"cross-{n}" for n in range(4))}
+
+
 def test_a_fold_validates_where_others_are_held_out_for_tests(version_of):
     registry, _ = version_of([row(n, group=f"g{n % 9}") for n in range(45)])
     apart = HoldOut(subset="test", by="group", values=("g0",))
