@@ -215,11 +215,12 @@ def predict(
         )
     after = _After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
     with watching() as progress, tempfile.TemporaryDirectory(prefix="eolab-map-") as folder:
-        out = output or Path(folder) / "map.tif"
+        out = output or _passing(model, head, Path(folder))
         if archive is None:
             from registry.learn.inference import predict as predicted
 
             asked = _by_input(scenes or ())
+            _check(out, picture, options, asked)
             after.name = name_of(scenes or ())
             done = predicted(
                 connected(), model, asked, out=out, head=head, options=options, device=device,
@@ -242,6 +243,27 @@ def predict(
                 told += f"\nchange: {found.change}\n" + _changed(found.transitions or {})
             document = found.to_document()
     emit(document | {"drafts": after.drafts}, told + "".join(f"\n{one}" for one in after.lines))
+
+
+def _passing(model: str, head: str | None, folder: Path) -> Path:
+    """Return where a prediction lies of which only annotations are kept."""
+    from registry.learn.inference.answers import chosen_head
+    from registry.learn.inference.outputs import suffix_of
+    from registry.learn.models import shelf
+
+    card = shelf.resolve(connected(), model).card
+    return folder / f"map{suffix_of(chosen_head(card.heads, head))}"
+
+
+def _check(
+    out: Path, picture: Path | None, options: "Options", asked: Path | dict[str, list[Path]]
+) -> None:
+    """Refuse to write over what is read, before anything is read."""
+    from registry.learn.inference.outputs import check_places
+    from registry.learn.inference.predicting import outputs
+
+    inputs = [asked] if isinstance(asked, Path) else [one for it in asked.values() for one in it]
+    check_places([*outputs(out, options), *([picture] if picture else [])], inputs)
 
 
 class _After:

@@ -12,7 +12,8 @@ from registry.learn.inference.answers import chosen_head
 from registry.learn.inference.areas import ClassArea, areas
 from registry.learn.inference.boxes import Found, detect
 from registry.learn.inference.domain import watched
-from registry.learn.inference.mapping import Drawn, Options, Placed, draw
+from registry.learn.inference.mapping import Drawn, Options, Placed, beside, draw
+from registry.learn.inference.outputs import check_kind, check_places
 from registry.learn.inference.scenes import Reading, open_files
 from registry.learn.inference.windows import Arrays, Floats, Net
 from registry.learn.models.architecture import Head, HeadTask
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from registry.learn.models.predicting import Predictor
     from registry.learn.models.shelf import Model
 
-__all__ = ["Prediction", "Then", "options_for", "predict", "predict_scene"]
+__all__ = ["Prediction", "Then", "options_for", "outputs", "predict", "predict_scene"]
 
 _WINDOW: Final = 256
 _MULTIPLE: Final = 32  # what most encoders halve their input down by
@@ -92,6 +93,16 @@ def options_for(card: "Card", options: Options | None = None) -> Options:
     )
 
 
+def outputs(out: Path, options: Options | None) -> tuple[Path, ...]:
+    """Return the files that a prediction writes: the map, and those beside it."""
+    asked = options or Options()
+    further = {
+        "probabilities": asked.probabilities, "uncertainty": asked.uncertainty,
+        "domain": asked.abstain,
+    }  # fmt: skip
+    return (out, *(beside(out, what) for what, wanted in further.items() if wanted))
+
+
 def predict(  # noqa: PLR0913 — each is its own decision
     registry: "Registry",
     model: "Model | str",
@@ -129,11 +140,14 @@ def predict(  # noqa: PLR0913 — each is its own decision
         UnreadableSceneError: A file is damaged, hostile, or of a kind that is not read.
         ContractMismatchError: It does not give what the model reads.
         AnswerError: The network's answers make no map.
+        InvalidInputError: What would be written is read, or its suffix is of another kind.
     """
     from registry.learn.models import shelf
 
     found = shelf.resolve(registry, model) if isinstance(model, str) else model
     files = _files(found.card.contract, scene)
+    check_kind(Path(out), chosen_head(found.card.heads, head))
+    check_places(outputs(Path(out), options), [one for listed in files.values() for one in listed])
     with open_files(found.card.contract, files, reading=reading) as opened:
         done = predict_scene(
             found, opened, out=Path(out), head=head, options=options, device=device,

@@ -84,6 +84,29 @@ def test_one_file_does_for_one_input(lake, geotiff, tmp_path):
         predict(lake, "wet", {"s1": geotiff()}, out=tmp_path / "map.tif")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-o", "scene.tif"],
+        ["-o", "other.tif", "--picture", "scene.tif"],
+        ["-o", "m.tif", "--uncertainty"],
+    ],
+)
+def test_a_scene_is_never_written_over(lake, geotiff, tmp_path, monkeypatch, capfd, words):
+    monkeypatch.chdir(tmp_path)
+    path = geotiff()
+    (tmp_path / "m.uncertainty.tif").symlink_to(path)
+    before = path.read_bytes()
+    assert run(["predict", "wet@v1", "scene.tif", *words]) == 2
+    assert "which is read" in capfd.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_map_is_no_png(lake, geotiff, tmp_path):
+    with pytest.raises(InvalidInputError, match="cannot hold a map"):
+        predict(lake, "wet@v1", geotiff(), out=tmp_path / "map.png")
+
+
 def test_the_command_maps_shows_and_proposes(lake, geotiff, tmp_path, capfd):
     path = geotiff()
     out, look = tmp_path / "map.tif", tmp_path / "look.png"
