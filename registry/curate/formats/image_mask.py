@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
+from registry.catalog.card.spec import AssetSpec
 from registry.curate.formats.contract import Listing, Plan, SourceOptions
 from registry.curate.formats.filenames import escape_id, sample_ids
 from registry.curate.formats.geojson import read_labels
@@ -46,8 +47,8 @@ class ImageMask:
         """Return one sample a pair; halves of pairs are kept, with a finding each.
 
         Returns:
-            The plan: asset ``mask``, the images by what tells them apart (``image`` if nothing
-            does), task segmentation, footprints as annotations.
+            The plan: asset ``mask`` of role ``labels``, the images by what tells them apart
+            (``image`` if nothing does), task segmentation, footprints as annotations.
 
         Raises:
             RejectedError: There is no pair.
@@ -74,7 +75,15 @@ class ImageMask:
                 _annotate(rows, listing, labels.get(key), sample, options)
         used |= {path for roles in layout.files.values() for path in roles.values()}
         rows.findings += ignored_files(listing, used | set(labels.values()))
-        return rows.plan(task=options.task or "segmentation", classes=_classes(rows, options))
+        return rows.plan(
+            task=options.task or "segmentation",
+            classes=_classes(rows, options),
+            specs={
+                asset: AssetSpec(role="labels")
+                for role, asset in assets.items()
+                if is_mask_word(role)
+            },
+        )
 
 
 def _classes(rows: PlanRows, options: SourceOptions) -> tuple[str, ...]:

@@ -124,9 +124,13 @@ def _classes(version: Version, said: HeadRecipe, asset: str | None) -> tuple[str
     if asset is not None and (classes := pixel_labels(version)[asset].classes):
         return classes
     if not version.spec.classes:
+        named = "'classes=[first, second]'" if asset is None else (
+            f"'assets.{asset}={{role: labels, values: {{0: first, 1: second}}}}'"
+        )  # fmt: skip
         raise InvalidInputError(
             f"the card of {version.ref} names no classes",
-            hint="name them in the card, or in the recipe: heads.0.classes",
+            hint=f"name them in the card: eolab card {version.dataset} --set {named}; "
+            "or in the recipe: heads.0.classes",
         )
     return version.spec.classes
 

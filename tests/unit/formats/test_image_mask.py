@@ -36,6 +36,11 @@ def test_folders_pair_by_name_and_further_folders_are_further_assets(listed):
     assert plan.task == "segmentation"
 
 
+def test_the_mask_is_what_is_learnt_from_and_the_images_are_not(listed):
+    plan = planned(listed({"post_fire/A.tif": b"", "pre_fire/A.tif": b"", "masks/A.tif": b""}))
+    assert {name: one.role for name, one in plan.specs.items()} == {"mask": "labels"}
+
+
 @pytest.mark.parametrize(
     ("image", "mask"),
     [
