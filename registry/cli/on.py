@@ -113,7 +113,12 @@ class Place:
         )
 
 
-def anywhere(command: Callable[P, None], *, shares: bool = True) -> Callable[P, None]:
+def anywhere(
+    command: Callable[P, None],
+    *,
+    shares: bool = True,
+    before: Callable[..., object] | None = None,
+) -> Callable[P, None]:
     """Give a command the options for running elsewhere, ``--on`` and those that go with it.
 
     With one of them the same command without them is handed over as a job, and the job printed;
@@ -123,6 +128,8 @@ def anywhere(command: Callable[P, None], *, shares: bool = True) -> Callable[P, 
         command: A function as typer takes it: ``app.command("train")(anywhere(train))``.
         shares: Whether several processes share its work; otherwise it has no ``--nodes`` and
             ``--processes``, and is one process however many graphics processors it has.
+        before: Called with the command's own arguments before it is handed over, to refuse what the
+            job would refuse later.
 
     Returns:
         The command with further options.
@@ -150,6 +157,8 @@ def anywhere(command: Callable[P, None], *, shares: bool = True) -> Callable[P, 
         if place.is_here:
             command(*args, **kwargs)
         else:
+            if before is not None:
+                before(*args, **kwargs)
             elsewhere(place)
 
     all_of_them = [*rest, *further, *options]

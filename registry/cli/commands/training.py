@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
     group.callback()(recipes)
     group.command("show")(show)
     app.add_typer(group, name="recipes")
-    app.command("train")(anywhere(train))
-    app.command("pretrain")(anywhere(pretrain))
+    app.command("train")(anywhere(train, before=_asked))
+    app.command("pretrain")(anywhere(pretrain, before=_unlabelled))
 
 
 def _complete_recipes(incomplete: str) -> list[str]:
@@ -83,10 +83,12 @@ Set = Annotated[
 ModelName = Annotated[
     str | None,
     typer.Option(
-        "--name", metavar="MODEL", help="The model's name; the recipe's by default.",
+        "--name",
+        metavar="MODEL",
+        help="The model's name; by default the recipe's, with -smoke after it in a smoke run.",
         show_default=False,
     ),
-]  # fmt: skip
+]
 Resume = Annotated[
     bool,
     typer.Option(
@@ -150,12 +152,8 @@ def train(
     Progress is drawn; a run that ended early goes on from its last checkpoint when the same
     command is given again. Several processes share the work with --processes or --gpus.
     """
-    from registry.learn.training.recipe import named
-
-    _run(
-        named(recipe, settings_of(changes, data)), seed=seed, seeds=seeds, smoke=smoke, name=name,
-        resume=resume,
-    )  # fmt: skip
+    made = _asked(recipe, data, seed, seeds, smoke=smoke, changes=changes, name=name)
+    _run(made, seed=seed, seeds=seeds, smoke=smoke, name=name, resume=resume)
 
 
 def pretrain(
@@ -174,14 +172,46 @@ def pretrain(
     The model that comes of it is named in another recipe's init.model:
     eolab train burn-scars-unet --set init.model=mae-hls@v1
     """
+    made = _unlabelled(recipe, data, seed, seeds, smoke=smoke, changes=changes, name=name)
+    _run(made, seed=seed, seeds=seeds, smoke=smoke, name=name, resume=resume)
+
+
+def _asked(
+    recipe: str,
+    data: Sequence[str] | None,
+    seed: int | None,
+    seeds: str | None,
+    *,
+    smoke: bool,
+    changes: Sequence[str] | None,
+    name: str | None,
+    **_: object,
+) -> "Recipe":
+    """Return the recipe that is meant, once all that the words alone tell is in order.
+
+    Raises:
+        InvalidInputError: A value, a name or seeds are not possible.
+        NotFoundError: There is no such recipe.
+    """
+    from registry.learn.training.foreseeing import called
     from registry.learn.training.recipe import named
 
     made = named(recipe, settings_of(changes, data))
+    called(made, name=name, smoke=smoke)
+    if seed is not None and seeds is not None:
+        raise InvalidInputError("both --seed and --seeds were given", hint="give one of them")
+    if seeds is not None:
+        seeds_of(seeds)
+    return made
+
+
+def _unlabelled(*args: Any, **kwargs: Any) -> "Recipe":  # noqa: ANN401 — those of _asked
+    made = _asked(*args, **kwargs)
     if not made.pretrains:
         raise InvalidInputError(
             f"recipe '{made.name}' learns from labels", hint=f"train it: eolab train {made.name}"
         )
-    _run(made, seed=seed, seeds=seeds, smoke=smoke, name=name, resume=resume)
+    return made
 
 
 def _run(
@@ -195,8 +225,6 @@ def _run(
 ) -> None:
     from registry.learn.training import train as run
 
-    if seed is not None and seeds is not None:
-        raise InvalidInputError("both --seed and --seeds were given", hint="give one of them")
     chosen = seeds_of(seeds) if seeds is not None else (seed,) if seed is not None else recipe.seeds
     registry = connected()
     with watching() as progress:

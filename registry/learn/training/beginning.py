@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.learn.models.shelf import Model
 
-__all__ = ["begin"]
+__all__ = ["begin", "check_bands"]
 
 _LEAST: Final = 0.1  # of an encoder's tensors; one or two may fit by accident
 _PRETRAINED: Final = frozenset({HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE})
@@ -57,7 +57,7 @@ def begin(
         from registry.learn.models import shelf
 
         parent = shelf.resolve(registry, said.model)
-        _check_bands(parent, contract)
+        check_bands(parent, contract)
         _fill(network, _of_model(parent), parent.ref)
         before = parent.card.lineage
         learnt = () if before is None else (*before.dataset.split(","), *before.pretrained_on)
@@ -94,8 +94,12 @@ def _fill(network: "nn.Module", state: "Mapping[str, Tensor]", name: str) -> Non
         )
 
 
-def _check_bands(parent: "Model", mine: Contract) -> None:
+def check_bands(parent: "Model", mine: Contract) -> None:
     """Refuse weights whose first bands are others than the network's.
+
+    Args:
+        parent: The model that a network begins with.
+        mine: What the network reads.
 
     Raises:
         ContractMismatchError: They are.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from registry.cache import cache_folder
 from registry.errors import ConflictError
 from registry.learn.models.card import Card, Lineage
+from registry.learn.training.foreseeing import called, foresee
 from registry.learn.training.recipe import Recipe, named
 from registry.progress import SILENT, Progress
 
@@ -76,7 +77,7 @@ def train(  # noqa: PLR0913 — what a run depends on
         seed: What chance starts from; the recipe's first if None.
         smoke: Whether to run all of it on simulated samples, to see that it runs.
         resume: Whether to go on from the checkpoint of a run that ended early.
-        name: Of the model; the recipe's if None.
+        name: Of the model; the recipe's if None, with ``-smoke`` after it in a smoke run.
         workdir: Where checkpoints lie; below the lab's cache if None.
         progress: Told of steps.
         overrides: Values of the recipe by path, such as ``{"data.batch_size": 8}``.
@@ -96,6 +97,9 @@ def train(  # noqa: PLR0913 — what a run depends on
     made = named(recipe) if isinstance(recipe, str) else recipe
     made = made.replaced(overrides) if overrides else made
     chosen = made.seeds[0] if seed is None else seed
+    name = called(made, name=name, smoke=smoke)
+    if not smoke:
+        foresee(registry, made)
     folder = workdir or _folder(registry, made, chosen, smoke=smoke)
     with _alone(folder, made):
         run = fit(registry, made, seed=chosen, smoke=smoke, resume=resume, workdir=folder,
@@ -206,7 +210,7 @@ def _card(
     name: str | None,
 ) -> Card:
     return Card(
-        name=name or recipe.name,
+        name=called(recipe, name=name, smoke=smoke),
         architecture=recipe.architecture,
         heads=material.heads,
         contract=material.contract,

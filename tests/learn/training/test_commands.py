@@ -81,11 +81,49 @@ def test_what_cannot_be_run_is_said(said, words, status, problem):
     assert problem in out.err
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "problem"),
+    [
+        (("--name", "es"), 2, "'es' is no name for a model"),
+        (("--set", "init.model=nobody@v1"), 3, "there is no model 'nobody'"),
+        (("--set", "init.weights=nowhere.pt"), 3, "no file of weights 'nowhere.pt'"),
+        (("--set", "data.bands=[B99]"), 2, "B99"),
+        (("--set", "data.splits=folds"), 3, "no splits/folds"),
+    ],
+)
+def test_what_cannot_end_well_does_not_begin(
+    said, shared, tmp_path, recipe_of, monkeypatch, words, status, problem
+):
+    monkeypatch.setattr("registry.learn.training.running.fit", None)  # the long work
+    path = tmp_path / "mine.yaml"
+    path.write_text(recipe_of(shared.burns).to_yaml())
+
+    found, out = said("train", str(path), *words)
+
+    assert found == status
+    assert problem in out.err
+
+
 def test_a_job_is_printed_with_the_same_command(said):
     status, out = said("train", "floods-prithvi", "--on", "slurm", "--gpus", "4", "--print")
 
     assert status == 0, out.err
     assert "train floods-prithvi" in out.out
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("train", "eurosat", "--name", "es"), "'es' is no name for a model"),
+        (("train", "eurosat", "--set", "data.bach_size=3"), "no key 'data.bach_size'"),
+        (("pretrain", "eurosat"), "learns from labels"),
+    ],
+)
+def test_what_a_job_would_refuse_is_not_handed_over(said, words, problem):
+    status, out = said(*words, "--on", "slurm", "--print")
+
+    assert status == 2
+    assert problem in out.err
 
 
 @pytest.mark.parametrize("text", ["", "a", "3-", "1,1", "-1"])

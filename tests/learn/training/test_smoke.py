@@ -17,8 +17,9 @@ RUN = (
 
 @pytest.mark.parametrize("name", RUN)
 def test_a_recipe_runs_on_simulated_samples_and_claims_nothing(shared, name):
-    model = train(shared.registry, name, smoke=True, name=f"smoke-{name}")
+    model = train(shared.registry, name, smoke=True)
 
+    assert model.ref == f"{name}-smoke@v1"
     card = json.loads(model.path(shelf.CARD).read_bytes())
     assert card["smoke"] is True
     assert card["metrics"] == {}
