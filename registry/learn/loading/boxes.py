@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from registry.catalog.version import Version
 from registry.learn.loading.batch import Boxes
 
-__all__ = ["Objects", "objects_of"]
+__all__ = ["Objects", "counted_annotations", "objects_of"]
 
 _SEEN: Final = 0.25  # share of a box's area that a crop must hold, so that it is still that object
 _COLUMNS: Final = ("sample", "geometry", "frame", "category", "status", "iscrowd")
@@ -72,7 +72,7 @@ def objects_of(
     Returns:
         Names of the classes, the objects, and what was left out, in words.
     """
-    rows = _rows(version)
+    rows = counted_annotations(version)
     words = rows["category"].combine_chunks()
     there = sorted(words.drop_null().unique().to_pylist())
     names = tuple(classes) or tuple(there)
@@ -98,8 +98,8 @@ def objects_of(
     )
 
 
-def _rows(version: Version) -> pa.Table:
-    """Return the annotations that count, in the order of their ids."""
+def counted_annotations(version: Version) -> pa.Table:
+    """Return a version's annotations that were not rejected and are no crowds, by id."""
     if "annotations" not in version.tables():
         empty = {name: pa.array([], pa.string()) for name in _COLUMNS}
         return pa.table(empty)

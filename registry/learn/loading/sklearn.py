@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.catalog.card.spec import Task
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry, connect
 from registry.catalog.version import Version
@@ -15,6 +16,7 @@ from registry.curate.features.getting import features as get_features
 from registry.curate.features.getting import sets_of
 from registry.curate.features.matrix import matrix as as_matrix
 from registry.errors import InvalidInputError
+from registry.learn.loading.boxes import counted_annotations
 from registry.learn.loading.choosing import choose
 from registry.learn.loading.labels import labels_of
 
@@ -37,7 +39,7 @@ class Table(NamedTuple):
     """Ids of the rows."""
 
     classes: tuple[str, ...]
-    """Class names in the order of their numbers; empty for quantities."""
+    """Class names in the order of their numbers; empty for quantities and counts."""
 
 
 def matrix(
@@ -61,11 +63,12 @@ def matrix(
         ``X``, float64, a row a sample and a column a feature, NaN where nothing is known, without
         the columns that no sample of the version has a number in; and
         ``y``: classes from 0 in the card's order (int64), or one column a class (int64, 0 or 1)
-        where samples have several, or quantities (float64). Samples without it are left out.
+        where samples have several, or quantities (float64), or for detection how many objects
+        each sample has (int64, 0 where it has none). Samples without it are left out.
 
     Raises:
         FeaturesMissingError: A set was not computed on it; the hint is the command that does.
-        InvalidInputError: Its samples have neither classes nor quantities, or none is left.
+        InvalidInputError: Its samples have no classes, quantities or objects, or none is left.
     """
     found = table(ref, features=features, split=split, splits=splits, registry=registry)
     return found.X, found.y
@@ -90,7 +93,7 @@ def table(
 
     Raises:
         FeaturesMissingError: A set was not computed on it; the hint is the command that does.
-        InvalidInputError: Its samples have neither classes nor quantities, or none is left.
+        InvalidInputError: Its samples have no classes, quantities or objects, or none is left.
     """
     registry = registry or connect()
     version = ref if isinstance(ref, Version) else registry.resolve(ref)
@@ -109,8 +112,8 @@ def table(
     )  # of the whole version, so that subsets agree
     if not there.any():
         raise InvalidInputError(
-            f"no sample of {chosen.said} has a class or a quantity to learn",
-            hint="masks and boxes are learnt from pixels: use the loader of torch",
+            f"no sample of {chosen.said} has a class, a quantity or an object to learn",
+            hint="masks are learnt from pixels: use the loader of torch",
         )
     samples = tuple(name for name, kept in zip(made.samples, there, strict=True) if kept)
     names = tuple(name for name, kept in zip(made.names, known, strict=True) if kept)
@@ -119,7 +122,9 @@ def table(
 
 
 def _wanted(version: Version, ids: pa.StringArray) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """Return what is to be learnt of samples: one class, several, or a quantity."""
+    """Return what is to be learnt of samples: one class, several, a quantity, or a count."""
+    if version.spec.task == Task.DETECTION:
+        return _objects(version, ids), ()
     rows = version.table("samples", columns=["label"]).column("label")
     most = pc.max(pc.list_value_length(rows)).as_py() or 0
     if most > 1:
@@ -129,3 +134,10 @@ def _wanted(version: Version, ids: pa.StringArray) -> tuple[npt.NDArray[Any], tu
         found = labels_of(version, ids, ("label",))
         return np.asarray(found.label, np.int64), found.classes
     return np.asarray(labels_of(version, ids, ("target",)).target, np.float64), ()
+
+
+def _objects(version: Version, ids: pa.StringArray) -> npt.NDArray[np.int64]:
+    """Return how many labelled objects each sample has."""
+    owners = counted_annotations(version).column("sample")
+    numbers = pc.index_in(owners, value_set=ids).drop_null()
+    return np.bincount(numbers.to_numpy(), minlength=len(ids)).astype(np.int64)

@@ -1,6 +1,7 @@
 """What PyTorch, TensorFlow and scikit-learn get, and that each learns the simulated truth."""
 
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -355,6 +356,21 @@ def test_logistic_regression_learns_the_classes_of_scenes(scenes):
         zip(*version.table("samples").select(["id", "label"]).to_pydict().values(), strict=True)
     )
     assert [labels[name] for name in test.samples] == [[test.classes[n]] for n in test.y]
+
+
+def test_a_matrix_of_detection_counts_objects(ships, monkeypatch):
+    _, version = ships
+    owners = version.table("annotations").column("sample").to_pylist()
+    ids = sorted(version.table("samples").column("id").to_pylist())
+    values = np.arange(2.0 * len(ids)).reshape(-1, 2)
+    made = SimpleNamespace(samples=tuple(ids), names=("a.x", "a.y"), values=values)
+    monkeypatch.setattr(rows, "sets_of", lambda *_: [])
+    monkeypatch.setattr(rows, "get_features", lambda *_: None)
+    monkeypatch.setattr(rows, "as_matrix", lambda _: made)
+    found = rows.table(version, registry=SimpleNamespace())
+    assert found.y.tolist() == [owners.count(name) for name in found.samples]
+    assert found.y.sum() == len(owners) > 0
+    assert (found.y.dtype, found.classes) == (np.int64, ())
 
 
 # --------------------------------------------------------------------------------------- masks
