@@ -63,15 +63,30 @@ class Kubernetes:
             self._records.drop(job)
             raise
         job = replace(job, external=f"{self._namespace}/{job.id}")
-        self._records.save(job)
-        for service in rest:
-            # Owned by the job, so that it goes with it.
-            service["metadata"]["ownerReferences"] = [
-                {"apiVersion": "batch/v1", "kind": "Job", "name": job.id, "uid": made.metadata.uid}
-            ]
-            _asked(lambda: core.create_namespaced_service(self._namespace, service, **_SOON))  # noqa: B023 — called at once
+        try:
+            self._records.save(job)
+            for service in rest:
+                # Owned by the job, so that it goes with it.
+                service["metadata"]["ownerReferences"] = [{
+                    "apiVersion": "batch/v1", "kind": "Job", "name": job.id,
+                    "uid": made.metadata.uid,
+                }]  # fmt: skip
+                _asked(lambda: core.create_namespaced_service(self._namespace, service, **_SOON))  # noqa: B023 — called at once
+        except BaseException:  # processes that cannot find each other would wait for ever
+            self._take_back(batch, job)
+            raise
         job.script.write_text(self.script(command), "utf-8")
         return self.status(job)
+
+    def _take_back(self, batch: Any, job: Job) -> None:  # noqa: ANN401 — the client has no types
+        """Delete a job that lacks a part; where the cluster does not let it, keep its record."""
+        with suppress(NoExecutorError):
+            _asked(
+                lambda: batch.delete_namespaced_job(
+                    job.id, self._namespace, propagation_policy="Background", **_SOON
+                )
+            )
+            self._records.drop(job)
 
     def status(self, job: Job) -> Job:
         """Return the job as it stands now.

@@ -1,13 +1,16 @@
 """Manifests are what Kubernetes' own schema knows; nothing of the user's is expanded in them."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from kubernetes.client import ApiException
 
 from registry.errors import InvalidInputError
 from registry.learn.compute.choosing import executor
 from registry.learn.compute.contract import Command, NoExecutorError, Resources, State
+from registry.learn.compute.kubernetes import Kubernetes
 from registry.learn.compute.manifest import for_pipes, job_manifest, service_manifest
 from registry.learn.compute.records import Records
 from registry.learn.compute.targets import target
@@ -136,3 +139,27 @@ def _empty(folder):
     file = folder / "empty.yaml"
     file.write_text("", "utf-8")
     return file
+
+
+def test_a_job_whose_service_is_refused_is_taken_back(cloud, tmp_path, monkeypatch):
+    deleted = []
+
+    class Batch:
+        def create_namespaced_job(self, _, document, **__):
+            meta = SimpleNamespace(uid="u", name=document["metadata"]["name"])
+            return SimpleNamespace(metadata=meta)
+
+        def delete_namespaced_job(self, name, _, **__):
+            deleted.append(name)
+
+    class Core:
+        def create_namespaced_service(self, *_, **__):
+            raise ApiException(status=403, reason="no services for you")
+
+    records = Records(tmp_path / "jobs")
+    place = Kubernetes(cloud, records)
+    monkeypatch.setattr(place, "_apis", lambda: (Batch(), Core()))
+    with pytest.raises(NoExecutorError, match="no services for you"):
+        place.submit(command(nodes=2))
+    assert [one[:8] for one in deleted] == ["train-x-"]
+    assert records.all() == []
