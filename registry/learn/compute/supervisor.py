@@ -31,6 +31,8 @@ ASKED: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP})
 """Signals by which something else ends a process; others are its own failure."""
 
 _STEP_SECONDS: Final = 0.1
+_AGAIN_SECONDS: Final = 5.0
+_LAST_SECONDS: Final = 24 * 3600.0
 
 
 def main(arguments: list[str]) -> None:
@@ -54,6 +56,8 @@ class _Watch:
         self._folder, self._task = folder, task
         self._name = str(task["name"])
         self._mine = frozenset({os.getpid()})
+        self._unwritten: dict[str, Any] | None = None
+        self._again = 0.0
 
     def run(self) -> None:
         attempt = 1
@@ -86,6 +90,7 @@ class _Watch:
         while not _is_over(child):
             if self._is_cancelled() or (until is not None and time.monotonic() >= until):
                 end(self._name, patience=float(self._task["patience"]), but=self._mine)
+            self._write()
             time.sleep(_STEP_SECONDS)
         with suppress(ProcessLookupError):  # its number stays its own until it is waited for
             os.killpg(child.pid, signal.SIGKILL)
@@ -95,13 +100,37 @@ class _Watch:
         return (self._folder / CANCELLED).exists()
 
     def _note(self, state: str, attempt: int, status: int | None, reason: str) -> None:
-        said = {"state": state, "attempt": attempt, "status": status, "reason": reason}
-        put(self._folder / STANDS, said)
+        self._unwritten = {
+            "state": state, "attempt": attempt, "status": status, "reason": reason
+        }  # fmt: skip
+        self._again = 0.0
+        self._write()
+        if state != "running":  # the last word: nobody else knows it
+            until = time.monotonic() + _LAST_SECONDS
+            while (
+                self._unwritten is not None and self._folder.is_dir() and time.monotonic() < until
+            ):
+                time.sleep(_STEP_SECONDS)
+                self._write()
+
+    def _write(self) -> None:
+        """Write the last note; on a full disk the job is watched on, and it is tried again."""
+        if self._unwritten is None or time.monotonic() < self._again:
+            return
+        try:
+            put(self._folder / STANDS, self._unwritten)
+        except OSError as error:
+            if not self._again:
+                self._say(f"cannot note how the job stands, trying again: {error.strerror}")
+            self._again = time.monotonic() + _AGAIN_SECONDS
+        else:
+            self._unwritten = None
 
     @staticmethod
     def _say(text: str) -> None:
-        sys.stderr.write(f"eolab: {text}\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # the log lies on the same disk
+            sys.stderr.write(f"eolab: {text}\n")
+            sys.stderr.flush()
 
 
 def _is_over(child: subprocess.Popen[bytes]) -> bool:
