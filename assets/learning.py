@@ -132,10 +132,20 @@ def resources(tags: Mapping[str, str], config: WhereConfig, *, shares: bool = Tr
         tags: The asset's, and the run's, which win.
         config: What run config says, which wins over both.
         shares: Whether several processes share the work.
+
+    Raises:
+        InvalidInputError: The tag is no number.
     """
+    from registry.errors import InvalidInputError
     from registry.learn.compute.contract import Resources
 
-    tagged = int(tags.get(GPU, "0"))
+    said = tags.get(GPU, "0")
+    if not (said.isascii() and said.isdecimal()):
+        raise InvalidInputError(
+            f"the tag {GPU}={said!r} is no number of graphics processors",
+            hint=f"tag the asset or the run with a whole number, such as {GPU}=1",
+        )
+    tagged = int(said)
     return Resources(
         gpus=tagged if config.gpus is None else config.gpus,
         nodes=config.nodes,

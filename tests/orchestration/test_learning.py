@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from assets.learning import POOL, WhereConfig, resources
+from registry.errors import InvalidInputError
 from registry.learn.compute.contract import State
 from registry.learn.compute.records import Records
 
@@ -106,6 +107,8 @@ def test_the_tag_gpu_asks_for_processors():
     assert resources({"gpu": "2"}, WhereConfig()).gpus == 2
     assert resources({"gpu": "2"}, WhereConfig(gpus=4)).gpus == 4
     assert resources({}, WhereConfig()).gpus == 0
+    with pytest.raises(InvalidInputError, match="gpu='a100'"):
+        resources({"gpu": "a100"}, WhereConfig())
 
 
 def test_only_training_is_shared_by_several_processes():
