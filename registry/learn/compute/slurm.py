@@ -160,7 +160,7 @@ class Slurm:
         try:
             said = _asked(
                 "sacct", "--noheader", "--parsable2", "--allocations", "--format=State,ExitCode",
-                f"--jobs={job.external}",
+                f"--jobs={job.external}", f"--name={job.id}",  # numbers are given again
             )  # fmt: skip
         except NoExecutorError:  # a cluster without accounting
             return ""
