@@ -60,8 +60,7 @@ def test_records_lie_beside_the_lake_wherever_one_stands(tmp_path, monkeypatch, 
     run(["cancel", job])
 
 
-def test_jobs_are_known_after_the_terminal_was_closed(capfd):
-    # Whoever asked is gone, with the session it was of.
+def test_jobs_are_known_to_other_sessions_than_the_one_that_asked(capfd):
     subprocess.run(
         [sys.executable, "-m", "registry.cli", "train", "no-such-recipe", "--on", "local"],
         start_new_session=True, check=True, capture_output=True,
