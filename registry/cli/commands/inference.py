@@ -227,21 +227,26 @@ def predict(
                 reading=_reading(bands, scale, offset, nodata, allow), test=test, then=after,
                 progress=progress,
             )  # fmt: skip
-            told = _told(done)
+            told = _told(done, kept=output is not None)
             document = done.to_document()
         else:
             from registry.learn.inference.dates import predict_from
 
+            _check(out, picture, options, {})
             wanted = _search(archive, aoi, time, max_cloud, api)
             after.name = archive
             found = predict_from(
                 connected(), model, wanted, out=out, dates=dates, options=options, head=head,
                 device=device, keep_clouds=keep_clouds, then=after, progress=progress,
             )  # fmt: skip
-            told = "\n".join(f"{day}\n{_told(one)}" for day, one in found.days)
+            kept = output is not None
+            told = "\n".join(f"{day}\n{_told(one, kept=kept)}" for day, one in found.days)
             if found.change is not None:
-                told += f"\nchange: {found.change}\n" + _changed(found.transitions or {})
+                told += f"\nchange: {found.change}\n" if kept else "\n"
+                told += _changed(found.transitions or {})
             document = found.to_document()
+    if output is None:
+        document = _without_files(document)
     emit(document | {"drafts": after.drafts}, told + "".join(f"\n{one}" for one in after.lines))
 
 
@@ -278,12 +283,15 @@ class _After:
         self._picture, self._into, self._classes, self._least = picture, into, classes, least
 
     def __call__(self, scene: "Placed", done: "Prediction") -> None:
-        if self._picture is not None and done.drawn is not None:
+        if self._picture is not None:
             from registry.learn.inference.answers import said_by
-            from registry.learn.inference.picture import picture
+            from registry.learn.inference.picture import picture, picture_of_objects
 
-            classes = said_by(done.head) if done.areas else ()
-            picture(scene, done.drawn.files["map"], classes, self._picture)
+            if done.drawn is None:
+                picture_of_objects(scene, done.found, done.head.classes, self._picture)
+            else:
+                classes = said_by(done.head) if done.areas else ()
+                picture(scene, done.drawn.files["map"], classes, self._picture)
             self.lines.append(f"picture: {self._picture}")
         if self._into is not None:
             from registry.learn.inference.drafts import propose
@@ -388,13 +396,21 @@ def _options(
     )  # fmt: skip
 
 
-def _told(done: "Prediction") -> str:
+def _without_files(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a result without the files that were made for annotations alone, and are gone."""
+    if "days" not in document:
+        return document | {"files": {}}
+    days = [day | {"files": {}} for day in document["days"]]
+    return document | {"days": days, "change": None}
+
+
+def _told(done: "Prediction", *, kept: bool = True) -> str:
     lines = [f"note: {printable(one)}" for one in done.said]
     drawn = done.drawn
     if drawn is None:
         lines.append(f"{len(done.found):,} objects found by {done.model}")
         return "\n".join(lines)
-    for what, path in drawn.files.items():
+    for what, path in drawn.files.items() if kept else ():
         lines.append(f"{what}: {path}")
     share = drawn.observed / drawn.pixels
     left_out = f", {drawn.abstained:,} of them left out as too unlike the training data"

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from registry.learn.inference.mapping import Options, Placed
     from registry.learn.inference.rasters import Placement
 
-__all__ = ["Found", "collection", "detect", "kept_once"]
+__all__ = ["NOTHING_OBSERVED", "Found", "collection", "detect", "kept_once"]
+
+NOTHING_OBSERVED: Final = (
+    "nothing was observed: the scene holds nodata alone, so nothing is predicted"
+)
+"""What is said of a scene without a single value."""
 
 _CORNERS: Final = 4
 _SAME: Final = 0.5
@@ -54,6 +59,7 @@ def detect(
     *,
     options: "Options",
     model: str,
+    said: list[str] | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Found, ...]:
     """Return the objects of a scene, and write them as GeoJSON.
@@ -66,6 +72,7 @@ def detect(
         out: Where the file will be.
         options: How the scene is cut.
         model: Ref of the model, for the file.
+        said: Gets a sentence where the scene has nothing to look at.
         progress: Told of windows.
 
     Returns:
@@ -83,12 +90,16 @@ def detect(
     plan = options.plan(scene)
     progress.stage("detecting", total=len(plan), unit="windows")
     parts: list[Parts] = []
+    looked = False
     for batch in batches(scene, plan, size=options.batch_size):
         if any(batch.used):
+            looked = True
             answers = detector(batch.arrays)
             parts.extend(_boxes(answers, head, batch, plan))
         progress.advance(len(batch.lefts))
     found = _once(head, parts) if parts else ()
+    if not looked and said is not None:
+        said.append(NOTHING_OBSERVED)
     document = collection(found, scene.placement, model=model)
     with Unnamed(out.absolute().parent) as file:
         Path(file.path).write_text(json.dumps(document), "utf-8")

@@ -1,5 +1,6 @@
 """A quick look: the scene beside its map, with names of the colours."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -7,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.learn.inference.anonymous import Unnamed
+from registry.learn.inference.boxes import Found
 from registry.learn.inference.mapping import Placed
 from registry.learn.inference.windows import Region
 from registry.learn.inference.writing import colours
 
-__all__ = ["picture"]
+__all__ = ["picture", "picture_of_objects"]
 
 _LONGEST: Final = 640
 _SHORTEST: Final = 320
@@ -48,10 +50,52 @@ def picture(scene: Placed, map_file: Path, classes: tuple[str, ...], out: Path) 
     draw = ImageDraw.Draw(whole)
     draw.text((2, height + 3), "scene", "black")
     draw.text((width + _GAP, height + 3), "map", "black")
-    for n, (name, colour) in enumerate(zip(names, colours(len(names)), strict=True), 1):
-        at = height + _LINE * n
-        draw.rectangle((width + _GAP, at + 3, width + _GAP + 14, at + 15), colour, "black")
-        draw.text((width + _GAP + 20, at + 3), name, "black")
+    _name_colours(draw, names, width + _GAP, height + _LINE)
+    return _kept(whole, out)
+
+
+def picture_of_objects(
+    scene: Placed, found: Sequence[Found], classes: tuple[str, ...], out: Path
+) -> Path:
+    """Write a PNG of a scene with a box around each object.
+
+    Args:
+        scene: The scene, open.
+        found: Objects of it.
+        classes: What they may be.
+        out: Where the picture will be.
+
+    Returns:
+        Its path.
+    """
+    from PIL import Image, ImageDraw
+
+    step = max(1, -(-max(scene.height, scene.width) // _LONGEST))
+    seen = _seen(scene, step)
+    larger = max(1, _SHORTEST // max(seen.shape))
+    seen = seen.repeat(larger, 0).repeat(larger, 1)
+    height, width = seen.shape[:2]
+    names = classes[:_LINE]
+    whole = Image.new("RGB", (width, height + _LINE * len(names)), "white")
+    whole.paste(Image.fromarray(seen), (0, 0))
+    draw = ImageDraw.Draw(whole)
+    shown = dict(zip(classes, colours(len(classes)), strict=True))
+    for one in reversed(found):  # the surest above the others
+        left, upper, right, lower = (at * larger / step for at in one.corners)
+        inside = (left, upper, min(right, width - 1), min(lower, height - 1))
+        draw.rectangle(inside, outline=shown[one.category], width=2)
+    _name_colours(draw, names, 0, height)
+    return _kept(whole, out)
+
+
+def _name_colours(draw: Any, names: Sequence[str], left: int, top: int) -> None:  # noqa: ANN401 — Pillow is not loaded here
+    for n, (name, colour) in enumerate(zip(names, colours(len(names)), strict=True)):
+        at = top + _LINE * n
+        draw.rectangle((left, at + 3, left + 14, at + 15), colour, "black")
+        draw.text((left + 20, at + 3), name, "black")
+
+
+def _kept(whole: Any, out: Path) -> Path:  # noqa: ANN401 — as above
     with Unnamed(out.absolute().parent) as file:
         whole.save(file.path, format="PNG")
         file.name(out.absolute())

@@ -10,7 +10,7 @@ import numpy as np
 from registry.errors import InvalidInputError
 from registry.learn.inference.answers import chosen_head
 from registry.learn.inference.areas import ClassArea, areas
-from registry.learn.inference.boxes import Found, detect
+from registry.learn.inference.boxes import NOTHING_OBSERVED, Found, detect
 from registry.learn.inference.domain import watched
 from registry.learn.inference.mapping import Drawn, Options, Placed, beside, draw
 from registry.learn.inference.outputs import check_kind, check_places
@@ -218,14 +218,18 @@ def predict_scene(
     tags = _tags(model, options)
     said = (*scene.said, *(one for one in predictor.said if one not in scene.said))
     if chosen.task == HeadTask.DETECTION:
+        further: list[str] = []
         found = detect(scene, predictor, chosen, out, options=options, model=model.ref,
-                       progress=progress)  # fmt: skip
+                       said=further, progress=progress)  # fmt: skip
+        said = (*said, *further)
         return Prediction(model=model.ref, head=chosen, drawn=None, found=found, said=said)
     net = _answers(predictor, chosen)
     if options.abstain:
         net = watched(net, predictor.embed, card.domain, name=model.ref)
     drawn = draw(scene, net, chosen, out, options=options, tags=tags, progress=progress)
     covered = areas(drawn.counts, pixel_m2=scene.placement.pixel_area_m2()) if drawn.counts else ()
+    if not drawn.observed:
+        said = (*said, NOTHING_OBSERVED)
     return Prediction(model=model.ref, head=chosen, drawn=drawn, areas=covered, said=said)
 
 

@@ -123,6 +123,25 @@ def test_the_command_maps_shows_and_proposes(lake, geotiff, tmp_path, capfd):
     assert lake.resolve("wetmaps@draft").table("annotations").num_rows > 0
 
 
+def test_of_what_becomes_annotations_alone_no_files_are_told(lake, geotiff, capfd):
+    words = ["predict", "wet@v1", str(geotiff()), "--into", "wetmaps", "--class", "land"]
+    assert run(words) == 0
+    assert "map.tif" not in capfd.readouterr().out
+    assert run([*words, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["files"] == {}
+
+
+def test_a_scene_of_nodata_alone_is_said_to_be_so(lake, geotiff, tmp_path, capfd):
+    path = geotiff(array=np.zeros((3, 40, 40), np.uint16))
+    words = ["predict", "wet@v1", str(path), "-o", str(tmp_path / "map.tif")]
+    assert run(words) == 0
+    assert "nothing was observed" in capfd.readouterr().out
+    assert run([*words, "--json"]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert said["observed"] == 0
+    assert any("nothing was observed" in one for one in said["said"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -10,13 +10,13 @@ import registry
 from registry.errors import CorruptError, InvalidInputError
 from registry.lake import init
 from registry.learn.inference.areas import areas
-from registry.learn.inference.boxes import detect, kept_once
+from registry.learn.inference.boxes import Found, detect, kept_once
 from registry.learn.inference.changes import change, transitions
 from registry.learn.inference.domain import NoDomainError, watched
 from registry.learn.inference.drafts import propose
 from registry.learn.inference.mapping import DISTANCE, Options, draw
 from registry.learn.inference.outlines import outlines
-from registry.learn.inference.picture import picture
+from registry.learn.inference.picture import picture, picture_of_objects
 from registry.learn.inference.predicting import Prediction
 from registry.learn.inference.scenes import open_files
 from registry.learn.models.architecture import Head, HeadTask
@@ -234,3 +234,28 @@ def test_a_picture_shows_scene_and_map(tmp_path, geotiff, contract, tell, water)
         shown = np.asarray(image)[:330, 362:]
     with rasterio.open(tmp_path / "map.tif") as made:
         assert ((shown == (230, 159, 0)).all(-1) == (made.read(1) == 1)).all()
+
+
+def test_a_picture_of_objects_has_a_box_around_each(tmp_path, geotiff, contract):
+    from PIL import Image
+
+    found = (Found(category="boat", score=0.9, corners=(50.0, 60.0, 90.0, 100.0)),)
+    with open_files(contract, {"image": [geotiff(shape=(330, 350))]}) as scene:
+        picture_of_objects(scene, found, ("boat", "buoy"), tmp_path / "look.png")
+    with Image.open(tmp_path / "look.png") as image:
+        assert image.size == (350, 330 + 40)
+        blue = (np.asarray(image)[:330] == (0, 114, 178)).all(-1)
+    rows, columns = np.nonzero(blue)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (60, 100, 50, 90)
+
+
+def test_a_detector_says_that_there_was_nothing_to_look_at(tmp_path, geotiff, contract):
+    head = Head(name="detection", task=HeadTask.DETECTION, classes=("boat",))
+    said = []
+    empty = geotiff(array=np.zeros((3, 64, 64), np.uint16))
+    with open_files(contract, {"image": [empty]}) as scene:
+        found = detect(
+            scene, boats(1000), head, tmp_path / "b.geojson", options=SMALL, model="b@v1", said=said
+        )
+    assert found == ()
+    assert ["nothing was observed" in one for one in said] == [True]
