@@ -231,10 +231,16 @@ def _planes(array: npt.NDArray[Any], band: int) -> Sequence[npt.NDArray[Any]]:
     return [of_band[at] for at in np.ndindex(of_band.shape[:-2])]
 
 
+def _is_wide(dtype: np.dtype[Any]) -> bool:
+    """Return whether a type has values that 32-bit floats cannot hold exactly."""
+    size = np.dtype(np.float32).itemsize
+    return dtype.itemsize > size or (dtype.itemsize == size and dtype.kind in "iu")
+
+
 def _fused(plane: npt.NDArray[Any], step: Step, out: Floats, nodata: Any) -> None:  # noqa: ANN401 — a scalar
     """Normalise a plane into another while it lies in the processor's cache."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if plane.dtype.itemsize > np.dtype(np.float32).itemsize:  # beyond what it holds exactly
+        if _is_wide(plane.dtype):
             np.multiply(np.subtract(plane, step.centre), step.gain, out=out, casting="same_kind")
         else:
             np.subtract(plane, np.float32(step.centre), out=out, dtype=np.float32, casting="unsafe")

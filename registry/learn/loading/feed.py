@@ -48,7 +48,8 @@ class Feed:
     Keys are TorchGeo's: ``image`` is the first input, ``mask`` the first mask, other assets keep
     their names; ``image_valid`` says where every band of it was observed, ``image_times`` when, in
     seconds since 1970. Beside them ``label`` (int64, float32 for several classes or a quantity),
-    ``target``, ``bbox_xyxy`` with a ``label`` a box, and ``id``.
+    ``labels`` (which classes, whatever ``label`` is), ``target``, ``bbox_xyxy`` with a ``label`` a
+    box, and ``id``.
     """
 
     stream: Stream
@@ -221,6 +222,8 @@ class Feed:
         for one in (batch.target, batch.labels, batch.label):
             if one is not None:
                 named["label"] = np.array(one)
+        if batch.labels is not None:  # beside one class a sample, which then is the label
+            named["labels"] = np.array(batch.labels)
         if batch.boxes is not None:
             named["bbox_xyxy"] = [one.corners.copy() for one in batch.boxes]  # the stream's own
             named["label"] = [one.classes.copy() for one in batch.boxes]

@@ -107,10 +107,16 @@ def _mask(version: Version, said: HeadRecipe) -> str:
                 hint=f"it has {', '.join(version.spec.assets) or 'none'}",
             )
         return said.asset
+    if not there:
+        raise InvalidInputError(
+            f"{version.ref} has no mask or raster for {said.task} to learn from: no asset of role "
+            "'labels'",
+            hint="take a recipe for labels of whole samples, such as eurosat; eolab recipes lists "
+            "them",
+        )
     if len(there) != 1:
         raise InvalidInputError(
-            f"{version.ref} has {len(there)} assets of role 'labels'"
-            + (f": {', '.join(there)}" if there else ""),
+            f"{version.ref} has {len(there)} assets of role 'labels': {', '.join(there)}",
             hint="say in the recipe which one head learns from: heads.0.asset",
         )
     return there[0]

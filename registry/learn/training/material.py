@@ -70,6 +70,8 @@ def gather(
             batch cannot be shared.
         NotFoundError: There is no such version or split.
     """
+    from registry.learn.training.mixing import Once
+
     data = recipe.data
     if not data.refs:
         raise InvalidInputError(
@@ -98,10 +100,12 @@ def gather(
     train = _train(versions, recipe, chosen, common, share)
     # Every process measures everything, so that figures do not depend on how many there are.
     alone = {"batch_size": data.batch_size, "rank": 0, "world": 1}
-    validate = None
+    validate: Loader | None = None
     if held is not None:
         whole = {**common, **held, **alone}
         validate = _loader(first, whole, shuffle=False)
+        if data.on_error == "skip":
+            validate = Once(validate)
     return Material(
         versions=versions,
         contract=contract,
@@ -195,8 +199,10 @@ def _train(
     said = {**common, **chosen, **share, "augment": augment}
     loaders = [_loader(version, said, shuffle=True) for version in versions]
     made = loaders[0] if len(loaders) == 1 else InTurn(loaders)
-    if recipe.data.permute_labels:
-        return Permuted(made, seed=said["seed"])
+    if recipe.data.permute_labels and not recipe.pretrains:
+        alone = {"batch_size": recipe.data.batch_size, "rank": 0, "world": 1}
+        whole = _loader(versions[0], {**common, **chosen, **alone}, shuffle=False)
+        return Permuted(made, whole=whole, seed=said["seed"])
     if recipe.semi is None:
         return made
     everything = {key: value for key, value in said.items() if key != "slice"}

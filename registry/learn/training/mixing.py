@@ -7,7 +7,7 @@ import numpy as np
 
 from registry.learn.training.loop import Loader, chance, samples_of
 
-__all__ = ["Beside", "InTurn", "Permuted"]
+__all__ = ["Beside", "InTurn", "Once", "Permuted"]
 
 _TRUTH = ("mask", "label", "labels", "target")
 
@@ -112,12 +112,13 @@ class Permuted:
     All labels of an epoch are held in memory.
 
     Args:
-        loader: Gives whole samples, unaugmented.
+        loader: Gives whole samples, unaugmented; those of one process.
+        whole: Gives those of all processes, so that each permutes alike.
         seed: What the permutation starts from.
     """
 
-    def __init__(self, loader: Loader, *, seed: int) -> None:
-        self.loader, self.seed = loader, seed
+    def __init__(self, loader: Loader, *, whole: Loader, seed: int) -> None:
+        self.loader, self.whole, self.seed = loader, whole, seed
         self._truth: dict[str, dict[str, Any]] = {}
 
     def __len__(self) -> int:
@@ -148,9 +149,9 @@ class Permuted:
         self.loader.load_state_dict(state)
 
     def _gather(self) -> None:
-        self.loader.set_epoch(0)
+        self.whole.set_epoch(0)
         found: dict[str, dict[str, Any]] = {}
-        for batch in self.loader:
+        for batch in self.whole:
             keys = [key for key in (*_TRUTH, "bbox_xyxy") if key in batch]
             for number, name in enumerate(samples_of(batch)):
                 found[name] = {key: _copied(batch[key][number]) for key in keys}
@@ -158,6 +159,47 @@ class Permuted:
         rng = np.random.Generator(np.random.Philox(chance(self.seed, "permuted")))
         others = rng.permutation(len(names))
         self._truth = {name: found[names[other]] for name, other in zip(names, others, strict=True)}
+
+
+class Once:
+    """Batches in which a sample that stands in for a broken one does not count twice.
+
+    Args:
+        loader: Gives samples to measure on; some of them again where others cannot be read.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        seen: set[str] = set()
+        for batch in self.loader:
+            kept = []
+            for number, name in enumerate(samples_of(batch)):
+                if name not in seen:
+                    kept.append(number)
+                    seen.add(name)
+            if kept:
+                yield {key: _some(value, kept) for key, value in batch.items()}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Stand at the beginning of an epoch."""
+        self.loader.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where it stands."""
+        return self.loader.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.loader.load_state_dict(state)
+
+
+def _some(value: Any, kept: list[int]) -> Any:  # noqa: ANN401 — a tensor, or a list of what samples have
+    return [value[one] for one in kept] if isinstance(value, list | tuple) else value[kept]
 
 
 def _copied(value: Any) -> Any:  # noqa: ANN401 — a tensor

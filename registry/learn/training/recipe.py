@@ -35,6 +35,9 @@ __all__ = [
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_ALONE: Final = frozenset({
+    HeadTask.DETECTION, HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE,
+})  # fmt: skip
 _FOLDER: Final = Path(__file__).parent / "recipes"
 
 
@@ -136,6 +139,13 @@ class Recipe:
             raise InvalidInputError(
                 f"recipe '{self.name}' has two heads of one name", hint="give each a name"
             )
+        alone = [head for head in self.heads if head.task in _ALONE]
+        if alone and len(self.heads) > 1:
+            raise InvalidInputError(
+                f"recipe '{self.name}' has other heads beside '{alone[0].called}', and "
+                f"{alone[0].task} is learnt alone",
+                hint="make a recipe of each",
+            )
         within("epochs", self.epochs, 1, None)
         within("accumulate", self.accumulate, 1, None)
         for name in ("steps", "checkpoint_steps"):
@@ -223,7 +233,12 @@ def named(name: str, overrides: Mapping[str, Any] = _NOTHING) -> Recipe:
     path = shipped_path(name)
     if path is None:
         path = Path(name)
-        if path.suffix not in {".yaml", ".yml"} or not path.is_file():
+        of_file = path.suffix in {".yaml", ".yml"}
+        if of_file and not path.is_file():
+            raise NotFoundError(
+                f"there is no file '{name}'", hint="name one that is there; a path starts here"
+            )
+        if not of_file:
             raise NotFoundError(
                 f"there is no recipe '{name}'",
                 hint=f"did you mean {nearest(name, shipped())}? A file's name ends in .yaml",

@@ -286,3 +286,12 @@ def test_a_contract_gives_some_of_its_bands_by_name_or_letter():
     with pytest.raises(ValueError, match="s2 or s1"):
         select(both, ["B02"])
     assert len(select(both, {"s2": ["R"]}).inputs[1].bands) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_whole_numbers_beyond_what_32_bits_hold_exactly_keep_their_differences(dtype):
+    offset = 2**24
+    data = contract(band("height", unit="m", scale=1.0))
+    model = contract(normalised("height", float(offset), 1.0, unit="m", scale=1.0))
+    found = conversion(model, data).apply("s2", image(offset + 1, dtype=dtype))
+    assert flat(found) == [1.0]

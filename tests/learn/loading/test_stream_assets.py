@@ -6,6 +6,7 @@ import shapely
 
 from registry.catalog.card.spec import AssetSpec
 from registry.errors import InvalidInputError
+from registry.learn.loading.feed import feed
 from registry.learn.loading.fitting import RaggedBatchError
 from registry.learn.loading.stream import stream
 from tests.learn.loading.lakes import chip, lake_of, sample
@@ -294,3 +295,16 @@ def test_a_stream_says_what_its_numbers_mean_by_its_training_samples(tmp_path):
     assert [one.asset for one in held.contract.inputs] == ["image"]
     assert held.contract == trained.contract
     assert held.contract.inputs[0].bands[0].mean is not None
+
+
+def test_presences_of_classes_stay_beside_the_one_class_of_a_sample(tmp_path):
+    registry, ref = lake_of(
+        tmp_path / "lake",
+        [sample(number, label=label) for number, label in enumerate([["a"], ["b"]])],
+        spec={"task": "classification"},
+    )
+    (batch,) = feed(
+        ref, registry=registry, shuffle=False, labels=("label", "labels"), normalise=False
+    )
+    assert batch["label"].tolist() == [0, 1]
+    assert batch["labels"].tolist() == [[1, 0], [0, 1]]

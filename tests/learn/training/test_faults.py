@@ -66,7 +66,7 @@ def test_a_class_that_no_training_sample_has_is_named(shared, recipe_of, run):
 
 
 def test_a_version_without_masks_cannot_be_segmented(shared, recipe_of, run):
-    with pytest.raises(InvalidInputError, match=r"heads\.0\.asset"):
+    with pytest.raises(InvalidInputError, match="no mask or raster for segmentation"):
         run(recipe_of(shared.scenes))
 
 
@@ -181,6 +181,34 @@ def test_a_chip_that_cannot_be_read_is_skipped_if_asked(damaged, recipe_of, run)
     recipe = recipe_of(damaged, epochs=1, **{"data.batch_size": 2, "data.on_error": "skip"})
 
     assert run(recipe).fitted.steps == 2
+
+
+def test_a_sample_that_stands_in_for_a_broken_one_is_measured_once():
+    from registry.learn.training.mixing import Once
+
+    batches = [
+        {"id": ["a", "b"], "image": torch.tensor([1, 2])},
+        {"id": ["a", "c"], "image": torch.tensor([1, 3])},
+        {"id": ["c"], "image": torch.tensor([3])},
+    ]
+
+    measured = [(one["id"], one["image"].tolist()) for one in Once(batches)]
+
+    assert measured == [(["a", "b"], [1, 2]), (["c"], [3])]
+
+
+def test_processes_that_share_permuted_labels_permute_them_alike(shared, recipe_of):
+    from registry.learn.training.material import gather
+
+    recipe = recipe_of(shared.scenes, task="classification", **{"data.permute_labels": True})
+
+    def labels(rank, world):
+        train = gather(shared.registry, recipe, seed=0, rank=rank, world=world).train
+        train.set_epoch(0)
+        pairs = [zip(one["id"], one["label"].tolist(), strict=True) for one in train]
+        return {name: label for pair in pairs for name, label in pair}
+
+    assert labels(0, 2) | labels(1, 2) == labels(0, 1)
 
 
 def test_classes_in_another_order_than_the_cards_are_refused(shared, recipe_of, run):

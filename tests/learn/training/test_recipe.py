@@ -79,6 +79,16 @@ def test_two_heads_of_one_name_are_refused():
         small(heads=[{"task": "segmentation"}, {"task": "segmentation"}])
 
 
+def test_what_is_learnt_alone_has_no_heads_beside_it():
+    with pytest.raises(InvalidInputError, match="detection is learnt alone"):
+        small(heads=[{"task": "detection"}, {"task": "classification"}])
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing():
+    with pytest.raises(NotFoundError, match=r"there is no file './nothere\.yaml'"):
+        named("./nothere.yaml")
+
+
 def test_a_misspelt_recipe_names_its_neighbours():
     with pytest.raises(NotFoundError, match="burn-scars-unet"):
         named("burnscars-unet")
