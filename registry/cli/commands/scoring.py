@@ -72,6 +72,15 @@ Resamples = Annotated[
     int, typer.Option(min=20, help="Draws of the bootstrap that intervals come from.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of those draws.")]
+Crop = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="PIXELS",
+        help="Cut samples to a square around their centre: another protocol.",
+        show_default=False,
+    ),
+]
 Keep = Annotated[bool, typer.Option(help="Keep the scores beside a published version.")]
 Html = Annotated[
     Path | None,
@@ -93,15 +102,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    crop: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="PIXELS",
-            help="Cut samples to a square around their centre: another protocol.",
-            show_default=False,
-        ),
-    ] = None,
+    crop: Crop = None,
     keep: Keep = True,
     device: Annotated[str, typer.Option(help="Such as cpu, cuda or cuda:1.")] = "cpu",
     precision: Annotated[str, typer.Option(help="Of the network: 32, bf16 or 16.")] = "32",
@@ -265,6 +266,7 @@ def floor(
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes of the small network over the training samples.")
     ] = 20,
+    crop: Crop = None,
     keep: Keep = True,
     picture: Annotated[
         Path | None,
@@ -278,7 +280,8 @@ def floor(
     with watching() as progress:
         found = floor_of(
             connected(), ref, split=_subset(split) or "test", splits=splits, only=only,
-            features=features, seeds=seeds, epochs=epochs, keep=keep, progress=progress,
+            features=features, seeds=seeds, epochs=epochs,
+            crop=None if crop is None else (crop, crop), keep=keep, progress=progress,
         )  # fmt: skip
     if picture is not None:
         picture.write_bytes(found.picture())

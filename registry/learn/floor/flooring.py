@@ -138,6 +138,7 @@ def floor(  # noqa: PLR0913 — each is a choice of whoever computes it
     features: str | None = None,
     seeds: int = _SEEDS,
     epochs: int = _EPOCHS,
+    crop: tuple[int, int] | None = None,
     keep: bool = True,
     resamples: int = intervals.RESAMPLES,
     seed: int = 0,
@@ -159,6 +160,8 @@ def floor(  # noqa: PLR0913 — each is a choice of whoever computes it
         features: Set of features of the probe; computed if it is not there.
         seeds: Of the small network, and of each share of the curve.
         epochs: Passes of the small network over the training samples.
+        crop: Height and width that samples are cut to, as in
+            :func:`registry.learn.scoring.evaluating.evaluate`; needed where they differ in size.
         keep: Keep the scores beside a published version, in one commit.
         resamples: Draws of the bootstrap.
         seed: Of those draws.
@@ -178,7 +181,7 @@ def floor(  # noqa: PLR0913 — each is a choice of whoever computes it
         )
     version = pinned(registry, ref)
     lesson = lesson_of(
-        registry, version, split=split, splits=splits, resamples=resamples, seed=seed
+        registry, version, split=split, splits=splits, crop=crop, resamples=resamples, seed=seed
     )
     settings = {"features": features, "epochs": epochs}
     found: list[tuple[Subject, int, Evaluation]] = list(
@@ -295,6 +298,8 @@ def _subject(
         "settings": dict(settings),
         "learned": [lesson.version.content_id, lesson.train.split_id()],
     }
+    if lesson.train.crop is not None:
+        method["crop"] = list(lesson.train.crop)
     return Subject(
         ref=FLOOR + name, method=digest(method), seed=seed, inputs=reads, settings=dict(settings)
     )

@@ -95,7 +95,7 @@ class Lesson:
         wanted = tuple(dict.fromkeys([*(assets or self.inputs[:1]), *mask]))
         yield from stream(
             self.version, registry=self.registry, split=exam.subset, splits=exam.split,
-            shuffle=False, batch_size=_BATCH, assets=wanted, labels=self.kind,
+            shuffle=False, batch_size=_BATCH, assets=wanted, labels=self.kind, crop=exam.crop,
         )  # fmt: skip
 
     @cached_property
@@ -156,6 +156,7 @@ def lesson_of(
     *,
     split: str,
     splits: str | None,
+    crop: tuple[int, int] | None = None,
     resamples: int,
     seed: int,
 ) -> Lesson:
@@ -166,6 +167,7 @@ def lesson_of(
         version: The version.
         split: The subset that is scored on.
         splits: Name of the split's table.
+        crop: Height and width that samples are cut to; None leaves them whole.
         resamples: Draws of the bootstrap.
         seed: Of those draws.
 
@@ -180,19 +182,20 @@ def lesson_of(
         )
     kind = kinds[0]
     exams = [
-        exam_of(registry, version, split=one, splits=splits, resamples=resamples, seed=seed)
+        exam_of(
+            registry, version, split=one, splits=splits, crop=crop, resamples=resamples, seed=seed
+        )
         for one in ("train", split)
     ]
     if kind == "mask":
         masks = pixel_labels(version)
         pixels = next(iter(masks.values()), None)
         if pixels is None:
-            raise InvalidInputError(
-                f"{version.ref} has no asset of labels", hint="say role: labels in its card"
-            )
+            problem, hint = _without_masks(version)
+            raise InvalidInputError(problem, hint=hint)
         task = HeadTask.PIXEL_REGRESSION if pixels.quantity else HeadTask.SEGMENTATION
         head = Head(
-            name=str(task), task=task, classes=pixels.classes or _numbered(version, pixels),
+            name=str(task), task=task, classes=pixels.classes or _numbered(version, pixels, crop),
             asset=pixels.asset, unit=pixels.unit,
         )  # fmt: skip
         return Lesson(
@@ -201,29 +204,39 @@ def lesson_of(
         )  # fmt: skip
     task = _TASKS[kind]
     unit = version.spec.target_unit if kind == "target" else None
-    classes = () if kind == "target" else _classes(version, kind)
+    classes = () if kind == "target" else _classes(version, kind, crop)
     return Lesson(
         registry=registry, version=version, train=exams[0], test=exams[1], kind=kind,
         head=Head(name=str(task), task=task, classes=classes, unit=unit),
     )  # fmt: skip
 
 
-def _classes(version: "Version", kind: str) -> tuple[str, ...]:
+def _without_masks(version: "Version") -> tuple[str, str]:
+    """Return what is wrong where a card promises masks that are not there, and what helps."""
+    if version.count("annotations"):
+        problem = f"{version.ref} has objects and no asset of labels, and its task is not detection"
+        return problem, f"say so: eolab card {version.dataset} --set task=detection"
+    return f"{version.ref} has no asset of labels", "say role: labels in its card"
+
+
+def _classes(version: "Version", kind: str, crop: tuple[int, int] | None) -> tuple[str, ...]:
     if kind == "boxes":
         from registry.learn.loading.stream import stream
 
-        return stream(version, labels="boxes", batch_size=1).classes
+        return stream(version, labels="boxes", batch_size=1, crop=crop).classes
     ids = version.table("samples", ["id"])["id"].combine_chunks()
     return labels_of(version, ids, (kind,)).classes
 
 
-def _numbered(version: "Version", pixels: PixelLabels) -> tuple[str, ...]:
+def _numbered(
+    version: "Version", pixels: PixelLabels, crop: tuple[int, int] | None
+) -> tuple[str, ...]:
     """Return names for the classes of a mask that nobody named: their numbers."""
     if pixels.quantity:
         return ()
     from registry.learn.loading.stream import stream
 
     most = 0
-    for batch in stream(version, assets=[pixels.asset], labels=None, shuffle=False):
+    for batch in stream(version, assets=[pixels.asset], labels=None, shuffle=False, crop=crop):
         most = max(most, int(pixels.apply(batch.arrays[pixels.asset]).max()))
     return tuple(str(one) for one in range(most + 1))

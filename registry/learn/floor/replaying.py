@@ -40,8 +40,10 @@ def replay(registry: "Registry", run: str, *, progress: Progress = SILENT) -> Re
         return replay_model(registry, run, progress=progress)
     details = json.loads(first["details"])
     interval, settings = details["protocol"]["interval"], details["settings"]
+    crop = details["protocol"]["crop"]
     lesson = lesson_of(
         registry, version, split=first["subset"], splits=first["split"],
+        crop=None if crop is None else (crop[0], crop[1]),
         resamples=interval["resamples"], seed=interval["seed"],
     )  # fmt: skip
     part = str(first["model"]).removeprefix(FLOOR).partition(":")[0]

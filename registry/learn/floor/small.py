@@ -77,6 +77,7 @@ def recipe_of(lesson: Lesson, *, epochs: int) -> "Recipe":
             ref=str(lesson.version.ref),
             splits=lesson.train.split or "default",
             batch_size=16,
+            crop=lesson.test.crop,
             augment=("flip", "rotate90"),
             absent_classes="allow",
         ),
@@ -122,8 +123,9 @@ def _depth(lesson: Lesson) -> int:
     """Return how often images are halved: at most three times, and never below 4 pixels."""
     from registry.learn.loading.stream import stream
 
-    fits = stream(lesson.version, assets=list(lesson.inputs[:1]), labels=None).fits
-    side = min(next(iter(fits.values())).shape[-2:])
+    crop = lesson.test.crop
+    fits = stream(lesson.version, assets=list(lesson.inputs[:1]), labels=None, crop=crop).fits
+    side = min(crop or next(iter(fits.values())).shape[-2:])
     depth = 1
     while depth < 3 and side // 2 ** (depth + 1) >= 4:  # noqa: PLR2004 — as said
         depth += 1

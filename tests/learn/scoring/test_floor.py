@@ -1,5 +1,6 @@
 """What a dataset takes no skill to score is computed, kept, and the same again."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from registry.catalog.registry import Registry
 from registry.errors import InvalidInputError
 from registry.lake import init
-from registry.learn.floor import floor, replay
+from registry.learn.floor import floor, lesson, replay
 from registry.learn.scoring.comparing import compare
 from registry.learn.scoring.keeping import scores_of
 from registry.learn.scoring.leading import leaderboard
@@ -106,18 +107,44 @@ def test_a_floor_that_there_is_none_of_is_refused(world):
         floor(world.registry, "fields@v1", only=["magic"])
 
 
+def test_samples_are_cut_where_a_crop_is_said_and_again_when_it_is_replayed(world, published):
+    published(world.registry, "cut", numbers=range(32), task="segmentation")
+    found = floor(
+        world.registry, "cut@v1", only=["majority", "small"], seeds=1, epochs=1, crop=(8, 8),
+        resamples=20,
+    )  # fmt: skip
+    rows = found.rows.to_pylist()
+    assert {one["model"] for one in rows} == {"floor:majority", "floor:small"}
+    assert {tuple(json.loads(one["details"])["protocol"]["crop"]) for one in rows} == {(8, 8)}
+    assert replay(world.registry, rows[0]["run"]).same
+
+
+def test_objects_without_a_task_lead_to_the_task(monkeypatch):
+    monkeypatch.setattr(lesson, "kinds_of", lambda *_: ("mask",))
+    monkeypatch.setattr(lesson, "exam_of", lambda *_, **__: None)
+    monkeypatch.setattr(lesson, "pixel_labels", lambda _: {})
+    said = {"split": "test", "splits": None, "resamples": 20, "seed": 0}
+    boxed = SimpleNamespace(ref="ships@v1", dataset="ships", count=lambda _: 7)
+    with pytest.raises(InvalidInputError, match="has objects") as caught:
+        lesson.lesson_of(None, boxed, **said)
+    assert "eolab card ships --set task=detection" in caught.value.hint
+    bare = SimpleNamespace(ref="ships@v1", dataset="ships", count=lambda _: 0)
+    with pytest.raises(InvalidInputError, match="no asset of labels"):
+        lesson.lesson_of(None, bare, **said)
+
+
 def test_with_permuted_labels_a_network_scores_at_chance(world):
     """The whole way, from recipe to score: what cannot be learned is not learned."""
-    from registry.learn.floor.flooring import lesson_of
+    from registry.learn.floor.lesson import lesson_of
     from registry.learn.floor.small import recipe_of
     from registry.learn.scoring.evaluating import evaluate
     from registry.learn.training import train
 
     registry = world.registry
-    lesson = lesson_of(
+    learnt = lesson_of(
         registry, registry.resolve("fields@v1"), split="test", splits=None, resamples=50, seed=0
     )
-    recipe = recipe_of(lesson, epochs=6)
+    recipe = recipe_of(learnt, epochs=6)
 
     def score(seed, *, permuted):
         model = train(
