@@ -1,6 +1,9 @@
 """Training: recipes, runs, pretraining."""
 
-from collections.abc import Sequence
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -149,8 +152,9 @@ def train(
 ) -> None:
     """Train a recipe, and keep what comes of it as a model's next version.
 
-    Progress is drawn; a run that ended early goes on from its last checkpoint when the same
-    command is given again. Several processes share the work with --processes or --gpus.
+    Progress is drawn, or told in a line an epoch where there is no terminal; a run that ended early
+    goes on from its last checkpoint when the same command is given again. Several processes share
+    the work with --processes or --gpus.
     """
     made = _asked(recipe, data, seed, seeds, smoke=smoke, changes=changes, name=name)
     _run(made, seed=seed, seeds=seeds, smoke=smoke, name=name, resume=resume)
@@ -227,7 +231,7 @@ def _run(
 
     chosen = seeds_of(seeds) if seeds is not None else (seed,) if seed is not None else recipe.seeds
     registry = connected()
-    with watching() as progress:
+    with _telling(), watching() as progress:
         models = [
             run(registry, recipe, seed=one, smoke=smoke, resume=resume, name=name,
                 progress=progress)
@@ -236,6 +240,22 @@ def _run(
     kept = [model for model in models if model is not None]
     if kept:  # of several processes one writes, and one speaks
         emit([_facts(model) for model in kept], lambda: _told(kept))
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Say on stderr that a run goes on; and where no bar is drawn, what each epoch came to."""
+    log = logging.getLogger("eolab.training")
+    says = logging.StreamHandler(sys.stderr)
+    log.addHandler(says)
+    log.setLevel(logging.INFO if sys.stderr.isatty() else logging.DEBUG)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(says)
+        log.setLevel(logging.NOTSET)
+        log.propagate = True
 
 
 def _facts(model: "Model") -> dict[str, Any]:

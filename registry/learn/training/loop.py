@@ -1,6 +1,7 @@
 """The loop: batch, loss, step; figures and a checkpoint every now and then."""
 
 import hashlib
+import logging
 import math
 import signal
 import threading
@@ -36,6 +37,9 @@ from registry.progress import SILENT, Progress
 __all__ = ["Fitted", "Loader", "chance", "fit", "samples_of", "steps_of"]
 
 _LARGEST = 2**63
+_LOG = logging.getLogger(
+    "eolab.training"
+)  # of a module that is heavy to import, so by its own name
 
 
 def steps_of(epochs: int, batches: int, accumulate: int, most: int | None) -> int:
@@ -109,6 +113,8 @@ def fit(
     run = Position()
     if resume and (folder / checkpoints.LAST).is_file():
         restore(folder, run, parts, train)
+        if fabric.global_rank == 0:
+            _LOG.info(_going_on(task, run))
     elif fabric.global_rank == 0:
         checkpoints.clear(folder)
     fabric.barrier()
@@ -225,9 +231,27 @@ def _end_epoch(
         run.waited += 1
     tired = recipe.stop.patience is not None and run.waited >= recipe.stop.patience
     run.over = tired or run.step >= task.steps
+    if parts.fabric.global_rank == 0:
+        _LOG.debug(_told(recipe.epochs, run, watched, figures if validate is not None else {}))
     run.epoch += 1
     run.batch = 0
     run.lost = []
+
+
+def _going_on(task: Task, run: Position) -> str:
+    name = task.recipe.name
+    if run.over or run.epoch >= task.recipe.epochs:
+        return f"training {name} had come to its end at step {run.step}: nothing was left to do"
+    return f"training {name} goes on from step {run.step} of {task.steps}; --fresh begins anew"
+
+
+def _told(epochs: int, run: Position, watched: str, figures: Mapping[str, float]) -> str:
+    told = [f"epoch {run.epoch + 1} of {epochs}, step {run.step}"]
+    if run.lost:
+        told.append(f"loss {_mean(run.lost):.4g}")
+    if watched in figures:
+        told.append(f"validation {watched} {figures[watched]:.4g}")
+    return ", ".join(told)
 
 
 def _validated(

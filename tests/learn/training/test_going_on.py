@@ -194,3 +194,17 @@ def test_a_run_that_does_not_improve_ends_early_and_keeps_its_best(shared, recip
 
     assert run.fitted.steps < 50 * 3
     assert run.fitted.best_step < run.fitted.steps
+
+
+def test_a_run_says_that_it_goes_on_or_that_nothing_was_left(shared, recipe, tmp_path, caplog):
+    caplog.set_level("INFO", "eolab.training")
+    with pytest.raises(Killed):
+        fit(shared.registry, recipe, seed=1, workdir=tmp_path, progress=At(4, killed))
+    assert not caplog.messages
+
+    fit(shared.registry, recipe, seed=1, workdir=tmp_path, resume=True)
+    fit(shared.registry, recipe, seed=1, workdir=tmp_path, resume=True)
+
+    first, second = caplog.messages
+    assert "goes on from step 3 of 9" in first
+    assert "had come to its end at step 9: nothing was left to do" in second

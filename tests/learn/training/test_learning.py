@@ -49,8 +49,9 @@ def test_labels_of_others_teach_nothing_but_chance(shared, scenes_recipe):
 
     model = train(shared.registry, permuted, name="scenes-permuted")
 
-    # Eight classes, of which the most frequent has under a third of the samples.
-    assert model.card.metrics["accuracy"] < 0.35
+    # Eight classes, of which the most frequent has under a third of the samples; 24 samples are
+    # measured, so chance alone moves the share by a tenth.
+    assert model.card.metrics["accuracy"] < 0.45
 
 
 def test_masks_of_others_teach_nothing_but_chance(shared, recipe_of):
