@@ -23,6 +23,7 @@ __all__ = [
 
 _NO_NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 _PROBE: Final = 512
+_MANY: Final = 16  # bands that a hint lists
 _FAR: Final = 10.0  # standard deviations; another season strays by two or three
 
 
@@ -263,7 +264,7 @@ def input_of(
         WrongBandsError: Nobody says which band is which.
         ContractMismatchError: The file does not give what the model reads.
     """
-    names = _names(wanted, header, name, reading)
+    names = _names(wanted, header, name, reading, said=said)
     whole = Input(
         asset=wanted.asset,
         bands=_bands(wanted, header, names, name, reading=reading, said=said),
@@ -334,7 +335,9 @@ def _is_silent(wanted: Input, header: Header, reading: Reading) -> bool:
     return silent and scaled and known and whole and not told
 
 
-def _names(wanted: Input, header: Header, name: str, reading: Reading) -> tuple[str, ...]:
+def _names(
+    wanted: Input, header: Header, name: str, reading: Reading, *, said: list[str]
+) -> tuple[str, ...]:
     """Return what each band of a file is.
 
     Raises:
@@ -346,17 +349,36 @@ def _names(wanted: Input, header: Header, name: str, reading: Reading) -> tuple[
         if len(names) != len(header.numbers):
             raise WrongBandsError(
                 f"{len(names)} bands are named, and {name} has {len(header.numbers)}",
-                hint="name every band of the file, in its order: --bands B02,B03,…",
+                hint=_every_band(header),
             )
         return names
     if len(wanted.bands) == 1 and len(header.numbers) == 1:
         return (wanted.bands[0].name,)
+    if not any(header.bands) and len(header.numbers) == len(wanted.bands) and _nameless(wanted):
+        said.append(
+            f"the {len(wanted.bands)} bands of {name} have no names, nor have the model's: they "
+            "are taken in their order"
+        )
+        return tuple(band.name for band in wanted.bands)
     if not all(header.bands) or len({*header.bands}) != len(header.bands):
         raise WrongBandsError(
             f"the {len(header.numbers)} bands of {name} have no names, and the model reads {order}",
-            hint=f"name every band of the file, in its order: --bands {order}",
+            hint=_every_band(header),
         )
     return header.bands
+
+
+def _nameless(wanted: Input) -> bool:
+    """Return whether a model learned from files whose bands are counted, not named."""
+    return [band.name for band in wanted.bands] == [str(n) for n in range(1, len(wanted.bands) + 1)]
+
+
+def _every_band(header: Header) -> str:
+    """Return how to name a file's bands, with as many places as it has bands."""
+    count = len(header.numbers)
+    places = [f"NAME{n}" for n in range(1, count + 1)]
+    listed = [*places[:4], "…", places[-1]] if count > _MANY else places
+    return f"name every band of the file, in its order: --bands {','.join(listed)}"
 
 
 def _gsd(header: Header) -> float | None:

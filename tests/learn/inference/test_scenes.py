@@ -43,10 +43,21 @@ def test_a_file_that_names_no_bands_is_refused_with_the_remedy(geotiff, contract
     path = geotiff(bands=())
     with pytest.raises(WrongBandsError) as caught:
         open_files(contract, {"image": [path]})
-    assert "--bands B04,B02" in caught.value.hint
+    assert caught.value.hint.endswith("--bands NAME1,NAME2,NAME3")  # as many as the file has
     named = Reading(bands={"": ("B02", "B03", "B04")})
     with open_files(contract, {"image": [path]}, reading=named) as scene:
         assert (scene.read(WHOLE)[0]["image"] == coordinates(150, 210)[[2, 0]]).all()
+
+
+def test_bands_without_names_are_taken_in_order_where_the_models_have_none(geotiff, coordinates):
+    counted = tuple(Band(name=name, scale=1e-4) for name in ("1", "2", "3"))
+    wanted = Contract(inputs=(Input(asset="image", bands=counted),))
+    with open_files(wanted, {"image": [geotiff(bands=())]}) as scene:
+        assert (scene.read(WHOLE)[0]["image"] == coordinates(150, 210)).all()
+        assert any("taken in their order" in one for one in scene.said)
+    two = Contract(inputs=(Input(asset="image", bands=counted[:2]),))
+    with pytest.raises(WrongBandsError, match="have no names"):
+        open_files(two, {"image": [geotiff(bands=())]})
 
 
 def test_as_many_bands_are_named_as_there_are(geotiff, contract):
