@@ -310,7 +310,7 @@ def fetch(
         "asset": _asset(first, preset.mask, "mask of clouds"), "nodata": preset.mask_nodata,
         "values": list(preset.cloudy_values), "bits": preset.cloudy_bits,
     }  # fmt: skip
-    grid = _grid(acquired, wanted, reads.gsd or preset.gsd)
+    grid = grid_of(acquired, wanted, reads)
     number = {
         "dtype": preset.dtype, "nodata": preset.nodata, "scale": preset.scale,
         "offset": acquired.offset,
@@ -365,7 +365,7 @@ def _asset(assets: Mapping[str, Any], names: Sequence[str], what: str) -> str:
     )
 
 
-def _grid(acquired: Acquired, wanted: Search, gsd: float) -> dict[str, Any]:
+def grid_of(acquired: Acquired, wanted: Search, reads: Input) -> dict[str, Any]:
     """Return the pixels that are fetched: the box around the area, on multiples of their size.
 
     Raises:
@@ -374,6 +374,7 @@ def _grid(acquired: Acquired, wanted: Search, gsd: float) -> dict[str, Any]:
     from rasterio.crs import CRS
     from rasterio.warp import transform_bounds
 
+    gsd = reads.gsd or wanted.preset.gsd
     properties = acquired.items[0]["properties"]
     said = properties.get("proj:code") or properties.get("proj:epsg")
     middle = wanted.area.centroid

@@ -1,7 +1,7 @@
 """What became what between two maps of one place."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +14,10 @@ from registry.errors import InvalidInputError
 from registry.learn.inference.rasters import Placement
 from registry.learn.inference.writing import MapWriter, class_layout
 
-__all__ = ["change", "transitions"]
+__all__ = ["change", "check_countable", "transitions"]
 
 _ROWS: Final = 512
+_MOST_CLASSES: Final = 256  # each became each: 65,281 values, and one for none, in two bytes
 
 
 def transitions(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,6 +29,19 @@ def transitions(classes: tuple[str, ...]) -> tuple[str, ...]:
     """
     pairs = (f"{one} to {other}" for one in classes for other in classes if one != other)
     return ("no change", *pairs)
+
+
+def check_countable(classes: Sequence[str]) -> None:
+    """Refuse more classes than a map of change can tell apart.
+
+    Raises:
+        InvalidInputError: They are more than 256.
+    """
+    if len(classes) > _MOST_CLASSES:
+        raise InvalidInputError(
+            f"a map of change tells {_MOST_CLASSES} classes apart, and these are {len(classes)}",
+            hint="map each day by itself: --dates best, with --time of that day",
+        )
 
 
 def change(before: Path, after: Path, out: Path) -> Mapping[str, int]:
@@ -57,6 +71,7 @@ def change(before: Path, after: Path, out: Path) -> Mapping[str, int]:
                 f"'{before.name}' and '{after.name}' are no maps of the same classes",
                 hint="compare two maps of one model",
             )
+        check_countable(classes)
         grids = [(one.shape, one.transform, one.crs) for one in (first, last)]
         if grids[0] != grids[1]:
             raise InvalidInputError(

@@ -1,17 +1,21 @@
 """A model over what an archive has of a place: the clearest day, or each day and what changed."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry.errors import InvalidInputError
-from registry.learn.inference.archive import Acquired, Search, fetch, search
-from registry.learn.inference.changes import change
+from registry.learn.inference.answers import chosen_head, is_quantity, said_by
+from registry.learn.inference.archive import Acquired, Search, fetch, grid_of, search
+from registry.learn.inference.changes import change, check_countable
 from registry.learn.inference.mapping import Options, beside
+from registry.learn.inference.outputs import check_kind
 from registry.learn.inference.predicting import Prediction, Then, predict
 from registry.learn.inference.scenes import Reading
+from registry.learn.loading.contract import Input
+from registry.learn.models.architecture import HeadTask
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -91,8 +95,13 @@ def predict_from(  # noqa: PLR0913 — each is its own decision
             "and an archive gives one image a day",
             hint="fetch the files, and name each: INPUT=FILE.tif",
         )
+    chosen = chosen_head(card.heads, head)
+    check_kind(out, chosen)
     progress.stage("asking the archive", total=None, unit="items")
     days = _chosen(search(wanted), dates)
+    if len(days) > 1 and chosen.task != HeadTask.DETECTION and not is_quantity(chosen):
+        check_countable(said_by(chosen))
+        _check_grids(days, wanted, reads)
     done: list[tuple[str, Prediction]] = []
     with tempfile.TemporaryDirectory(prefix="eolab-archive-") as folder:
         for number, one in enumerate(days):
@@ -112,6 +121,24 @@ def predict_from(  # noqa: PLR0913 — each is its own decision
     maps = [one.drawn.files["map"] for _, one in done if one.drawn is not None]
     path = beside(out, "change")
     return Dated(days=tuple(done), change=path, transitions=change(maps[0], maps[-1], path))
+
+
+def _check_grids(days: Sequence[Acquired], wanted: Search, reads: Input) -> None:
+    """Refuse days that could not be compared, before their maps are made.
+
+    Raises:
+        InvalidInputError: They lie in different UTM zones.
+    """
+    first, *others = days
+    grid = grid_of(first, wanted, reads)
+    for one in others:
+        other = grid_of(one, wanted, reads)
+        if other != grid:
+            raise InvalidInputError(
+                f"{first.day} lies on a grid of {grid['crs']}, and {one.day} on one of "
+                f"{other['crs']}: what changed between them cannot be told",
+                hint="give an --aoi within one UTM zone, or map each day by itself: --dates best",
+            )
 
 
 def _chosen(days: tuple[Acquired, ...], dates: str) -> list[Acquired]:

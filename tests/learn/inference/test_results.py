@@ -11,7 +11,7 @@ from registry.errors import CorruptError, InvalidInputError
 from registry.lake import init
 from registry.learn.inference.areas import areas
 from registry.learn.inference.boxes import Found, detect, kept_once
-from registry.learn.inference.changes import change, transitions
+from registry.learn.inference.changes import change, check_countable, transitions
 from registry.learn.inference.domain import NoDomainError, watched
 from registry.learn.inference.drafts import propose
 from registry.learn.inference.mapping import DISTANCE, Options, draw
@@ -83,6 +83,14 @@ def test_a_map_of_change_says_what_became_what(tmp_path, geotiff, contract, tell
     assert (made == np.where(one == 255, 255, became)).all()
     with pytest.raises(InvalidInputError, match="no maps of the same classes"):
         change(maps[0], tmp_path / "change.tif", tmp_path / "twice.tif")
+
+
+def test_more_classes_than_a_map_of_change_holds_are_refused():
+    names = tuple(map(str, range(257)))
+    assert len(transitions(names[:256])) <= np.iinfo(np.uint16).max
+    check_countable(names[:256])
+    with pytest.raises(InvalidInputError, match="256 classes apart, and these are 257"):
+        check_countable(names)
 
 
 def test_transitions_are_numbered_as_they_are_named():
