@@ -119,7 +119,8 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     for limit, value in ((resource.RLIMIT_AS, limits["memory"]), (resource.RLIMIT_CORE, 0)):
         _, most = resource.getrlimit(limit)
-        resource.setrlimit(limit, (value, value if most < 0 else min(value, most)))
+        allowed = value if most < 0 else min(value, most)
+        resource.setrlimit(limit, (allowed, allowed))
     os.environ.update(_SETTINGS)
 
     import rasterio

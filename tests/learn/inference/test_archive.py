@@ -1,6 +1,9 @@
 """A STAC API that somebody else wrote, over files made from the real series beside the project."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from rasterio.warp import Resampling, reproject, transform_bounds
 
 from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
 from registry.geo import parse_interval
+from registry.learn.inference import archive_reader
 from registry.learn.inference.archive import Search, _day, area_of, fetch, search
 from registry.learn.inference.limited import UnreadableSceneError
 from registry.learn.inference.presets import preset_named
@@ -255,3 +259,16 @@ def test_areas_are_boxes_or_files(tmp_path):
     for bad in ("1,2,3", "3,2,1,4", "1,2,3,400", "a,b,c,d", "nowhere.geojson"):
         with pytest.raises(InvalidInputError):
             area_of(bad)
+
+
+def test_the_reader_keeps_to_a_limit_that_is_lower_than_its_own():
+    script = Path(archive_reader.__file__)
+    limits = json.dumps({"memory": 6 << 30, "parent": os.getpid()})
+    words = f'ulimit -v {4 << 20} && exec "$0" -P "$1" "$2"'  # KiB
+    done = subprocess.run(
+        ["bash", "-c", words, sys.executable, str(script), limits], stdin=subprocess.DEVNULL,
+        env={"PATH": os.defpath, "PYTHONPATH": str(script.parents[3]), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "ValueError" not in done.stderr
+    assert done.returncode == 0, done.stderr
