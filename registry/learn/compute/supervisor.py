@@ -104,27 +104,28 @@ class _Watch:
             "state": state, "attempt": attempt, "status": status, "reason": reason
         }  # fmt: skip
         self._again = 0.0
-        self._write()
+        written = self._write()
         if state != "running":  # the last word: nobody else knows it
             until = time.monotonic() + _LAST_SECONDS
-            while (
-                self._unwritten is not None and self._folder.is_dir() and time.monotonic() < until
-            ):
+            while not written and self._folder.is_dir() and time.monotonic() < until:
                 time.sleep(_STEP_SECONDS)
-                self._write()
+                written = self._write()
 
-    def _write(self) -> None:
-        """Write the last note; on a full disk the job is watched on, and it is tried again."""
-        if self._unwritten is None or time.monotonic() < self._again:
-            return
+    def _write(self) -> bool:
+        """Return whether the last note is written; else it is tried again, the job watched on."""
+        if self._unwritten is None:
+            return True
+        if time.monotonic() < self._again:
+            return False
         try:
             put(self._folder / STANDS, self._unwritten)
         except OSError as error:
             if not self._again:
                 self._say(f"cannot note how the job stands, trying again: {error.strerror}")
             self._again = time.monotonic() + _AGAIN_SECONDS
-        else:
-            self._unwritten = None
+            return False
+        self._unwritten = None
+        return True
 
     @staticmethod
     def _say(text: str) -> None:
