@@ -435,8 +435,8 @@ def _told(done: "Prediction", *, kept: bool = True) -> str:
         for one in done.areas
     ]  # fmt: skip
     headings = ["class", "pixels", "share", "hectares", "share, errors taken out (95 %)"]
-    kept = headings if any(row[4] for row in rows) else headings[:4]
-    told = "\n".join(lines) + "\n\n" + table_text(kept, [row[: len(kept)] for row in rows])
-    if len(kept) == len(headings):
+    columns = headings if any(row[4] for row in rows) else headings[:4]
+    told = "\n".join(lines) + "\n\n" + table_text(columns, [row[: len(columns)] for row in rows])
+    if len(columns) == len(headings):
         return told
     return f"{told}\nareas are counted pixels; --test VERSION takes the map's errors out of them"
