@@ -224,8 +224,31 @@ def without_place(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def _name(words: Sequence[str]) -> str:
+    """Return what a job is called by: the command, and what it makes or works on.
+
+    Examples:
+        >>> _name(["train", "burn-scars-unet", "--seed", "2"])
+        'train burn-scars-unet'
+        >>> _name(["train", "burn-scars-unet", "--name=scars-b"])
+        'train scars-b'
+    """
+    given = _said_name(words)
+    if given and words[0][:1] != "-":
+        return f"{words[0]} {given}"
     plain = [Path(word).stem if "/" in word else word for word in words if word[:1] != "-"]
     return " ".join(plain[:2]) or "eolab"
+
+
+def _said_name(words: Sequence[str]) -> str:
+    """Return the value of ``--name``; the last, as the command takes it."""
+    options = list(words[: words.index("--")] if "--" in words else words)
+    found = ""
+    for word, following in zip(options, [*options[1:], ""], strict=True):
+        if word == "--name":
+            found = following
+        elif word.startswith("--name="):
+            found = word.partition("=")[2]
+    return found
 
 
 def _environment() -> dict[str, str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from registry.cli.app import run
+from registry.cli.on import Place, command_of
+from registry.learn.compute.contract import Command
 from registry.learn.compute.records import Records
 
 
@@ -161,3 +163,17 @@ def test_a_record_that_somebody_else_has_put_there_is_no_job(capfd):
 
     assert run(["jobs", "--json"]) == 0
     assert document(capfd) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("train", "recipe", "--name", "mine"), "train mine"),
+        (("train", "recipe", "--name=mine"), "train mine"),
+        (("train", "recipes/x.yaml", "--seed", "2"), "train x"),
+        (("train", "recipe", "--name"), "train recipe"),
+        (("predict", "m@v1", "--", "--name", "a"), "predict m@v1"),
+    ],
+)
+def test_a_job_is_called_by_the_name_that_its_command_gives(words, name):
+    assert command_of(Place({}), words).name == Command(argv=("x",), name=name).name
