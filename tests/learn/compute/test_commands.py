@@ -13,6 +13,9 @@ from registry.cli.on import Place, command_of
 from registry.learn.compute.contract import Command
 from registry.learn.compute.records import Records
 
+NO_MODEL = ("predict", "no-such-model", "a.tif", "-o", "b.tif")
+"""A command that its job finds out to be impossible, not whoever hands it over."""
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
@@ -32,26 +35,26 @@ def document(capfd):
 
 
 def test_a_command_is_handed_over_followed_and_listed(capfd):
-    assert run(["train", "no-such-recipe", "--on", "local", "--json"]) == 0
+    assert run([*NO_MODEL, "--on", "local", "--json"]) == 0
     job = document(capfd)
-    assert job["job"].startswith("train-no-such-recipe-")
-    assert job["command"] == ["eolab", "train", "no-such-recipe", "--json"]
+    assert job["job"].startswith("predict-no-such-model-")
+    assert job["command"] == ["eolab", *NO_MODEL, "--json"]
 
     assert run(["logs", job["job"][:-4], "--follow"]) == 1
-    assert "no-such-recipe" in said(capfd)
+    assert "no-such-model" in said(capfd)
 
     assert run(["jobs", "--json"]) == 0
     [known] = document(capfd)
     assert (known["job"], known["state"]) == (job["job"], "failed")
     assert known["reason"] == "it ended with status 3"
-    assert "no-such-recipe" in known["last_lines"]
+    assert "no-such-model" in known["last_lines"]
     assert run(["jobs"]) == 0
     assert "failed" in said(capfd)
 
 
 def test_records_lie_beside_the_lake_wherever_one_stands(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("EOLAB_LAKE", str(tmp_path / ".eolab/lake"))
-    assert run(["train", "no-such-recipe", "--on", "local", "--json"]) == 0
+    assert run([*NO_MODEL, "--on", "local", "--json"]) == 0
     job = document(capfd)["job"]
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -64,7 +67,7 @@ def test_records_lie_beside_the_lake_wherever_one_stands(tmp_path, monkeypatch, 
 
 def test_jobs_are_known_to_other_sessions_than_the_one_that_asked(capfd):
     subprocess.run(
-        [sys.executable, "-m", "registry.cli", "train", "no-such-recipe", "--on", "local"],
+        [sys.executable, "-m", "registry.cli", *NO_MODEL, "--on", "local"],
         start_new_session=True, check=True, capture_output=True,
     )  # fmt: skip
     until = time.monotonic() + 240
