@@ -14,7 +14,7 @@ from registry.learn.floor.probing import Probe, probe_of
 from registry.learn.scoring import intervals
 from registry.learn.scoring.evaluating import Answer, Evaluation, pinned, scored
 from registry.learn.scoring.keeping import keep as keep_scores
-from registry.learn.scoring.metrics import METRICS, headline
+from registry.learn.scoring.metrics import METRICS, clipped, headline
 from registry.learn.scoring.notes import Note, of_split
 from registry.learn.scoring.protocol import Subject, digest
 from registry.learn.scoring.replaying import CURVE, FLOOR
@@ -293,7 +293,7 @@ def _subject(
     reads: Mapping[str, Any],
     seed: int | None = None,
 ) -> Subject:
-    method = {
+    method: dict[str, Any] = {
         "floor": name,
         "settings": dict(settings),
         "learned": [lesson.version.content_id, lesson.train.split_id()],
@@ -372,7 +372,9 @@ def _over_seeds(
     values = [row["value"] for row in figures]
     if any(row["low"] is None or row["high"] is None for row in figures):
         return sum(values) / len(values), None, None
-    return intervals.pooled(values, [(row["high"] - row["low"]) / 2 for row in figures])
+    widths = [(row["high"] - row["low"]) / 2 for row in figures]
+    mean, low, high = intervals.pooled(values, widths)
+    return (mean, *clipped(metric, low, high))
 
 
 def _figure(value: float | None, low: float | None, high: float | None) -> str:

@@ -194,13 +194,15 @@ def _kept(
 
 def _same_exam(row: Mapping[str, Any], exam: Exam) -> bool:
     """Return whether a row was scored on these samples, whatever its interval was drawn by."""
-    said = json.loads(row["details"])["protocol"]
+    details = json.loads(row["details"])
+    said = details["protocol"]
     return bool(
         row["content_id"] == exam.version.content_id
         and row["split"] == exam.split
         and row["split_id"] == exam.split_id()
         and row["subset"] == exam.subset
         and said["crop"] is None
+        and str(details["settings"].get("precision", "32")) == "32"  # as evaluate does by default
     )
 
 
@@ -285,6 +287,8 @@ def _remarks(sides: Sequence[Mapping[str, Any]], groups: int) -> list[str]:
                 f"{first.partition('@')[0]} has {len(side)} seed{'s' if len(side) > 1 else ''}: "
                 f"train {FEWEST_SEEDS} before a difference is believed"
             )
+    if (few := intervals.few_groups(groups)) is not None:
+        said.append(few)
     if groups < 2:  # noqa: PLR2004 — nothing to draw
         said.append("all samples are of one group, so there is no interval")
     return said

@@ -11,7 +11,7 @@ from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.scoring import intervals
 from registry.learn.scoring.judging import judges_of
 from registry.learn.scoring.keeping import keep as keep_scores
-from registry.learn.scoring.notes import Note, of_split, seen_before
+from registry.learn.scoring.notes import FEW, Note, of_split, seen_before
 from registry.learn.scoring.protocol import Exam, Subject, ignored_of, inputs_of, method_of
 from registry.learn.scoring.rows import rows_of
 from registry.learn.scoring.statistics import Statistics, joined
@@ -309,9 +309,16 @@ def scored(
     version = exam.version
     told = strata_of(version, exam.ids, by)
     strata = {name: dict(zip(exam.ids, said, strict=True)) for name, said in told.items()}
+    groups = groups_of(version)
+    clusters = (
+        intervals.clusters_of([groups.get(one) for one in part.ids]) for part in kept.values()
+    )
+    drawn = max((len(set(one.tolist())) for one in clusters), default=0)
+    if (few := intervals.few_groups(drawn)) is not None and not subject.smoke:
+        note = asdict(Note(severity="info", kind=FEW, message=few))
+        subject = replace(subject, notes=(*subject.notes, note))
     rows = rows_of(
-        exam, subject, {one.name: one for one in heads}, kept, groups=groups_of(version),
-        strata=strata,
+        exam, subject, {one.name: one for one in heads}, kept, groups=groups, strata=strata
     )  # fmt: skip
     run = rows["run"][0].as_py()
     if keep:

@@ -19,7 +19,13 @@ from registry.errors import InvalidInputError
 from registry.learn.scoring import metrics
 from registry.learn.scoring.statistics import Figures, Floats, Key, Statistics, Weights
 
-__all__ = ["LEVEL", "RESAMPLES", "Figure", "clusters_of", "draws", "measured", "paired", "pooled"]
+__all__ = [
+    "FEWEST_GROUPS", "LEVEL", "RESAMPLES", "Figure", "clusters_of", "draws", "few_groups",
+    "measured", "paired", "pooled",
+]  # fmt: skip
+
+FEWEST_GROUPS: Final = 10
+"""Groups below which an interval is narrower than it should be."""
 
 RESAMPLES: Final = 1000
 """Draws of a bootstrap."""
@@ -134,6 +140,8 @@ def measured(
         value = float(values[0])
         if np.isnan(value):
             low = high = np.nan
+        elif np.isfinite(low):  # draws of few groups may all lie on one side of the figure
+            low, high = min(low, value), max(high, value)
         found[key] = Figure(value=value, low=low, high=high, count=count)
     return found
 
@@ -224,6 +232,16 @@ def pooled(values: Sequence[float], widths: Sequence[float]) -> tuple[float, flo
         between = _student(len(values) - 1) * error
     half = float(np.hypot(within, between))
     return mean, mean - half, mean + half
+
+
+def few_groups(groups: int) -> str | None:
+    """Return what to read intervals with that few groups were drawn for; else None.
+
+    Examples:
+        >>> few_groups(4), few_groups(10)
+        ('4 groups: intervals are too narrow', None)
+    """
+    return f"{groups} groups: intervals are too narrow" if 2 <= groups < FEWEST_GROUPS else None  # noqa: PLR2004 — of one group there is no interval
 
 
 def _several(clusters: npt.NDArray[np.int64]) -> bool:

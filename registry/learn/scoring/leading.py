@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,8 +13,8 @@ from registry.learn.models.architecture import HeadTask
 from registry.learn.scoring.comparing import FEWEST_SEEDS
 from registry.learn.scoring.intervals import pooled
 from registry.learn.scoring.keeping import scores_of
-from registry.learn.scoring.metrics import METRICS, headline, metrics_of
-from registry.learn.scoring.notes import Note, of_model, of_split
+from registry.learn.scoring.metrics import METRICS, clipped, headline, metrics_of
+from registry.learn.scoring.notes import FEW, Note, of_model, of_split
 from registry.learn.scoring.replaying import CURVE, FLOOR
 
 if TYPE_CHECKING:
@@ -172,11 +172,17 @@ def _board(
         text = "scored before rows were purged: the figures are of samples that are gone"
         notes.append(Note(severity="error", kind="purged", message=text))
     task = HeadTask(first["task"])
-    by_method: dict[tuple[str, str, str], list[Row]] = {}
+    by_method: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        key = (row["model"].partition("@")[0], row["method"], row["inputs"])
+        precision = str(json.loads(row["details"])["settings"].get("precision", "32"))
+        key = (row["model"].partition("@")[0], row["method"], row["inputs"], precision)
         by_method.setdefault(key, []).append(row)
     entries = [_entry(registry, task, found, models) for found in by_method.values()]
+    few = [note for one in entries for note in one.notes if note.kind == FEW]
+    notes += few  # all were scored on the same samples
+    entries = [
+        replace(one, notes=tuple(note for note in one.notes if note.kind != FEW)) for one in entries
+    ]
     overall = [row for row in rows if row["class"] is None]
     return Board(
         protocol=protocol,
@@ -247,12 +253,11 @@ def _score(metric: str, rows: Sequence[Row]) -> Score | None:
     if len(values) == 1:  # an interval of one run need not be even
         return Score(metric=metric, value=values[0], low=mine[0]["low"], high=mine[0]["high"])
     mean, low, high = pooled(values, widths)
+    low, high = clipped(metric, low, high)
     return Score(metric=metric, value=mean, low=low, high=high)
 
 
 def _ranked(entries: Sequence[Entry], metric: str) -> tuple[Entry, ...]:
-    from dataclasses import replace
-
     best = METRICS[metric].best
 
     def key(entry: Entry) -> float:

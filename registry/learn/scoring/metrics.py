@@ -13,7 +13,16 @@ from registry.learn.models.architecture import HeadTask
 from registry.learn.scoring import classification, detection, multilabel, regression, segmentation
 from registry.learn.scoring.statistics import Figures, Statistics, Weights
 
-__all__ = ["METRICS", "Metric", "confusion", "figures", "headline", "metrics_of", "support"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "clipped",
+    "confusion",
+    "figures",
+    "headline",
+    "metrics_of",
+    "support",
+]
 
 _ONE: Final = HeadTask.CLASSIFICATION
 _SOME: Final = HeadTask.MULTILABEL
@@ -196,6 +205,14 @@ _ALL: Final = (
     ),
 )  # fmt: skip
 
+_RANGES: Final = MappingProxyType({
+    "rmse": (0.0, np.inf),
+    "mae": (0.0, np.inf),
+    "bias": (-np.inf, np.inf),
+    "r2": (-np.inf, 1.0),
+    "brier": (0.0, 2.0),
+})  # of all others 0 to 1
+
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType({one.name: one for one in _ALL})
 """Every metric by its name."""
 
@@ -217,6 +234,22 @@ _ROOMS: Final = MappingProxyType({
     HeadTask.REGRESSION: regression,
     HeadTask.PIXEL_REGRESSION: regression,
 })
+
+
+def clipped(metric: str, low: float, high: float) -> tuple[float, float]:
+    """Return the ends of an interval, where they are values that the metric can have.
+
+    Args:
+        metric: Its name.
+        low: Lower end.
+        high: Upper end.
+
+    Examples:
+        >>> clipped("miou", 0.763, 1.01), clipped("bias", -3.0, 2.0)
+        ((0.763, 1.0), (-3.0, 2.0))
+    """
+    below, above = _RANGES.get(metric, (0.0, 1.0))
+    return max(low, below), min(high, above)
 
 
 def headline(task: HeadTask) -> str:

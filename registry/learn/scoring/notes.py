@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from registry.learn.models.shelf import Model
     from registry.learn.scoring.protocol import Exam
 
-__all__ = ["Note", "of_model", "of_split", "seen_before"]
+__all__ = ["FEW", "Note", "of_model", "of_split", "seen_before"]
+
+FEW: Final = "few"
+"""Kind of the note that says that intervals rest on few groups."""
 
 _LEARNED: Final = ("train", "validate")
 
@@ -32,7 +35,7 @@ class Note:
     """``error`` where the figure should not be relied on."""
 
     kind: str
-    """``withdrawn``, ``purged``, ``leak``, ``seen`` or ``unknown``."""
+    """``withdrawn``, ``purged``, ``leak``, ``seen``, ``few`` or ``unknown``."""
 
     message: str
     """In words."""

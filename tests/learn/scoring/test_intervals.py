@@ -127,3 +127,12 @@ def test_quantiles_of_student_are_scipys():
     for freedom in (1, 2, 3, 9, 10, 11, 20, 100, 10_000):
         mine = intervals._student(freedom)
         assert mine == pytest.approx(stdtrit(freedom, 0.975), rel=2e-4)
+
+
+def test_an_interval_of_few_groups_holds_its_figure_and_says_that_they_are_few(monkeypatch):
+    monkeypatch.setattr(intervals, "_ends", lambda _: (0.1, 0.2))
+    one = intervals.measured(_binary([True, True, False]), np.arange(3), resamples=20)
+    assert (one["accuracy", None].low, one["accuracy", None].high) == (0.1, 2 / 3)
+    assert intervals.few_groups(3) == "3 groups: intervals are too narrow"
+    assert intervals.few_groups(1) is None
+    assert intervals.few_groups(10) is None
