@@ -29,7 +29,7 @@ def chosen_share(samples: Sequence[tuple[str, str]], *, share: float, seed: int)
 
     Examples:
         >>> chosen_share([("a", "sea"), ("b", "sea"), ("c", "ship")], share=0.5, seed=0)
-        ('a', 'c')
+        ('b', 'c')
     """
     strata: dict[str, list[str]] = defaultdict(list)
     for name, stratum in samples:
