@@ -83,12 +83,12 @@ def test_jobs_are_known_to_other_sessions_than_the_one_that_asked(capfd):
 
 @pytest.mark.parametrize("place", ["local", "slurm"])
 def test_print_shows_what_would_be_handed_over_and_does_nothing(place, capfd):
-    typed = ["train", "burn-scars-unet", "--set", "name=a b", "--on", place, "--processes", "2"]
+    typed = ["train", "burn-scars-unet", "--set", "title=a b", "--on", place, "--processes", "2"]
     assert run([*typed, "--print"]) == 0
 
     script = said(capfd)
     assert "--nproc-per-node=2 " in script
-    assert "-m registry.cli train burn-scars-unet --set 'name=a b'" in script
+    assert "-m registry.cli train burn-scars-unet --set 'title=a b'" in script
     assert f"export EOLAB_LAKE={Path('.eolab/lake').absolute()}" in script
     assert Records().all() == []
     if place == "slurm":
@@ -106,18 +106,18 @@ def test_a_map_is_made_by_one_process_however_many_processors_it_has(capfd):
 
 
 def test_a_time_limit_is_minutes_or_hours_and_minutes(capfd):
-    assert run(["train", "x", "--on", "slurm", "--time-limit", "4:30", "--print"]) == 0
+    assert run(["train", "eurosat", "--on", "slurm", "--time-limit", "4:30", "--print"]) == 0
     assert "#SBATCH --time=270" in said(capfd)
-    assert run(["train", "x", "--on", "slurm", "--time-limit", "soon", "--print"]) == 2
+    assert run(["train", "eurosat", "--on", "slurm", "--time-limit", "soon", "--print"]) == 2
 
 
 @pytest.mark.parametrize(
     ("typed", "status"),
     [
-        (["train", "x", "--on", "the-moon"], 3),
+        (["train", "eurosat", "--on", "the-moon"], 3),
         (["logs", "no-such-job"], 3),
         (["cancel", "no-such-job"], 3),
-        (["train", "x", "--nodes", "2"], 2),
+        (["train", "eurosat", "--nodes", "2"], 2),
     ],
 )
 def test_what_cannot_be_is_refused(typed, status):
@@ -128,7 +128,7 @@ def test_what_cannot_be_is_refused(typed, status):
 def test_a_place_without_slurm_says_where_to_go(monkeypatch, capfd, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert run(["train", "x", "--on", "slurm"]) == 7
+    assert run(["train", "eurosat", "--on", "slurm"]) == 7
     assert "sbatch is not installed on this machine" in capfd.readouterr().err
     assert Records().all() == []
 
