@@ -3,15 +3,16 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from registry.catalog.beside import beside
+from registry.catalog.ref import Ref
 from registry.curate.bias.engine import Engine, Work
 from registry.curate.bias.report import BiasReport
 from registry.curate.bias.weighing import Weights
-from registry.errors import ConflictError
 from registry.progress import Progress
 from registry.tables import store
 from registry.tables.schemas import MEASURES
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from registry.catalog.version import Version
 
 __all__ = ["keep"]
-
-_TRIES: Final = 5
 
 
 def keep(
@@ -56,23 +55,20 @@ def keep(
     with tempfile.TemporaryDirectory(prefix="eolab-bias-") as folder:
         if weights is not None:
             engine.weigh(work, weights, Path(folder), progress)
-        for turn in range(_TRIES):
-            if registry.resolve(version.ref).tombstone is not None:
-                return  # it was withdrawn while it was counted
-            draft = registry.derive(version)
-            try:
-                with draft.edit(
-                    f"bias of {version.ref} against {report.against}",
-                    metadata={"bias": report.rules, "against": report.against},
-                ) as root:
-                    store.overwrite(root, MEASURES, report.measures)
-                    if weights is not None:
-                        store.overwrite(root, weights.table_schema(), _batches(Path(folder)))
-            except ConflictError:
-                if turn == _TRIES - 1:
-                    raise
-            else:
-                return
+
+        def write(root: Path) -> None:
+            store.overwrite(root, MEASURES, report.measures)
+            if weights is not None:
+                store.overwrite(root, weights.table_schema(), _batches(Path(folder)))
+
+        beside(
+            registry,
+            registry.resolve(Ref(dataset=version.dataset, at=version.tag)),  # however it was named
+            f"bias of {version.ref} against {report.against}",
+            write,
+            metadata={"bias": report.rules, "against": report.against},
+            unless=lambda: registry.resolve(version.ref).tombstone is not None,
+        )
 
 
 def _is_there(version: "Version", report: BiasReport, weights: Weights | None) -> bool:

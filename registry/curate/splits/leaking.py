@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.catalog.beside import beside
 from registry.catalog.version import Version
-from registry.curate.splits.keeping import beside
 from registry.curate.splits.sides import Distance, Hits, Sides
 from registry.errors import NotFoundError
 from registry.tables import store

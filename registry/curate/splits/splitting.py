@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.catalog.beside import beside
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
@@ -20,7 +21,6 @@ from registry.curate.layers.moments import instants_of
 from registry.curate.splits import assigning
 from registry.curate.splits.assigning import NOWHERE
 from registry.curate.splits.columns import divided, stratum_by_label
-from registry.curate.splits.keeping import beside
 from registry.curate.splits.leaking import LeakReport, keep_leaks, leaks_of
 from registry.curate.splits.nearness import buffered, places_of
 from registry.curate.splits.plan import Plan

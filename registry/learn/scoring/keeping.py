@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from registry.curate.splits.keeping import beside
+from registry.catalog.beside import beside
 from registry.errors import CorruptError, InvalidInputError, NotFoundError
 from registry.learn.scoring.statistics import Statistics
 from registry.tables import store

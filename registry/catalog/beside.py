@@ -1,6 +1,6 @@
-"""Write a split, or what leaks, beside a version or into a draft, as one commit."""
+"""Write tables beside a version, or into a draft, as one commit that others may delay."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,13 @@ _TRIES: Final = 5
 
 
 def beside(
-    registry: "Registry", version: "Version", message: str, write: Callable[[Path], None]
+    registry: "Registry",
+    version: "Version",
+    message: str,
+    write: Callable[[Path], None],
+    *,
+    metadata: Mapping[str, str] | None = None,
+    unless: Callable[[], bool] = lambda: False,
 ) -> None:
     """Write tables beside a published version, or into the draft or branch that it is.
 
@@ -26,13 +32,17 @@ def beside(
         version: Beside which.
         message: Why, for the history.
         write: Writes into a view that it is given; may be called again after others wrote.
+        metadata: What programs want to say about the commit.
+        unless: Asked before each try; nothing is written once it is so.
 
     Raises:
         ConflictError: Others kept moving the branch.
     """
     for turn in range(_TRIES):
+        if unless():
+            return
         try:
-            with _home(registry, version).edit(message) as root:
+            with _home(registry, version).edit(message, metadata) as root:
                 write(root)
         except ConflictError:
             if turn == _TRIES - 1:
