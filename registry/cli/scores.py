@@ -94,7 +94,7 @@ def board_text(board: "Board", *, runs: bool) -> str:
     table = [
         [
             entry.rank or "-", entry.name, entry.seeds or "-",
-            *(_score_text(entry, metric) for metric in metrics), entry.bands,
+            *(_score_text(entry, metric) for metric in metrics), entry.reads,
         ]
         for entry in board.entries
     ]  # fmt: skip

@@ -134,7 +134,7 @@ def _board(board: "Board") -> dict[str, Any]:
                 "rank": one.rank,
                 "name": one.name,
                 "seeds": one.seeds or "\N{EN DASH}",
-                "bands": one.bands,
+                "bands": one.reads,
                 "notes": one.notes,
                 "bar": _of_entry(one, board.metric, top),
                 "further": [_of_entry(one, name, 1.0).value for name in further],

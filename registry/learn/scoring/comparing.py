@@ -13,7 +13,7 @@ from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.scoring import intervals, metrics
 from registry.learn.scoring.evaluating import evaluate, exam_of, groups_of, pinned
 from registry.learn.scoring.keeping import scores_of, statistics_of
-from registry.learn.scoring.protocol import Exam, ignored_of, method_of
+from registry.learn.scoring.protocol import Exam, ignored_of, method_of, way_of
 from registry.learn.scoring.replaying import FLOOR
 from registry.learn.scoring.statistics import Statistics
 from registry.progress import SILENT, Progress
@@ -202,7 +202,7 @@ def _same_exam(row: Mapping[str, Any], exam: Exam) -> bool:
         and row["split_id"] == exam.split_id()
         and row["subset"] == exam.subset
         and said["crop"] is None
-        and str(details["settings"].get("precision", "32")) == "32"  # as evaluate does by default
+        and way_of(details["settings"]) == way_of({})  # as evaluate does by default
     )
 
 

@@ -15,6 +15,7 @@ from registry.learn.scoring.intervals import pooled
 from registry.learn.scoring.keeping import scores_of
 from registry.learn.scoring.metrics import METRICS, clipped, headline, metrics_of
 from registry.learn.scoring.notes import FEW, Note, of_model, of_split
+from registry.learn.scoring.protocol import way_of
 from registry.learn.scoring.replaying import CURVE, FLOOR
 
 if TYPE_CHECKING:
@@ -69,11 +70,19 @@ class Entry:
     bands: str
     """What it reads, in words."""
 
+    way: str = ""
+    """Device and precision that it answered on, in words, where they are not the usual."""
+
     notes: tuple[Note, ...] = ()
     """What it is to be read with, worst first."""
 
     rank: int | None = None
     """From 1; None where there are too few seeds or an error is noted."""
+
+    @property
+    def reads(self) -> str:
+        """What it reads, and on what it answered where that is not the usual."""
+        return f"{self.bands}; on {self.way}" if self.way else self.bands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +183,8 @@ def _board(
     task = HeadTask(first["task"])
     by_method: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        precision = str(json.loads(row["details"])["settings"].get("precision", "32"))
-        key = (row["model"].partition("@")[0], row["method"], row["inputs"], precision)
+        way = way_of(json.loads(row["details"])["settings"])
+        key = (row["model"].partition("@")[0], row["method"], row["inputs"], *way)
         by_method.setdefault(key, []).append(row)
     entries = [_entry(registry, task, found, models) for found in by_method.values()]
     few = [note for one in entries for note in one.notes if note.kind == FEW]
@@ -226,6 +235,7 @@ def _entry(
         for metric in metrics_of(task)
         if metric.overall and (score := _score(metric.name, mine)) is not None
     )
+    details = json.loads(mine[0]["details"])
     return Entry(
         name=refs[0].partition("@")[0],
         models=refs,
@@ -233,7 +243,8 @@ def _entry(
         seeds=seeds,
         enough=seeds >= FEWEST_SEEDS or seeds == 0,
         scores=scores,
-        bands=_bands_words(json.loads(mine[0]["details"])["inputs"]),
+        bands=_bands_words(details["inputs"]),
+        way=_way_words(details["settings"]),
         notes=_worst_first(notes),
     )
 
@@ -296,6 +307,11 @@ def _bands_words(inputs: Mapping[str, Any]) -> str:
         f"{asset} {' '.join(band['name'] for band in one.get('bands', ()))}".strip()
         for asset, one in inputs.items()
     )
+
+
+def _way_words(settings: Mapping[str, Any]) -> str:
+    pairs = zip(way_of(settings), way_of({}), strict=True)
+    return ", ".join(mine for mine, usual in pairs if mine != usual)
 
 
 def _protocol_words(protocol: Mapping[str, Any]) -> str:

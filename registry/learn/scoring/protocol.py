@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from registry.learn.models.card import Card
 
 __all__ = [
-    "Exam", "Subject", "code_version", "digest", "ignored_of", "inputs_of", "method_of",
+    "Exam", "Subject", "code_version", "digest", "ignored_of", "inputs_of", "method_of", "way_of",
 ]  # fmt: skip
 
 _DIGITS: Final = 16
@@ -197,6 +197,23 @@ def method_of(card: "Card") -> str:
         ],
         "weights": card.weights_sha256 if lineage is None else None,
     })  # fmt: skip
+
+
+def way_of(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the kind of device and the precision that a model answered on.
+
+    Answers differ in their last bits between either, so scores of two ways are never one entry;
+    two devices of one kind are one way.
+
+    Args:
+        settings: Of an evaluation; what they leave out is the usual.
+
+    Examples:
+        >>> way_of({"device": "cuda:1", "precision": "bf16"}), way_of({})
+        (('cuda', 'bf16'), ('cpu', '32'))
+    """
+    kind = str(settings.get("device", "cpu")).partition(":")[0]
+    return kind, str(settings.get("precision", "32"))
 
 
 def _plain(value: object) -> object:

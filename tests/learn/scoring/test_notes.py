@@ -1,7 +1,9 @@
 """What is recorded later shows on every score and model that rests on it."""
 
+import json
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
 from registry.catalog.registry import Registry
@@ -9,7 +11,9 @@ from registry.curate.splits.leaking import leaks
 from registry.lake import init
 from registry.learn.models import shelf
 from registry.learn.models.card import Lineage
+from registry.learn.scoring.comparing import compare
 from registry.learn.scoring.evaluating import evaluate
+from registry.learn.scoring.keeping import keep
 from registry.learn.scoring.leading import leaderboard
 from registry.learn.scoring.notes import of_model
 
@@ -79,6 +83,38 @@ def test_another_precision_is_another_entry_and_no_further_seed(world):
     mine = [one for one in _board(registry).entries if one.name == "halved-net"]
     assert len(mine) == 2
     assert len({run for one in mine for run in one.runs}) == 2
+
+
+def test_another_device_is_another_entry_and_is_not_compared_as_the_usual_one(world):
+    registry = world.registry
+    for name, seed in (("lent-net", 0), ("lent-net", 1), ("own-net", 0)):
+        world.made(registry, world.version, name, seed=seed)
+    for ref, device in (("lent-net@v1", "cuda:0"), ("lent-net@v2", "cpu")):
+        found = evaluate(registry, ref, on="fields@v1", resamples=20, keep=False)
+        rows = _on_device(found.rows, device)
+        keep(registry, registry.resolve("fields@v1"), rows, {})
+    mine = [one for one in _board(registry).entries if one.name == "lent-net"]
+    assert sorted((one.way, one.models) for one in mine) == [
+        ("", ("lent-net@v2",)), ("cuda", ("lent-net@v1",))
+    ]  # fmt: skip
+    compare(registry, "lent-net@v1", "own-net@v1", on="fields@v1", resamples=20)
+    mine = [one for one in _board(registry).entries if one.name == "lent-net"]
+    assert {one.way: len(one.models) for one in mine} == {"": 2, "cuda": 1}
+
+
+def _on_device(rows, device):
+    """Return kept rows as they would be, had the model answered on a device."""
+    said = [json.loads(one) for one in rows["details"].to_pylist()]
+    for one in said:
+        one["settings"]["device"] = device
+    columns = {
+        "details": [json.dumps(one) for one in said],
+        "run": [device + one for one in rows["run"].to_pylist()],
+        "id": [device + one for one in rows["id"].to_pylist()],
+    }
+    for name, values in columns.items():
+        rows = rows.set_column(rows.column_names.index(name), rows.field(name), pa.array(values))
+    return rows
 
 
 def test_a_leak_and_a_withdrawal_that_are_recorded_later_show_on_scores_and_models(world):
