@@ -43,6 +43,15 @@ ModelArgument = Annotated[
         show_default=False,
     ),
 ]
+ComparedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model's version, such as burnscar-unet@v1; its name alone is the newest of each "
+        "of its seeds; or a floor, such as floor:majority.",
+        show_default=False,
+    ),
+]
 Split = Annotated[
     str,
     typer.Option(
@@ -184,8 +193,8 @@ def leaderboard(
 
 
 def compare(
-    a: ModelArgument,
-    b: ModelArgument,
+    a: ComparedArgument,
+    b: ComparedArgument,
     on: Annotated[
         str,
         typer.Option(
@@ -204,8 +213,8 @@ def compare(
 ) -> None:
     """Say how much better one model is than another, by a paired bootstrap over groups.
 
-    A name without a version stands for all its seeds; floor:majority and other floors may stand in
-    place of a model. What was evaluated before is not run again.
+    A name without a version stands for the newest version of each of its seeds, made as the newest
+    of all was; which those are is said. What was evaluated before is not run again.
     """  # fmt: skip
     from registry.learn.scoring.comparing import compare as difference
 

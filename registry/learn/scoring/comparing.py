@@ -135,7 +135,7 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         samples=counted[0],
         groups=counted[1],
         rows=table,
-        said=tuple(_remarks(sides, counted[1])),
+        said=tuple(_remarks((ours, theirs), sides, counted[1])),
     )
 
 
@@ -278,17 +278,20 @@ def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _remarks(sides: Sequence[Mapping[str, Any]], groups: int) -> list[str]:
+def _remarks(names: Sequence[str], sides: Sequence[Mapping[str, Any]], groups: int) -> list[str]:
     said = []
-    for side in sides:
+    for name, side in zip(names, sides, strict=True):
         first = next(iter(side))
+        if "@" not in name and not name.startswith(FLOOR):
+            tags = ", ".join(ref.partition("@")[2] for ref in side)
+            said.append(f"{name} stands for {tags}, the newest of each seed")
         if len(side) < FEWEST_SEEDS and not first.startswith(FLOOR):
             said.append(
                 f"{first.partition('@')[0]} has {len(side)} seed{'s' if len(side) > 1 else ''}: "
                 f"train {FEWEST_SEEDS} before a difference is believed"
             )
     if (few := intervals.few_groups(groups)) is not None:
-        said.append(few)
+        said.append(f"{few}, and p is too small")
     if groups < 2:  # noqa: PLR2004 — nothing to draw
         said.append("all samples are of one group, so there is no interval")
     return said

@@ -84,7 +84,9 @@ def test_a_name_alone_stands_for_all_its_seeds(lab, scored):
     (accuracy,) = [row for row in found.rows.to_pylist() if row["metric"] == "accuracy"]
     mean = np.mean([one.value("accuracy") for one in scored[:3]])
     assert accuracy["ours"] == pytest.approx(mean)
-    assert not any("toy-net" in one for one in found.said)
+    assert "toy-net stands for v1, v2, v3, the newest of each seed" in found.said
+    assert not any("toy-net has" in one for one in found.said)
+    assert "6 groups: intervals are too narrow, and p is too small" in found.said
 
 
 def test_a_model_that_was_not_scored_is_scored_first(lab, made):
