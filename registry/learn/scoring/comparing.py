@@ -1,11 +1,12 @@
 """Two models on the same samples: the difference of every figure, with what is left open."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,6 +26,11 @@ __all__ = ["FEWEST_SEEDS", "Comparison", "compare"]
 
 FEWEST_SEEDS: Final = 3
 """Seeds of a model below which a table says that there are too few."""
+
+_ROWS: Final = pa.schema([
+    *((name, pa.string()) for name in ("head", "metric", "class")),
+    *((name, pa.float64()) for name in ("ours", "theirs", "difference", "low", "high", "p")),
+])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,20 +119,7 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         one, other = _aligned(one, other)
         clusters = intervals.clusters_of([groups.get(sample) for sample in one[0].ids])
         counted = max(counted, (len(clusters), int(clusters.max()) + 1))
-        gaps = intervals.paired(one, other, clusters, resamples=resamples, seed=seed)
-        means = [_means(side) for side in (one, other)]
-        for (metric, of_class), gap in gaps.items():
-            key = (metric, of_class)
-            rows.append({
-                "head": head, "metric": metric, "class": of_class, "ours": means[0][key],
-                "theirs": means[1][key], "difference": gap.value, "low": gap.low,
-                "high": gap.high, "p": gap.p,
-            })  # fmt: skip
-    schema = pa.schema([
-        *((name, pa.string()) for name in ("head", "metric", "class")),
-        *((name, pa.float64()) for name in ("ours", "theirs", "difference", "low", "high", "p")),
-    ])
-    table = pa.Table.from_pylist([_without_nan(row) for row in rows], schema)
+        rows += _gaps(head, one, other, clusters, exam)
     return Comparison(
         ref=str(version.ref),
         subset=exam.subset,
@@ -134,9 +127,27 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         theirs=tuple(sides[1]),
         samples=counted[0],
         groups=counted[1],
-        rows=table,
+        rows=pa.Table.from_pylist([_without_nan(row) for row in rows], _ROWS),
         said=tuple(_remarks((ours, theirs), sides, counted[1])),
     )
+
+
+def _gaps(
+    head: str,
+    ours: Sequence[Statistics],
+    theirs: Sequence[Statistics],
+    clusters: npt.NDArray[np.int64],
+    exam: Exam,
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each metric and class of one answer."""
+    gaps = intervals.paired(ours, theirs, clusters, resamples=exam.resamples, seed=exam.seed)
+    means = [_means(side) for side in (ours, theirs)]
+    for key, gap in gaps.items():
+        yield {
+            "head": head, "metric": key[0], "class": key[1], "ours": means[0][key],
+            "theirs": means[1][key], "difference": gap.value, "low": gap.low, "high": gap.high,
+            "p": gap.p,
+        }  # fmt: skip
 
 
 def _versions_of(registry: "Registry", named: str) -> tuple[str, ...]:
