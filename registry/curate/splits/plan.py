@@ -1,6 +1,6 @@
 """How a split is to be made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
@@ -16,6 +16,11 @@ Method = Literal["random", "stratified", "group", "blocked", "temporal", "region
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 
 _MOST_FOLDS: Final = 100
+_RANGES: Final[Mapping[str, tuple[float, float, str]]] = {
+    "block_km": (0.1, 10_000, "kilometres"),
+    "buffer_km": (0, 20_000, "kilometres"),  # half around the Earth
+    "gap_days": (0, 100_000, "days"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,7 @@ class Plan:
     """What keeps together (``group``, ``region``) or is spread evenly (``stratified``)."""
 
     block_km: float = 10.0
-    """Edge of a block, for ``blocked``."""
+    """Edge of a block, for ``blocked``, in [0.1, 10000]."""
 
     buffer_km: float = 0.0
     """Least distance between footprints of different subsets, for ``blocked``."""
@@ -78,12 +83,18 @@ class Plan:
             raise InvalidInputError(
                 f"there is no method '{self.method}'", hint=f"take {', '.join(METHODS)}"
             )
-        if self.seed < 0 or min(self.buffer_km, self.gap_days) < 0:
-            raise InvalidInputError(
-                "a seed, buffer or gap is below 0", hint="give numbers from 0 up"
-            )
+        if self.seed < 0:
+            raise InvalidInputError(f"the seed {self.seed} is below 0", hint="give 0 or more")
+        for name, (least, most, unit) in _RANGES.items():
+            if not least <= (said := getattr(self, name)) <= most:  # nor is NaN
+                raise InvalidInputError(
+                    f"{name}={said:g} is not in [{least:g}, {most:,}]",
+                    hint=f"give --{name.replace('_', '-')} in {unit}, such as 10",
+                )
         if self.folds == 1 or not 0 <= self.folds <= _MOST_FOLDS:
-            raise InvalidInputError(f"{self.folds} folds", hint=f"give 2 to {_MOST_FOLDS}, or none")
+            raise InvalidInputError(
+                f"{self.folds} folds cannot be made", hint=f"give 2 to {_MOST_FOLDS}, or 0 for none"
+            )
         if self.folds and self.method == "temporal":
             raise InvalidInputError(
                 "folds in the order of time would learn from the future",

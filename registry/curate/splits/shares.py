@@ -1,6 +1,6 @@
 """How much of the samples each subset gets."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +17,7 @@ TOLERANCE: Final = 0.02
 """By how much a subset's share may miss what was asked for before a reason is owed."""
 
 _NEARLY_ONE: Final = 1e-6
+_PERCENT: Final = 100
 _USUAL: Final = MappingProxyType({"train": 0.8, "validate": 0.1, "test": 0.1})
 
 
@@ -37,7 +38,8 @@ class Shares:
             )
         if any(not 0 < share <= 1 for share in self.wanted):
             raise InvalidInputError(
-                f"shares {', '.join(map(str, self.wanted))}", hint="give numbers above 0, up to 1"
+                f"shares {', '.join(f'{share:g}' for share in self.wanted)}",
+                hint="give numbers above 0 that come to 1, or percent that come to 100",
             )
         if abs(sum(self.wanted) - 1) > _NEARLY_ONE:
             raise InvalidInputError(
@@ -69,12 +71,16 @@ class Shares:
 
     @classmethod
     def parse(cls, text: str) -> "Shares":
-        """Return shares that were typed as ``train=0.8,validate=0.1,test=0.1``; ``80`` is 80 %.
+        """Return shares that were typed as ``train=0.8,validate=0.1,test=0.1``, or as percent.
 
         Raises:
-            InvalidInputError: It is written in another way.
+            InvalidInputError: It is written in another way, or does not come to 1 or 100.
+
+        Examples:
+            >>> Shares.parse("train=80,validate=1,test=19").wanted
+            (0.8, 0.01, 0.19)
         """
-        return cls.of(dict(_pairs(text.split(","), text)))
+        return cls.of(_typed(text))
 
     def without(self, *subsets: str) -> "Shares":
         """Return the shares of the other subsets among each other.
@@ -118,15 +124,30 @@ class Shares:
         return counts
 
 
-def _pairs(words: Iterable[str], text: str) -> Iterable[tuple[str, float]]:
-    for word in words:
-        name, sign, number = word.partition("=")
-        try:
-            share = float(number.removesuffix("%"))
-        except ValueError:
-            sign, share = "", 0.0
-        if not sign:
+def _typed(text: str) -> dict[str, float]:
+    """Return shares by the words before them; numbers that come to 100 are percent.
+
+    Raises:
+        InvalidInputError: A word is written in another way, or twice.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, sign, number = (one.strip() for one in part.partition("="))
+        if not sign or name in found or (share := _number(number)) is None:
             raise InvalidInputError(
-                f"{text!r} are no shares", hint="such as train=0.8,validate=0.1,test=0.1"
+                f"{text!r} are no shares",
+                hint="give each subset once, such as train=0.8,validate=0.1,test=0.1",
             )
-        yield name.strip(), share / 100 if share > 1 else share
+        found[name] = share
+    if abs(sum(found.values()) - _PERCENT) <= _PERCENT * _NEARLY_ONE:
+        return {name: share / _PERCENT for name, share in found.items()}
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        if text.endswith("%"):
+            return float(text[:-1]) / _PERCENT
+        return float(text)
+    except ValueError:
+        return None

@@ -86,8 +86,25 @@ def test_shares_are_read_as_people_type_them(said, subsets):
 
 
 @pytest.mark.parametrize(
-    "said", ["train", "train=1.1", "train=0.5", "rest=1", "train=0,test=1", ""]
+    ("said", "wanted"),
+    [
+        ("train=80,validate=1,test=19", (0.8, 0.01, 0.19)),
+        ("train=99.5%,test=0.5%", (0.995, 0.005)),
+        ("train=90%, test=0.1", (0.9, 0.1)),
+    ],
 )
+def test_percent_stay_percent_however_small(said, wanted):
+    assert Shares.parse(said).wanted == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "train", "train=1.1", "train=0.5", "rest=1", "train=0,test=1", "", "train=0.7,test=0.5",
+        "train=nan,test=0.5", "train=inf", "train=-0.5,test=1.5", "train=80,test=30",
+        "train=0.3,train=0.8,test=0.2", "train=0.8,training=0.1,test=0.1", "train=1e400",
+    ],
+)  # fmt: skip
 def test_what_are_no_shares_is_refused(said):
     with pytest.raises(ValueError, match=r"shares|subset"):
         Shares.parse(said)

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pyarrow.compute as pc
 import pytest
@@ -175,13 +177,28 @@ def test_what_cannot_be_divided_is_said_with_the_value(version_of, rows, plan, p
 @pytest.mark.parametrize(
     "said",
     [
-        {"folds": 1}, {"folds": 3, "method": "temporal"}, {"seed": -1}, {"buffer_km": -2},
+        {"folds": 1}, {"folds": -3}, {"folds": 101}, {"folds": 3, "method": "temporal"},
         {"method": "x"},
     ],
 )  # fmt: skip
 def test_a_plan_that_means_nothing_is_refused(said):
     with pytest.raises(InvalidInputError):
         Plan(**said)
+
+
+@pytest.mark.parametrize("name", ["block_km", "buffer_km", "gap_days"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -2.0, 1e300])
+def test_a_number_that_is_no_length_is_refused_with_its_value(name, value):
+    with pytest.raises(InvalidInputError, match=re.escape(f"{name}={value:g} is not in [")) as seen:
+        Plan(**{name: value})
+    assert name.replace("_", "-") in seen.value.hint
+
+
+def test_a_block_has_an_edge_and_a_seed_is_named():
+    with pytest.raises(InvalidInputError, match="block_km=0 is not in"):
+        Plan(block_km=0)
+    with pytest.raises(InvalidInputError, match="the seed -1 is below 0"):
+        Plan(seed=-1)
 
 
 def test_a_draft_takes_its_split_along_when_it_is_published(version_of):
