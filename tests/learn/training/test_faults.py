@@ -18,6 +18,7 @@ from registry.learn.loading.fitting import RaggedBatchError
 from registry.learn.models import weights
 from registry.learn.training import fit, train
 from registry.learn.training.errors import DeviceLostError
+from registry.learn.training.material import gather
 from registry.learn.training.recipe import Smoke
 from registry.learn.training.simulated import spec_of, write
 from registry.tables import store
@@ -136,8 +137,6 @@ def test_the_same_run_does_not_go_on_twice(shared, recipe_of, tmp_path):
 
 
 def test_processes_that_cannot_share_a_batch_are_told(shared, recipe_of):
-    from registry.learn.training.material import gather
-
     with pytest.raises(InvalidInputError, match="4 processes cannot share batches of 6"):
         gather(shared.registry, recipe_of(shared.burns), seed=0, rank=0, world=4)
 
@@ -152,17 +151,16 @@ def test_freezing_what_learnt_nothing_is_refused(shared, recipe_of, run):
         run(recipe_of(shared.burns, **{"init.freeze": True}))
 
 
-@pytest.fixture(scope="module")
-def damaged(shared, ungated):
-    """A version one of whose chips in training holds noise in place of packed pixels."""
+def _damaged(shared, ungated, asset):
+    """Return a version of whose training samples one has noise in place of packed pixels."""
     said = Smoke(task="burn-scars", samples=8, size=16)
-    spec = replace(spec_of(said), name="damaged")
+    spec = replace(spec_of(said), name=f"damaged-{asset}")
 
     def lay(root):
         write(root, said, subsets=("train", "validate"))
         rows = store.read(root, "pixels").to_pylist()
         assets = store.read(root, "assets").to_pylist()
-        broken = next(row["pixels"] for row in assets if row["asset"] == "image")
+        broken = next(row["pixels"] for row in assets if row["asset"] == asset)
         for row in rows:
             if row["sha256"] == broken:
                 row["data"] = b"\x00" * len(row["data"])
@@ -170,6 +168,20 @@ def damaged(shared, ungated):
 
     version = ungated(shared.registry, shared.registry.create(spec), lay)
     return f"{version.dataset}@{version.tag}"
+
+
+@pytest.fixture(scope="module")
+def damaged(shared, ungated):
+    return _damaged(shared, ungated, "image")
+
+
+def test_a_mask_that_stands_in_for_a_broken_one_is_counted_once(shared, ungated, recipe_of):
+    ref = _damaged(shared, ungated, "mask")
+    recipe = recipe_of(ref, **{"data.batch_size": 2, "data.on_error": "skip"})
+
+    (spread,) = gather(shared.registry, recipe, seed=0).spreads.values()
+
+    assert spread.counts.sum() == 3 * 16 * 16  # of four, one cannot be read
 
 
 def test_a_chip_that_cannot_be_read_is_named(damaged, recipe_of, run):
@@ -198,8 +210,6 @@ def test_a_sample_that_stands_in_for_a_broken_one_is_measured_once():
 
 
 def test_processes_that_share_permuted_labels_permute_them_alike(shared, recipe_of):
-    from registry.learn.training.material import gather
-
     recipe = recipe_of(shared.scenes, task="classification", **{"data.permute_labels": True})
 
     def labels(rank, world):
