@@ -32,6 +32,7 @@ from registry.learn.training.position import (
     write,
 )
 from registry.learn.training.tasks import Task
+from registry.learn.training.waiting import Waiting, advice
 from registry.progress import SILENT, Progress
 
 __all__ = ["Fitted", "Loader", "chance", "fit", "samples_of", "steps_of"]
@@ -125,8 +126,9 @@ def fit(
             if run.batch == 0:
                 train.set_epoch(run.epoch)
             # A run may have ended after the last step of an epoch, before it was measured.
-            left = run.batch < len(train) and run.step < task.steps
-            for group in _grouped(train, recipe.accumulate) if left else ():
+            coming = train if run.batch < len(train) and run.step < task.steps else ()
+            run.waiting.append(Waiting())
+            for group in _grouped(run.waiting[-1].watched(coming), recipe.accumulate):
                 _step(parts, group, run, seed)
                 parts.schedule.step()
                 task.on_train_batch_end()
@@ -144,6 +146,7 @@ def fit(
                     break
             _end_epoch(parts, run, validate, folder, seed)
             keep(folder, run, parts, None)
+        _advise(parts, run)
         return fitted(parts, run, folder)
 
 
@@ -238,6 +241,13 @@ def _end_epoch(
     run.lost = []
 
 
+def _advise(parts: Learner, run: Position) -> None:
+    recipe = parts.task.recipe
+    said = advice(run.waiting, threads=recipe.data.threads)
+    if said is not None and parts.fabric.global_rank == 0:
+        _LOG.info("training %s: %s", recipe.name, said)
+
+
 def _going_on(task: Task, run: Position) -> str:
     name = task.recipe.name
     if run.over or run.epoch >= task.recipe.epochs:
@@ -251,6 +261,8 @@ def _told(epochs: int, run: Position, watched: str, figures: Mapping[str, float]
         told.append(f"loss {_mean(run.lost):.4g}")
     if watched in figures:
         told.append(f"validation {watched} {figures[watched]:.4g}")
+    if run.lost:
+        told.append(f"{100 * run.waiting[-1].share:.0f} % of the time waiting for data")
     return ", ".join(told)
 
 

@@ -125,9 +125,7 @@ def _chosen(version: Version, recipe: Recipe) -> dict[str, Any]:
         said["slice"] = recipe.data.slice
     if recipe.pretrains:
         return said
-    usual = recipe.data.splits == "default"
-    return {**said, "split": "train",
-            "splits": split_table(version, None if usual else recipe.data.splits)}  # fmt: skip
+    return {**said, "split": "train", "splits": split_table(version, recipe.data.splits)}
 
 
 def _held(version: Version, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,6 +222,7 @@ def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Loa
         frames=recipe.data.frames,
         on_error=recipe.data.on_error,
         threads=recipe.data.threads,
+        pin=True,  # where there is a GPU, it reads the next batch while it computes
         **said,
     )
     for head in heads:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from registry.learn.training import checkpoints
 from registry.learn.training.tasks import Task
+from registry.learn.training.waiting import Waiting
 
 __all__ = ["Fitted", "Learner", "Loader", "Position", "fitted", "keep", "restore", "write"]
 
@@ -61,6 +62,9 @@ class Fitted:
     best_step: int
     """After which of them the weights were kept."""
 
+    waiting: tuple[float, ...] = field(default=(), repr=False)
+    """By epoch that this process trained: which share of its steps' time it waited for data."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Position:
@@ -74,6 +78,7 @@ class Position:
     waited: int = 0
     lost: list[float] = field(default_factory=list)
     over: bool = False
+    waiting: list[Waiting] = field(default_factory=list)  # of this process, so in no checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,4 +197,5 @@ def fitted(parts: Learner, run: Position, folder: Path) -> Fitted:
         },
         steps=run.step,
         best_step=int(best.get("step", run.step)),
+        waiting=tuple(one.share for one in run.waiting),
     )

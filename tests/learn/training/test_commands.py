@@ -60,6 +60,7 @@ def test_training_ends_as_versions_one_a_seed(said, shared, tmp_path, recipe_of)
     assert status == 0, out.err
     assert out.err.splitlines()[0].startswith("epoch 1 of 2, step 1, loss ")
     assert "validation iou" in out.err
+    assert "of the time waiting for data" in out.err
     models = json.loads(out.out)
     assert [one["model"] for one in models] == ["typed@v1", "typed@v2"]
     assert [one["seed"] for one in models] == [0, 1]
