@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import shapely
 
+from registry.catalog.splits import usual_split
 from registry.curate.checkout.arrays import write_each
 from registry.curate.checkout.layouts import Written
 from registry.curate.checkout.places import Places
 from registry.curate.checkout.sidecars import in_pixels
-from registry.curate.features.normalising import normalisations, training_split
+from registry.curate.features.normalising import normalisations
 from registry.curate.features.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
 from registry.curate.features.planning import asset_facts
 from registry.curate.formats.geotiff_writer import Raster, said_of, write_geotiff
@@ -91,7 +92,7 @@ def _others(facts: "Sequence[AssetFacts]", wanted: set[str]) -> list[tuple[str, 
 
 def _splits(version: "Version") -> dict[str, str]:
     """Return the subset of each sample in the split that training uses; none without a split."""
-    name = training_split(version)
+    name = usual_split(version)
     if name is None:
         return {}
     rows = version.table(f"splits/{name}", columns=["sample", "subset"]).to_pylist()

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from registry.catalog.splits import in_lab_words
 from registry.catalog.version import Version
 from registry.curate.features.work import CELL
 from registry.errors import CorruptError
@@ -42,9 +43,11 @@ def write_cells(version: Version, out: Path) -> Path:
         split = table.removeprefix("splits/")
         at = pc.index_in(ids, value_set=rows.column("sample").combine_chunks())
         subset = rows.column("subset").combine_chunks().take(at).dictionary_encode()
-        values = subset.dictionary.to_pylist()
-        names.append([None, *((split, str(one)) for one in values)])
-        own = np.asarray(subset.indices.fill_null(-1)).astype(np.int64) + 1
+        words = [in_lab_words(one) for one in subset.dictionary.to_pylist()]
+        values = list(dict.fromkeys(words))  # several words may stand for one subset
+        names.append([None, *((split, one) for one in values)])
+        place = np.array([0, *(1 + values.index(one) for one in words)], np.int64)
+        own = place[np.asarray(subset.indices.fill_null(-1)).astype(np.int64) + 1]
         codes = codes * len(names[-1]) + own
     distinct, cells = np.unique(codes, return_inverse=True)
     subsets = [[list(EVERYTHING), *_members(int(code), names)] for code in distinct]

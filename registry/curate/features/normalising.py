@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from registry.catalog.registry import Registry
+from registry.catalog.splits import in_lab_words, usual_split
 from registry.catalog.version import Version
 from registry.curate.features.assembling import assemble
 from registry.curate.features.cells import EVERYTHING, subsets_of_cells, write_cells
@@ -25,48 +26,15 @@ from registry.curate.features.planning import Plan, asset_facts, work_of
 from registry.curate.features.statistics import Normalisation, normalisation
 from registry.curate.features.threads import on_threads
 from registry.curate.features.work import CELL, Call
-from registry.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from registry.errors import ForbiddenError, NotFoundError, UnavailableError
 from registry.progress import SILENT, Progress
 from registry.tables import store
 
-__all__ = ["normalisations", "normalisations_of", "training_split"]
+__all__ = ["normalisations", "normalisations_of"]
 
 _SPLITS: Final = "splits/"
 _SET: Final = "statistics"
 _COLUMNS: Final = ("mean", "std", "median", "mad", "p2", "p98")
-
-
-def training_split(version: Version, split: str = "default") -> str | None:
-    """Return the name of the split that training uses.
-
-    Args:
-        version: Whose split.
-        split: The name that was asked for; ``default`` stands for ``official``, or the only split
-            there is, where no split is called so.
-
-    Returns:
-        Its name; None if the version has no split and none but ``default`` was asked for.
-
-    Raises:
-        NotFoundError: There is no such split.
-        InvalidInputError: There are several, and nothing says which is meant.
-    """
-    there = [n.removeprefix(_SPLITS) for n in version.tables() if n.startswith(_SPLITS)]
-    if split in there:
-        return split
-    if split != "default":
-        raise NotFoundError(
-            f"{version.ref} has no split '{split}'",
-            hint=f"it has {', '.join(there) or 'none'}; make one: eolab split {version.ref}",
-        )
-    if "official" in there:
-        return "official"
-    if len(there) > 1:
-        raise InvalidInputError(
-            f"{version.ref} has the splits {', '.join(there)}, and none is called 'default'",
-            hint=f"say which one is meant: splits={there[0]!r}",
-        )
-    return there[0] if there else None
 
 
 def normalisations(
@@ -86,16 +54,17 @@ def normalisations(
     Args:
         version: A version, or a draft.
         assets: Names of its assets.
-        split: Name of the split, as :func:`training_split` understands it; without any split all
-            samples count.
-        subset: Of which subset.
+        split: Name of the split, as :func:`registry.catalog.splits.usual_split` understands it;
+            without any split all samples count.
+        subset: Of which subset; others' words for it are understood.
         registry: Where new statistics are kept; None to keep none.
         progress: Told of what has to be computed.
 
     Raises:
         NotFoundError: There is no such split, or no pixel was observed in that subset.
     """
-    name = training_split(version, split)
+    name = usual_split(version, split)
+    subset = in_lab_words(subset)
     of = EVERYTHING if name is None else (name, subset)
     try:
         return _kept(version, assets, of)
@@ -104,10 +73,9 @@ def normalisations(
     if registry is not None and version.tag is not None and version.tombstone is None:
         try:
             compute(registry, f"{version.dataset}@{version.tag}", [_SET], progress=progress)
-        except (ForbiddenError, UnavailableError):  # it cannot be kept there
-            pass
-        else:
             return _kept(registry.resolve(f"{version.dataset}@{version.tag}"), assets, of)
+        except (ForbiddenError, UnavailableError, NotFoundError):
+            pass  # it cannot be kept there, or was kept before under other words
     return _on_the_spot(version, assets, of, progress)
 
 
@@ -144,7 +112,7 @@ def _refuse_empty(version: Version, split: str | None, subset: str) -> None:
     if split is None:
         return
     column = version.table(f"{_SPLITS}{split}", columns=["subset"]).column("subset")
-    there = sorted(str(one) for one in pc.unique(column).to_pylist())
+    there = sorted({in_lab_words(one) for one in pc.unique(column).drop_null().to_pylist()})
     if subset not in there:
         raise NotFoundError(
             f"split '{split}' of {version.ref} has no subset '{subset}' to normalise by",

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.catalog.splits import subset_of
 from registry.curate.formats.bigearthnet_files import PatchFiles, arranged, changes, named
 from registry.curate.formats.bigearthnet_metadata import Fact, Facts, Stated, read_facts
 from registry.curate.formats.bigearthnet_names import (
@@ -27,7 +28,6 @@ from registry.curate.formats.contract import (
 )
 from registry.curate.formats.planning import PlanRows, ignored_files
 from registry.curate.formats.splits import OFFICIAL, split_of
-from registry.curate.splits.words import subset_of
 from registry.errors import InvalidInputError, RejectedError
 from registry.geo import Grid, footprints
 

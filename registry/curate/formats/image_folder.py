@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 from typing import Final
 
+from registry.catalog.splits import is_subset_word
 from registry.curate.formats.contract import Listing, Plan, SourceOptions
 from registry.curate.formats.filenames import escape_id, sample_ids, time_from_name
 from registry.curate.formats.planning import (
@@ -19,7 +20,6 @@ from registry.curate.formats.planning import (
 )
 from registry.curate.formats.records import Record, has_table, sample_tables
 from registry.curate.formats.roles import is_role
-from registry.curate.splits.words import is_subset_word
 from registry.errors import RejectedError
 
 __all__ = ["ImageFolder"]

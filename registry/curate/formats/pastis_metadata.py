@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import shapely
 
+from registry.catalog.splits import subset_of
 from registry.curate.formats.acquired import Acquired, acquired_in
 from registry.curate.formats.contract import Listing
 from registry.curate.formats.planning import PlanRows
 from registry.curate.formats.records import read_json
-from registry.curate.splits.words import subset_of
 from registry.errors import InvalidInputError
 from registry.geo import normalise_crs, to_crs84
 

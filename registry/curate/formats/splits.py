@@ -5,8 +5,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.catalog.splits import subset_of, subset_word_pattern
 from registry.curate.formats.contract import PLAN_SPLIT
-from registry.curate.splits.words import subset_of, subset_word_pattern
 
 __all__ = ["OFFICIAL", "folder_split", "split_of"]
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from registry.catalog.splits import subset_of
 from registry.curate.splits.shares import Shares
-from registry.curate.splits.words import subset_of
 from registry.errors import InvalidInputError
 
 __all__ = ["METHODS", "HoldOut", "Method", "Plan", "held_out"]

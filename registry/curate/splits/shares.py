@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from registry.curate.splits.words import subset_of
+from registry.catalog.splits import subset_of
 from registry.errors import InvalidInputError
 
 __all__ = ["TOLERANCE", "Shares"]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from registry.catalog.splits import in_lab_words, learning_order
 from registry.catalog.version import Version
 from registry.curate.splits.columns import scenes_of
 from registry.curate.splits.nearness import Places, places_of
@@ -71,7 +72,9 @@ class Sides:
         tables = [_sample_rows(version)]
         subset = pc.coalesce(rows["subset"], pc.binary_join_element_wise(
             "fold", pc.cast(rows["fold"], pa.string()), " "
-        ))  # fmt: skip
+        )).combine_chunks().dictionary_encode()  # fmt: skip
+        known = pa.array([in_lab_words(one) for one in subset.dictionary.to_pylist()], pa.string())
+        subset = known.take(subset.indices)
         where = pc.index_in(tables[0]["id"], value_set=rows["sample"].combine_chunks())
         words = [subset.take(where)]
         for one in pretrained:
@@ -79,7 +82,7 @@ class Sides:
             words.append(pa.chunked_array([pa.array([f"pretraining {one.ref}"] * len(tables[-1]))]))
         samples = pa.concat_tables(tables)
         sides = pa.chunked_array([chunk for one in words for chunk in one.chunks], pa.string())
-        names = tuple(sorted(sides.unique().drop_null().to_pylist(), key=_order))
+        names = tuple(sorted(sides.unique().drop_null().to_pylist(), key=learning_order))
         codes = pc.fill_null(pc.index_in(sides, value_set=pa.array(names, pa.string())), -1)
         groups = pc.dictionary_encode(samples["group"].combine_chunks(), null_encoding="mask")
         return cls(
@@ -179,12 +182,6 @@ def _sample_rows(version: Version) -> pa.Table:
     if not rows.num_rows:
         raise InvalidInputError(f"{version.ref} has no samples", hint="ingest some")
     return rows
-
-
-def _order(name: str) -> tuple[int, str]:
-    """Return what sorts those that learn before those that judge them."""
-    ranks = {"pretraining": 0, "train": 1, "validate": 2, "test": 3}
-    return ranks.get(name.partition(":")[0].partition(" ")[0], 4), name
 
 
 def _indices(encoded: pa.DictionaryArray) -> Codes:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.catalog.splits import in_lab_words, usual_split
 from registry.catalog.version import Version
-from registry.curate.splits.words import subset_of
 from registry.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "choose", "split_table"]
 
 _FOLDER: Final = "splits/"
-_USUAL: Final = ("default", "official")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,33 +83,18 @@ def split_table(version: Version, name: str | None = None) -> str:
 
     Args:
         version: Of which version.
-        name: The one that was asked for; None for the usual one.
+        name: The one that was asked for; None, or ``default``, for the usual one.
 
     Raises:
         NotFoundError: There is none, or none of that name.
         InvalidInputError: There are several, and none is the usual one.
     """
-    there = [t.removeprefix(_FOLDER) for t in version.tables() if t.startswith(_FOLDER)]
-    if not there:
+    if (found := usual_split(version, name)) is None:
         raise NotFoundError(
             f"{version.ref} has no split",
             hint=f"make one: eolab split {version.ref}; or leave split out to have all samples",
         )
-    if name is not None:
-        if name not in there:
-            raise NotFoundError(
-                f"{version.ref} has no splits/{name}", hint=f"it has {', '.join(there)}"
-            )
-        return name
-    for usual in _USUAL:
-        if usual in there:
-            return usual
-    if len(there) > 1:
-        raise InvalidInputError(
-            f"{version.ref} has several splits: {', '.join(there)}",
-            hint=f"say which: splits={there[0]!r}",
-        )
-    return there[0]
+    return found
 
 
 def _members(version: Version, table: str, *, split: str | None, fold: int | None) -> pa.Array:
@@ -120,7 +104,7 @@ def _members(version: Version, table: str, *, split: str | None, fold: int | Non
         subsets = _folded(subsets, rows, fold=fold, table=table)
     if split is None:
         return rows["sample"].combine_chunks().filter(pc.is_valid(subsets))
-    wanted = subset_of(split) or split
+    wanted = in_lab_words(split)
     found = rows["sample"].combine_chunks().filter(pc.fill_null(pc.equal(subsets, wanted), False))  # noqa: FBT003 — Arrow's own signature
     if not len(found):
         counts = Counter(subsets.drop_null().to_pylist())
@@ -134,7 +118,7 @@ def _members(version: Version, table: str, *, split: str | None, fold: int | Non
 
 def _as_the_lab_says(words: pa.Array) -> pa.Array:
     coded = words.dictionary_encode()
-    known = [subset_of(word) or word for word in coded.dictionary.to_pylist()]
+    known = [in_lab_words(word) for word in coded.dictionary.to_pylist()]
     return pa.array(known, pa.string()).take(coded.indices)
 
 

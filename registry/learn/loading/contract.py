@@ -314,15 +314,16 @@ def _statistics(
     compute_missing: bool,
 ) -> _Taken:
     """Return the content id of the statistics, and mean and deviation a band, by asset."""
+    from registry.catalog.splits import in_lab_words, usual_split
     from registry.curate.features.cells import EVERYTHING
-    from registry.curate.features.normalising import normalisations, training_split
+    from registry.curate.features.normalising import normalisations
     from registry.curate.features.statistics import normalisation
 
     if compute_missing:
         found = normalisations(version, names, split=split, subset=subset, registry=registry)
     else:
-        name = training_split(version, split)
-        of = EVERYTHING if name is None else (name, subset)
+        name = usual_split(version, split)
+        of = EVERYTHING if name is None else (name, in_lab_words(subset))
         try:
             found = {
                 one: normalisation(version, one, split=of[0], subset=of[1], physical=True)

@@ -216,7 +216,7 @@ def exam_of(
     seed: int = 0,
 ) -> Exam:
     """Return what models are scored on; the arguments are those of :func:`evaluate`."""
-    from registry.curate.splits.words import subset_of
+    from registry.catalog.splits import in_lab_words
     from registry.learn.loading.choosing import choose
 
     chosen = choose(version, split=split, splits=splits, registry=registry)
@@ -224,7 +224,7 @@ def exam_of(
         version=version,
         ids=tuple(chosen.ids.to_pylist()),
         split=chosen.splits,
-        subset=None if split is None else subset_of(split) or split,
+        subset=None if split is None else in_lab_words(split),
         crop=crop,
         resamples=resamples,
         seed=seed,

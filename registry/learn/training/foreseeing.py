@@ -60,7 +60,7 @@ def foresee(registry: "Registry", recipe: Recipe) -> None:
     parent = None if init.model is None else resolve(registry, init.model)
     first, *_ = [registry.resolve(ref) for ref in data.refs]
     if not recipe.pretrains:
-        split_table(first, None if data.splits == "default" else data.splits)
+        split_table(first, data.splits)
     heads_of(first, recipe)
     mine = contracts.of_version(
         first, assets=data.assets, bands=data.bands, registry=registry, compute_missing=False

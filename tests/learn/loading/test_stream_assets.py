@@ -283,7 +283,7 @@ def test_several_splits_ask_which(tmp_path):
         [sample(0)],
         splits={"mine": {"s00000": "train"}, "yours": {"s00000": "train"}},
     )
-    with pytest.raises(InvalidInputError, match="several splits: mine, yours"):
+    with pytest.raises(InvalidInputError, match="has the splits mine, yours, and none is called"):
         stream(ref, registry=registry, split="train")
     assert len(stream(ref, registry=registry, split="train", splits="yours")) == 1
 

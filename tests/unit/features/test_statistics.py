@@ -154,3 +154,28 @@ def test_a_split_that_came_later_is_counted_when_it_is_computed_again(lake, publ
     odd = normalisation(lake.resolve("toy@v1"), "s2", split="odd")
     chips = np.stack([toy.chip(n) for n in range(1, 11, 2)]).astype(np.float64)
     assert odd.mean == pytest.approx(chips.mean(axis=(0, 2, 3)))
+
+
+def test_the_words_of_others_for_subsets_are_counted_as_the_labs(lake, publish, toy):
+    from registry.curate.features.normalising import normalisations
+    from registry.tables import store
+    from registry.tables.schemas import splits_schema
+
+    version = publish(lake)
+    schema = splits_schema("odd")
+    words = ["Training", "train", "val", "test_far"]
+    said = [{"sample": f"s{n:02}", "subset": words[n % 4]} for n in range(12)]
+    with lake.derive(version).edit("split") as root:
+        store.append(root, schema, toy.rows(schema, said))
+    version = lake.resolve("toy@v1")
+    chips = np.stack([toy.chip(n) for n in range(12) if n % 4 < 2]).astype(np.float64)
+    for registry in (None, lake):  # computed on the spot, then kept
+        found = normalisations(version, ["s2"], split="odd", subset="training", registry=registry)
+        assert found["s2"].mean == pytest.approx(chips.mean(axis=(0, 2, 3)) * 1e-4)
+    rows = lake.resolve("toy@v1").table("features/statistics").to_pylist()
+    assert {row["subset"] for row in rows if row["split"] == "odd"} == {
+        "train", "validate", "test:far",
+    }  # fmt: skip
+    with pytest.raises(NotFoundError, match="has no subset 'test' to normalise by") as error:
+        normalisations(lake.resolve("toy@v1"), ["s2"], split="odd", subset="test")
+    assert "it has test:far, train, validate" in error.value.hint

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
+from registry.catalog.splits import is_subset_word, subset_of
 from registry.curate.formats.splits import folder_split, split_of
-from registry.curate.splits.words import is_subset_word, subset_of
 
 
 @pytest.mark.parametrize(

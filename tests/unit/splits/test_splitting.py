@@ -242,6 +242,18 @@ def test_each_way_to_leak_is_found_and_names_what_gives_it_away(version_of):
     assert 0.3 < distance.least < 0.4
 
 
+def test_the_words_of_others_are_sides_too(version_of):
+    registry, version = version_of([row(n, group="a") for n in range(4)])
+    made = split(registry, "ships@v1", plan=Plan(folds=2)).rows.slice(0, 4)
+    words = made.set_column(1, "subset", [["Training", "train", "val", "testing"]])
+    from registry.curate.splits.leaking import leaks_of
+
+    found = leaks_of(version, "default", words)
+    pairs = {one["evidence"].partition('subsets": "')[2].partition('"')[0]
+             for one in found.findings.to_pylist() if one["sample"] is None}  # fmt: skip
+    assert pairs == {"validate and train", "test and train", "test and validate"}
+
+
 def test_equal_masks_are_no_leak(version_of):
     registry, _ = version_of([row(n) for n in range(10)], pixels=[("mask", bytes(32))] * 10)
     assert split(registry, "ships@v1").leaks.counts == {}
