@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from registry.errors import InvalidInputError
 from registry.learn.loading.batch import Batch
@@ -195,7 +196,7 @@ def lesson_of(
             raise InvalidInputError(problem, hint=hint)
         task = HeadTask.PIXEL_REGRESSION if pixels.quantity else HeadTask.SEGMENTATION
         head = Head(
-            name=str(task), task=task, classes=pixels.classes or _numbered(version, pixels, crop),
+            name=str(task), task=task, classes=pixels.classes or _numbered(version, pixels),
             asset=pixels.asset, unit=pixels.unit,
         )  # fmt: skip
         return Lesson(
@@ -228,15 +229,25 @@ def _classes(version: "Version", kind: str, crop: tuple[int, int] | None) -> tup
     return labels_of(version, ids, (kind,)).classes
 
 
-def _numbered(
-    version: "Version", pixels: PixelLabels, crop: tuple[int, int] | None
-) -> tuple[str, ...]:
-    """Return names for the classes of a mask that nobody named: their numbers."""
+def _numbered(version: "Version", pixels: PixelLabels) -> tuple[str, ...]:
+    """Return names for the classes of a mask that nobody named: their numbers.
+
+    Masks are read whole, of whatever size each is, so that a crop leaves no class unknown.
+    """
     if pixels.quantity:
         return ()
-    from registry.learn.loading.stream import stream
+    from registry.tables.chips import ChipIndex
+    from registry.tables.pixels import decode
 
+    rows = version.table("assets", ["asset", "pixels", "dtype", "shape"])
+    mine = rows.filter(pc.and_(pc.equal(rows["asset"], pixels.asset), pc.is_valid(rows["pixels"])))
+    masks = {one["pixels"]: one for one in mine.to_pylist()}
+    index = ChipIndex.open(version.root)
     most = 0
-    for batch in stream(version, assets=[pixels.asset], labels=None, shuffle=False, crop=crop):
-        most = max(most, int(pixels.apply(batch.arrays[pixels.asset]).max()))
+    digests = list(masks)
+    for start in range(0, len(digests), _BATCH):
+        for chip in index.read(digests[start : start + _BATCH]):
+            said = masks[chip.sha256]
+            mask = decode(chip.data, codec=chip.codec, dtype=said["dtype"], shape=said["shape"])
+            most = max(most, int(pixels.apply(mask[None]).max()))
     return tuple(str(one) for one in range(most + 1))

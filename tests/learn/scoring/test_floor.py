@@ -10,6 +10,7 @@ from registry.catalog.registry import Registry
 from registry.errors import InvalidInputError
 from registry.lake import init
 from registry.learn.floor import floor, lesson, replay
+from registry.learn.loading.pixel_labels import PixelLabels
 from registry.learn.scoring.comparing import compare
 from registry.learn.scoring.keeping import scores_of
 from registry.learn.scoring.leading import leaderboard
@@ -117,6 +118,16 @@ def test_samples_are_cut_where_a_crop_is_said_and_again_when_it_is_replayed(worl
     assert {one["model"] for one in rows} == {"floor:majority", "floor:small"}
     assert {tuple(json.loads(one["details"])["protocol"]["crop"]) for one in rows} == {(8, 8)}
     assert replay(world.registry, rows[0]["run"]).same
+
+
+def test_a_class_that_lies_outside_of_the_crop_is_counted(world, published, monkeypatch):
+    version = published(world.registry, "rims", numbers=range(26), task="segmentation")
+    rim = PixelLabels(asset="mask", values={0: 0, 1: 1, 255: 2})  # 255 lies in a corner
+    monkeypatch.setattr(lesson, "pixel_labels", lambda _: {"mask": rim})
+    found = lesson.lesson_of(
+        world.registry, version, split="test", splits=None, crop=(8, 8), resamples=20, seed=0
+    )
+    assert found.head.classes == ("0", "1", "2")
 
 
 def test_objects_without_a_task_lead_to_the_task(monkeypatch):
