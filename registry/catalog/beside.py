@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from registry.catalog.branches import MAIN
 from registry.catalog.ref import is_tag, like_commit
 from registry.errors import ConflictError
 
@@ -37,6 +38,8 @@ def beside(
 
     Raises:
         ConflictError: Others kept moving the branch.
+        ForbiddenError: The branch is protected, and its tip is no published version.
+        InvalidInputError: It is a commit that is no published version.
     """
     for turn in range(_TRIES):
         if unless():
@@ -52,8 +55,13 @@ def beside(
 
 
 def _home(registry: "Registry", version: "Version") -> "Draft":
+    """Return where to write: the branch that was named, else the one beside the version.
+
+    A protected branch takes nothing; where its tip is a published version, that is what is meant.
+    """
     at = version.ref.at
     names_a_branch = at is not None and not is_tag(at) and not like_commit(at)
-    if names_a_branch or version.tag is None:
+    is_protected = at == MAIN or at in version.repository.protected()
+    if names_a_branch and not (is_protected and version.tag is not None):
         return registry.draft(version.dataset, at)
     return registry.derive(version)

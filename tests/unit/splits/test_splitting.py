@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
+from registry.catalog.branches import protect
 from registry.cli.app import run
 from registry.curate.splits import HoldOut, Plan, Shares, leaks, split
 from registry.curate.splits.nearness import places_of
-from registry.errors import ConflictError, InvalidInputError, NotFoundError
+from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from registry.tables import store
 from tests.unit.splits.conftest import row
 
@@ -207,6 +208,33 @@ def test_a_draft_takes_its_split_along_when_it_is_published(version_of):
     split(registry, "ships@draft", name="own")
     assert "splits/own" in registry.resolve("ships@draft").tables()
     assert "splits/own" not in registry.resolve("ships@v1").tables()
+
+
+def test_a_protected_branch_is_split_as_the_version_that_it_stands_at(version_of):
+    registry, version = version_of(scattered(20))
+    split(registry, "ships@main", name="mine")
+    registry.branch("ships", "stable")
+    protect(registry, "ships", "stable")
+    split(registry, "ships@stable", name="yours")
+    assert registry.resolve("ships@main").commit == version.commit
+    for ref in ("ships@v1", "ships@main", "ships@stable"):
+        found = registry.resolve(ref)
+        assert {"splits/mine", "splits/yours"} < set(found.tables())
+        assert leaks(registry, found, "mine").clean
+
+
+def test_a_branch_or_commit_that_takes_nothing_says_what_to_do(version_of):
+    registry, _ = version_of(scattered(20))
+    with registry.branch("ships", "stable").edit("note") as root:
+        (root / "NOTE").write_text("not published")
+    protect(registry, "ships", "stable")
+    with pytest.raises(ForbiddenError, match="'stable' of 'ships' is protected") as error:
+        split(registry, "ships@stable")
+    assert "eolab merge ships BRANCH --into stable" in error.value.hint
+    commit = registry.resolve("ships@stable").commit.id
+    with pytest.raises(InvalidInputError, match="is not a published version") as error:
+        split(registry, f"ships@{commit[:12]}")
+    assert "eolab publish ships" in error.value.hint
 
 
 # ------------------------------------------------------------------------------------- leaks
