@@ -203,7 +203,7 @@ def _train(
         return Permuted(made, whole=whole, seed=said["seed"])
     if recipe.semi is None:
         return made
-    everything = {key: value for key, value in said.items() if key != "slice"}
+    everything = {**said, "slice": recipe.data.slice}  # not that of a share of the labels
     return Beside(made, _loader(versions[0], everything, shuffle=True))
 
 

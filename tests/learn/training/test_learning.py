@@ -150,6 +150,30 @@ def test_a_mean_teacher_learns_from_samples_without_labels(shared, recipe_of):
     assert not any(name.startswith("teacher") for name in _names(model))
 
 
+def test_samples_without_labels_are_of_the_slice_that_was_asked_for(shared, recipe_of):
+    from registry.learn.training.fractions import kept_slice
+    from registry.learn.training.loop import samples_of
+    from registry.learn.training.material import gather
+    from registry.query.slices import find_slice
+
+    version = shared.registry.resolve(shared.burns)
+    ids = version.table("samples", ["id"])["id"].to_pylist()
+    asked = kept_slice(shared.registry, version, ids, share=0.5, seed=4)
+    recipe = recipe_of(
+        shared.burns, **{"semi": {}, "data.slice": asked, "data.fraction": 0.5,
+                         "data.batch_size": 2},
+    )  # fmt: skip
+
+    beside = gather(shared.registry, recipe, seed=0).train
+    labelled, unlabelled = (
+        {name for batch in loader for name in samples_of(batch)}
+        for loader in (beside.labelled, beside.unlabelled)
+    )
+
+    inside = {*find_slice(shared.registry, asked).ids}
+    assert labelled < unlabelled < inside  # of these some are for validation
+
+
 def test_two_heads_learn_together(shared, recipe_of):
     heads = [
         {"name": "cover", "task": "segmentation", "asset": "mask"},
