@@ -9,8 +9,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,18 +17,13 @@ from typing import Any, Final
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from registry.errors import (
-    InvalidInputError,
-    NotFoundError,
-    RegistryError,
-    RejectedError,
-    UnavailableError,
-)
+from registry.errors import InvalidInputError, NotFoundError, RejectedError
 from registry.geo import Interval, normalise_crs, utm_crs
+from registry.learn.inference.door import door
 from registry.learn.inference.limited import Limited
 from registry.learn.inference.presets import ArchiveBand, Preset
 from registry.learn.inference.scenes import WrongBandsError
-from registry.learn.inference.web import check_api, check_file, check_href
+from registry.learn.inference.web import check_api, check_file
 from registry.learn.loading.contract import Input
 
 __all__ = ["Acquired", "Search", "area_of", "fetch", "search"]
@@ -37,7 +31,6 @@ __all__ = ["Acquired", "Search", "area_of", "fetch", "search"]
 API: Final = "EOLAB_STAC_API"
 """Names the archive's address where none is given."""
 
-_MOST_ITEMS: Final = 500
 _MOST_PIXELS: Final = 1 << 32
 _BOX: Final = 4
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -46,6 +39,7 @@ _KEPT: Final = ("datetime", "proj:epsg", "proj:code", "proj:shape", "proj:transf
 _OF_ASSET: Final = ("href", "type", "proj:shape", "proj:transform", "proj:epsg", "proj:code")
 _OTHER_NEAR_INFRARED: Final = {"N": "N2", "N2": "N"}
 _SECONDS: Final = 3600.0
+_PROXIES: Final = ("GDAL_HTTP_PROXY", "GDAL_HTTPS_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _NO_GEOJSON: Final = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -149,10 +143,15 @@ def search(wanted: Search) -> tuple[Acquired, ...]:
         UnavailableError: It does not answer.
         UnsafeAddressError: It leads to addresses that are not followed.
     """
+    from registry.learn.inference.asking import items as asked
+
     api = wanted.address
+    found = asked(
+        api, wanted.preset.collections, bbox=wanted.area.bounds, interval=str(wanted.interval)
+    )
     days: dict[tuple[str, float], list[Mapping[str, Any]]] = defaultdict(list)
     clouds: dict[tuple[str, float], list[float]] = defaultdict(list)
-    for item in _asked(wanted, api):
+    for item in found:
         properties = item.get("properties") or {}
         cloud = properties.get("eo:cloud_cover")
         known = [float(cloud)] if isinstance(cloud, int | float) else []
@@ -175,65 +174,6 @@ def search(wanted: Search) -> tuple[Acquired, ...]:
         )
         for key, items in sorted(days.items())
     )  # fmt: skip
-
-
-def _asked(wanted: Search, api: str) -> Iterator[dict[str, Any]]:
-    """Yield items, none of another collection.
-
-    Yields:
-        Items as JSON's types.
-
-    Raises:
-        NotFoundError: The API has no such collection.
-    """
-    from pystac_client import Client
-
-    def modified(request: Any) -> None:  # noqa: ANN401 — requests' own class
-        check_href(request.url, api=api)
-
-    with _translated(api):
-        client = Client.open(api, request_modifier=modified, timeout=60)
-        there = {one.id for one in client.get_collections()}
-        names = [name for name in wanted.preset.collections if name in there]
-        if not names:
-            raise NotFoundError(
-                f"{api} has no {wanted.preset.collections[0]}",
-                hint="name another archive by --from, or its address by --api",
-            )
-        found = client.search(
-            collections=names, bbox=wanted.area.bounds, datetime=str(wanted.interval),
-            max_items=_MOST_ITEMS,
-        )  # fmt: skip
-        for item in found.items_as_dicts():
-            if item.get("collection") in names:
-                yield item
-
-
-@contextmanager
-def _translated(api: str) -> Iterator[None]:
-    """Say in our words what goes wrong with an API.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        RegistryError: As it was raised inside.
-        UnavailableError: It does not answer, or nonsense.
-    """
-    from pystac import STACError
-    from pystac_client.exceptions import APIError
-    from requests import RequestException
-
-    try:
-        yield
-    except RegistryError:
-        raise
-    except (APIError, RequestException, STACError, *_NO_GEOJSON) as error:
-        raise UnavailableError(
-            f"the archive at {api} does not answer as a STAC API: "
-            f"{' '.join(str(error).split())[:200]}",
-            hint="see whether it is there: curl " + api,
-        ) from error
 
 
 def _day(item: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
@@ -317,13 +257,12 @@ def fetch(
     }  # fmt: skip
     variables = {
         name: os.environ[name]
-        for name in ("HOME", "NETRC", "GDAL_HTTP_NETRC", "SSL_CERT_FILE", "CURL_CA_BUNDLE",
-                     "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+        for name in ("HOME", "NETRC", "GDAL_HTTP_NETRC", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
         if name in os.environ
     }  # fmt: skip
-    with Limited(
+    with door(wanted.address) as proxy, Limited(
         "archive_reader.py", name=f"the archive's {acquired.day}", memory=6 << 30,
-        seconds=_SECONDS, environment=variables,
+        seconds=_SECONDS, environment=variables | dict.fromkeys(_PROXIES, proxy),
     ) as child:  # fmt: skip
         said = child.ask(
             do="fetch", items=list(acquired.items), bands=bands, mask=mask, grid=grid,

@@ -1,4 +1,8 @@
-"""Which addresses are followed: what an archive's items say is anybody's word."""
+"""Which addresses are followed: what an archive's items say is anybody's word.
+
+References:
+    RFC 6890 (2013), special-purpose addresses. RFC 6052 (2010), IPv4 within IPv6.
+"""
 
 import ipaddress
 import socket
@@ -7,10 +11,19 @@ from urllib.parse import SplitResult, urlsplit
 
 from registry.errors import InvalidInputError, RejectedError
 
-__all__ = ["UnsafeAddressError", "check_api", "check_href"]
+__all__ = [
+    "PUBLIC_ALONE", "UnsafeAddressError", "addresses", "check_api", "check_file", "check_href",
+    "is_own",
+]  # fmt: skip
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SUFFIXES: Final = (".tif", ".tiff", ".jp2")
+_PORTS: Final = {"http": 80, "https": 443}
+_TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
+_OF_IPV4: Final = 0xFFFFFFFF
+
+PUBLIC_ALONE: Final = "use an archive whose files lie at https addresses of public hosts"
+"""What to do about an address that is not followed."""
 
 
 class UnsafeAddressError(RejectedError):
@@ -49,6 +62,9 @@ def check_api(address: str) -> str:
 def check_href(href: str, *, api: str) -> str:
     """Return an address that an archive's answer leads to.
 
+    It says early what will not do; where a connection goes is up to
+    :func:`registry.learn.inference.door.door`.
+
     Args:
         href: As the answer has it.
         api: Address of the API, whose own host may be on this machine.
@@ -66,15 +82,14 @@ def check_href(href: str, *, api: str) -> str:
         registry.learn.inference.web.UnsafeAddressError: the archive leads to ...
           hint: ...
     """
-    parts, home = _parts(href), urlsplit(api)
-    if parts is not None and parts.hostname and not parts.username:
-        same = (parts.scheme, parts.hostname, parts.port) == (home.scheme, home.hostname, home.port)
-        if same or (parts.scheme == "https" and _public(parts.hostname)):
-            return href
-    raise UnsafeAddressError(
-        f"the archive leads to '{href[:200]}', which is not followed",
-        hint="use an archive whose files lie at https addresses of public hosts",
-    )
+    parts = _parts(href)
+    if parts is None or not parts.hostname or parts.username:
+        raise UnsafeAddressError(_leads(href), hint=PUBLIC_ALONE)
+    if not is_own(parts.scheme, parts.hostname, parts.port, api=api):
+        if parts.scheme != "https":
+            raise UnsafeAddressError(_leads(href), hint=PUBLIC_ALONE)
+        addresses(parts.hostname, parts.port or 443)
+    return href
 
 
 def check_file(href: str, *, api: str) -> str:
@@ -92,6 +107,51 @@ def check_file(href: str, *, api: str) -> str:
     return href
 
 
+def is_own(scheme: str, host: str, port: int | None, *, api: str) -> bool:
+    """Return whether a server is the API's own, which somebody named on purpose.
+
+    Examples:
+        >>> is_own("https", "earth.example", 443, api="https://earth.example/v1")
+        True
+        >>> is_own("http", "localhost", 22, api="http://localhost:8080")
+        False
+    """
+    home = urlsplit(api)
+    named = home.scheme, home.hostname, home.port or _PORTS.get(home.scheme)
+    return (scheme, host.lower(), port or _PORTS.get(scheme)) == named
+
+
+def addresses(host: str, port: int, *, own: bool = False) -> tuple[str, ...]:
+    """Return the addresses that a name has, once all of them are known to be public.
+
+    Args:
+        host: A name, or an address.
+        port: Of the server.
+        own: Whether it is the API's own, whose addresses may be anywhere.
+
+    Returns:
+        Addresses to connect to as they are, without asking for the name again; none for a name
+        that nobody knows.
+
+    Raises:
+        UnsafeAddressError: One of them is not public.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError) as error:
+        if not own and _is_number(host):
+            raise UnsafeAddressError(_leads(host), hint=PUBLIC_ALONE) from error
+        return ()
+    known = tuple(str(one[4][0]) for one in found)
+    if not own and not all(_is_public(one) for one in known):
+        raise UnsafeAddressError(_leads(f"{host}:{port}"), hint=PUBLIC_ALONE)
+    return known
+
+
+def _leads(address: str) -> str:
+    return f"the archive leads to '{address[:200]}', which is not followed"
+
+
 def _parts(address: str) -> SplitResult | None:
     if any(not letter.isprintable() or letter.isspace() for letter in address):
         return None
@@ -103,12 +163,23 @@ def _parts(address: str) -> SplitResult | None:
     return parts
 
 
-def _public(host: str) -> bool:
-    try:
-        found = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
-    except (OSError, UnicodeError):
-        return not _is_number(host)  # who cannot be found cannot be harmed either
-    return all(ipaddress.ip_address(one[4][0]).is_global for one in found)
+def _is_public(number: str) -> bool:
+    """Return whether anybody's machine could have an address, whatever lies within it.
+
+    Examples:
+        >>> [_is_public(one) for one in ("8.8.8.8", "169.254.169.254", "64:ff9b::a9fe:a9fe")]
+        [True, False, False]
+    """
+    address = ipaddress.ip_address(number)
+    within: ipaddress.IPv4Address | None = None
+    if isinstance(address, ipaddress.IPv6Address):
+        within = address.ipv4_mapped or address.sixtofour
+        if address in _TRANSLATED:
+            within = ipaddress.IPv4Address(int(address) & _OF_IPV4)
+        if address.teredo is not None:
+            return False
+    reached = within or address
+    return reached.is_global and not reached.is_multicast
 
 
 def _is_number(host: str) -> bool:
