@@ -1,11 +1,13 @@
-"""``python -m bench.learning DATASET``: burn scars by a U-Net and by a threshold, event by event.
+"""``python -m bench.learning burn-scars|ships DATASET``: sets of few samples, fold by fold.
 
-Each fold of ``splits/events-<n>`` is held out in turn. The U-Net learns from the others; the
-threshold on dNBR is the one that does best on them. What is kept of each held-out event goes into
-one bootstrap over events.
+Each fold of ``splits/<name>-<n>`` is held out in turn and a network learns from the others. What is
+kept of each held-out sample goes into one bootstrap over groups. Burn scars are also cut by a
+threshold on dNBR, the one that does best on the other folds.
 """
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -17,9 +19,9 @@ from registry.learn.scoring.evaluating import evaluate
 from registry.learn.scoring.statistics import Statistics, joined
 from registry.learn.training import train
 
-FOLDS = 5
+EVENTS = "events"
 THRESHOLDS = np.linspace(0.0, 0.6, 61)
-SMALL = {
+BURN_SCARS = {
     "architecture": {"factory": "lab", "args": {"name": "unet", "width": 16, "depth": 4}},
     "data.assets": ("post_fire",),
     "data.crop": (112, 112),
@@ -30,7 +32,7 @@ SMALL = {
 
 
 def subset(version: Version, fold: int, name: str) -> list[str]:
-    rows = version.table(f"splits/events-{fold}").to_pylist()
+    rows = version.table(f"splits/{EVENTS}-{fold}").to_pylist()
     return sorted(row["sample"] for row in rows if row["subset"] == name)
 
 
@@ -66,38 +68,63 @@ def _kept(version: Version, sample: str, at: float) -> Statistics:
     return segmentation.statistics((sample,), ("unburnt", "burnt"), mask[None], sure)
 
 
-def say(name: str, kept: Statistics) -> None:
-    found = intervals.measured(kept, np.arange(len(kept.ids)))
-    for metric, of_class in (("miou", None), ("iou", "burnt")):
-        one = found[metric, of_class]
-        print(f"{name}: {metric} {of_class or ''} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
-              f" over {len(kept.ids)} events")  # fmt: skip
+def say(name: str, kept: Statistics, groups: list[str | None], *wanted: tuple[str, str]) -> None:
+    found = intervals.measured(kept, intervals.clusters_of(groups))
+    for metric, of_class in wanted:
+        one = found[metric, of_class or None]
+        print(f"{name}: {metric} {of_class} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+              f" over {len(kept.ids)} samples")  # fmt: skip
+
+
+def folds_of(version: Version, splits: str) -> list[str]:
+    return sorted(
+        name.removeprefix("splits/")
+        for name in version.tables
+        if name.startswith(f"splits/{splits}-")
+    )
+
+
+def learned(
+    lab: registry.Registry,
+    version: Version,
+    recipe: str,
+    splits: str,
+    changes: Mapping[str, Any],
+    crop: tuple[int, int] | None = None,
+) -> Statistics:
+    """Return what is kept of every sample, each by the network that never saw its fold."""
+    kept: list[Statistics] = []
+    for fold in folds_of(version, splits):
+        own = {**changes, "data.ref": str(version.ref), "data.splits": fold}
+        model = train(lab, recipe, name=f"{recipe}-folds", seed=0, overrides=own)
+        options = {"crop": crop} if crop else {}
+        found = evaluate(
+            lab, model, on=str(version.ref), splits=fold, keep=False, batch_size=1, **options
+        )
+        kept += list(found.kept.values())
+        print(fold, model.ref, flush=True)
+    return joined(kept)
+
+
+def burn_scars(lab: registry.Registry, version: Version) -> None:
+    by_network = learned(
+        lab, version, "burn-scars-unet", EVENTS, BURN_SCARS, BURN_SCARS["data.crop"]
+    )
+    folds = range(len(folds_of(version, EVENTS)))
+    cut = joined([kept for fold in folds if (kept := thresholded(version, fold)) is not None])
+    for name, kept in (("U-Net", by_network), ("dNBR threshold", cut)):
+        say(name, kept, list(kept.ids), ("miou", ""), ("iou", "burnt"))
+
+
+def ships(lab: registry.Registry, version: Version) -> None:
+    kept = learned(lab, version, "ships-fcos", "cross", {})
+    say("FCOS", kept, list(kept.ids), ("ap50", ""), ("ap50_95", ""))
 
 
 def main() -> None:
-    dataset = sys.argv[1]
+    what, dataset = sys.argv[1:]
     lab = registry.connect()
-    version = lab.resolve(dataset)
-    learned, cut = [], []
-    for fold in range(FOLDS):
-        splits = f"events-{fold}"
-        changes = {**SMALL, "data.ref": str(version.ref), "data.splits": splits}
-        model = train(lab, "burn-scars-unet", name="burn-scars-folds", seed=0, overrides=changes)
-        found = evaluate(
-            lab,
-            model,
-            on=str(version.ref),
-            splits=splits,
-            keep=False,
-            batch_size=1,
-            crop=(112, 112),
-        )
-        learned += list(found.kept.values())
-        if (kept := thresholded(version, fold)) is not None:
-            cut.append(kept)
-        print(fold, model.ref, found.value("miou"), flush=True)
-    say("U-Net", joined(learned))
-    say("dNBR threshold", joined(cut))
+    {"burn-scars": burn_scars, "ships": ships}[what](lab, lab.resolve(dataset))
 
 
 if __name__ == "__main__":
