@@ -23,6 +23,7 @@ BIOMASS = Head(name="biomass", task=HeadTask.REGRESSION, unit="t/ha")
 SHIPS = Head(name="detection", task=HeadTask.DETECTION, classes=("ship",))
 HIDDEN = Head(name="reconstruction", task=HeadTask.RECONSTRUCTION)
 
+STEM = {"name": "unet", "width": 8, "depth": 2, "stem": 2}
 UNET = {"name": "unet", "width": 8, "depth": 2}
 CNN = {"name": "cnn", "width": 8, "depth": 2}
 VIT = {"name": "vit", "width": 32, "depth": 2, "patch": 4, "heads": 2}
@@ -59,7 +60,7 @@ def unused(network):
     ]
 
 
-@pytest.mark.parametrize("args", [UNET, CNN, VIT], ids=["unet", "cnn", "vit"])
+@pytest.mark.parametrize("args", [UNET, STEM, CNN, VIT], ids=["unet", "stem", "cnn", "vit"])
 def test_every_head_answers_in_its_own_shape(args):
     heads = (MASK, LABEL, MANY, HEIGHT, BIOMASS)
     network = made(reads(image=5), *heads, **args)
@@ -95,7 +96,7 @@ def test_padding_leaves_the_far_corner_as_it_was():
     assert torch.allclose(part[..., :16, :16], network({"image": whole})["mask"][..., :16, :16])
 
 
-@pytest.mark.parametrize("args", [UNET, CNN, VIT], ids=["unet", "cnn", "vit"])
+@pytest.mark.parametrize("args", [UNET, STEM, CNN, VIT], ids=["unet", "stem", "cnn", "vit"])
 @pytest.mark.parametrize("head", [MASK, LABEL, BIOMASS], ids=lambda head: head.name)
 @pytest.mark.parametrize("fusion", [None, "middle", "late"])
 def test_every_weight_of_a_network_with_one_head_learns(args, head, fusion):

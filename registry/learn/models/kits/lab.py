@@ -14,6 +14,7 @@ __all__ = ["NAMES", "kit"]
 NAMES = ("cnn", "unet", "vit")
 """What there is."""
 
+_STEMS = (1, 2, 4)
 _DECODED = 32  # channels of the finest level of a transformer's decoder
 
 
@@ -22,6 +23,7 @@ def kit(
     name: str = "unet",
     width: int | None = None,
     depth: int | None = None,
+    stem: int = 1,
     patch: int = 8,
     heads: int = 4,
 ) -> Kit:
@@ -32,6 +34,8 @@ def kit(
         width: Channels of the finest level, 32 if not said; of a transformer the length of a
             token, 128.
         depth: How often images are halved, 4 if not said; of a transformer its blocks, 6.
+        stem: Of the convolutional ones, how many pixels of a side the first convolution takes for
+            one: 1, 2 or 4.
         patch: Side of a transformer's patches, in pixels.
         heads: Of a transformer's attention; four times as many divide the width.
 
@@ -51,9 +55,15 @@ def kit(
         )
     wide = within(32 if width is None else width, 4, 512, what="width")
     deep = within(4 if depth is None else depth, 1, 6, what="depth")
+    if stem not in _STEMS:
+        raise InvalidInputError(
+            f"a stem of {stem!r} pixels is none of 1, 2 and 4", hint="leave it out for full size"
+        )
 
     def encoder(stream: Stream) -> Encoder:
-        return Convolutions(stream.channels, width=wide, depth=deep, residual=name == "cnn")
+        return Convolutions(
+            stream.channels, width=wide, depth=deep, residual=name == "cnn", stem=stem
+        )
 
     def decoder(channels: Sequence[int], strides: Sequence[int]) -> Decoder:
         return decoder_for(channels, strides, wide)

@@ -46,17 +46,20 @@ class Convolutions(Encoder):
         depth: How often the image is halved.
         residual: Whether each level adds what came in to what it gives, which trains deeper
             networks for classification.
+        stem: Stride of the first convolution: 2 leaves a quarter of the pixels to work on.
 
     References:
         Ronneberger et al. (2015), U-Net, arXiv:1505.04597; He et al. (2016), arXiv:1512.03385.
     """
 
-    def __init__(self, bands: int, *, width: int, depth: int, residual: bool = False) -> None:
+    def __init__(
+        self, bands: int, *, width: int, depth: int, residual: bool = False, stem: int = 1
+    ) -> None:
         channels = [width * min(2**level, 16) for level in range(depth + 1)]
-        super().__init__(channels=channels, strides=[2**level for level in range(depth + 1)])
+        super().__init__(channels=channels, strides=[stem * 2**level for level in range(depth + 1)])
         self.levels = nn.ModuleList(
-            _Level(before, after, residual=residual)
-            for before, after in pairwise([bands, *channels])
+            _Level(before, after, residual=residual, stride=1 if level else stem)
+            for level, (before, after) in enumerate(pairwise([bands, *channels]))
         )
         self.halve = nn.MaxPool2d(2)
 
@@ -67,7 +70,7 @@ class Convolutions(Encoder):
             images: ``(sample, channel, y, x)``.
 
         Returns:
-            One tensor a level, the first at full size.
+            One tensor a level, the first at full size without a stem.
         """
         features: list[Tensor] = []
         for level in self.levels:
@@ -113,17 +116,17 @@ class UNetDecoder(Decoder):
 
 
 class _Level(nn.Module):
-    def __init__(self, before: int, after: int, *, residual: bool = False) -> None:
+    def __init__(self, before: int, after: int, *, residual: bool = False, stride: int = 1) -> None:
         super().__init__()
         # normalised over the batch: over the window, a scene's windows would not meet
         self.convolve = nn.Sequential(
-            nn.Conv2d(before, after, 3, padding=1, bias=False),
+            nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(after),
             nn.ReLU(inplace=True),
             nn.Conv2d(after, after, 3, padding=1, bias=False),
             nn.BatchNorm2d(after),
         )
-        self.around = nn.Conv2d(before, after, 1, bias=False) if residual else None
+        self.around = nn.Conv2d(before, after, 1, stride, bias=False) if residual else None
         self.rectify = nn.ReLU(inplace=True)
 
     def forward(self, image: Tensor) -> Tensor:
