@@ -15,9 +15,12 @@ from registry.errors import InvalidInputError
 from registry.lake.names import MODELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from registry.learn.loading.contract import Input
     from registry.learn.models.card import Card, Lineage
     from registry.learn.models.shelf import Model
+    from registry.learn.scoring.notes import Note
 
 __all__ = ["register"]
 
@@ -102,12 +105,17 @@ def _list_text(rows: list[dict[str, object]]) -> str:
 
 
 def show(ref: ModelRef, as_json: Json = False) -> None:
-    """Say what a model reads and gives, what made it, and how well it did."""
-    from registry.learn.models import shelf
+    """Say what a model reads and gives, what made it, how well it did, and what to read that with.
 
-    model = shelf.resolve(connected(), ref)
-    shown = _shown(model)
-    emit(shown, lambda: _show_text(model))
+    The notes say what is known now: a withdrawal, rows that were purged, leaks of its split.
+    """
+    from registry.learn.models import shelf
+    from registry.learn.scoring.notes import of_model
+
+    registry = connected()
+    model = shelf.resolve(registry, ref)
+    notes = of_model(registry, model)
+    emit({**_shown(model), "notes": notes}, lambda: _show_text(model, notes))
 
 
 def _shown(model: "Model") -> dict[str, object]:
@@ -125,12 +133,12 @@ def _shown(model: "Model") -> dict[str, object]:
     }
 
 
-def _show_text(model: "Model") -> str:
+def _show_text(model: "Model", notes: "Sequence[Note]") -> str:
     card, commit = model.card, model.version.commit
     lineage = card.lineage
     lines: dict[str, object] = {
         "ref": model.ref,
-        "withdrawn": model.tombstone and model.tombstone.reason,
+        "notes": "\n".join(map(str, notes)),
         "smoke": "trained to see that everything runs; it knows nothing" if card.smoke else None,
         "network": _network_text(card),
         "reads": "\n".join(map(_input_text, card.contract.inputs)),

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from registry.catalog.registry import Registry
+from registry.cli.app import run
 from registry.curate.splits.leaking import leaks
 from registry.lake import init
 from registry.learn.models import shelf
@@ -117,7 +118,9 @@ def _on_device(rows, device):
     return rows
 
 
-def test_a_leak_and_a_withdrawal_that_are_recorded_later_show_on_scores_and_models(world):
+def test_a_leak_and_a_withdrawal_that_are_recorded_later_show_on_scores_and_models(
+    world, monkeypatch, capsys
+):
     registry = world.registry
     for one in ("toy-net@v1", "toy-net@v2", "toy-net@v3"):
         clean = evaluate(registry, one, on="fields@v1", resamples=20)
@@ -141,6 +144,12 @@ def test_a_leak_and_a_withdrawal_that_are_recorded_later_show_on_scores_and_mode
     (entry,) = [one for one in board.entries if one.name == "toy-net"]
     assert ("error", "withdrawn") in _kinds(entry.notes)  # it learned from it
     shelf.withdraw(registry, "toy-net@v1", "trained with the wrong bands")
+    monkeypatch.setenv("EOLAB_LAKE", registry.lake.address)
+    assert run(["models", "show", "toy-net@v1"]) == 0
+    shown = capsys.readouterr().out
+    assert "notes         error: toy-net@v1 was withdrawn: trained with the wrong bands" in shown
+    assert "error: learned from: fields@v1 was withdrawn: labels were shifted by a pixel" in shown
+    assert "warning: learned from: split default leaks" in shown
     assert any(
         "wrong bands" in one.message
         for one in of_model(registry, shelf.resolve(registry, "toy-net@v1"))
