@@ -239,7 +239,7 @@ def _run(
         ]  # fmt: skip
     kept = [model for model in models if model is not None]
     if kept:  # of several processes one writes, and one speaks
-        emit([_facts(model) for model in kept], lambda: _told(kept))
+        emit([_facts(model) for model in kept], lambda: _told(kept, pretrained=recipe.pretrains))
 
 
 @contextmanager
@@ -266,7 +266,7 @@ def _facts(model: "Model") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _told(models: Sequence["Model"]) -> str:
+def _told(models: Sequence["Model"], *, pretrained: bool) -> str:
     lines = []
     for model in models:
         card = model.card
@@ -276,10 +276,22 @@ def _told(models: Sequence["Model"]) -> str:
         )
         said = "smoke: it ran, and says nothing of quality" if card.smoke else figures
         lines.append(f"{model.ref}, seed {card.seed}{learnt}\n  {said}\n")
-    last = models[-1]
-    if not last.card.smoke:
-        lines.append(f"score it: eolab evaluate {last.ref} --on DATASET --split test\n")
+    if not models[-1].card.smoke:
+        lines.append(_next(models[-1], pretrained=pretrained))
     return "".join(lines)
+
+
+def _next(model: "Model", *, pretrained: bool) -> str:
+    """Return what to do with a model, as a line."""
+    if pretrained:
+        return f"begin another recipe with it: eolab train RECIPE --set init.model={model.ref}\n"
+    lineage = model.card.lineage
+    if lineage is None:
+        return ""
+    learnt, _, _ = lineage.dataset.partition(",")
+    usual = lineage.split in {None, "default", "official"}
+    splits = "" if usual else f" --splits {lineage.split}"
+    return f"score it: eolab evaluate {model.ref} --on {learnt} --split test{splits}\n"
 
 
 def seeds_of(said: str) -> tuple[int, ...]:

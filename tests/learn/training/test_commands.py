@@ -67,6 +67,21 @@ def test_training_ends_as_versions_one_a_seed(said, shared, tmp_path, recipe_of)
     assert models[0]["lineage"]["dataset"] == shared.burns
 
 
+def test_what_to_do_with_a_model_is_said_by_its_name(said, shared, tmp_path, recipe_of):
+    changes = {"steps": 1, "architecture.args": {"name": "vit", "width": 16, "heads": 2}}
+    paths = {}
+    for task in ("segmentation", "reconstruction"):
+        paths[task] = tmp_path / f"{task}.yaml"
+        paths[task].write_text(recipe_of(shared.burns, task=task, **changes).to_yaml())
+
+    _, trained = said("train", str(paths["segmentation"]), "--name", "to-score")
+    _, pretrained = said("pretrain", str(paths["reconstruction"]), "--name", "to-begin-with")
+
+    assert trained.out.endswith(f"eolab evaluate to-score@v1 --on {shared.burns} --split test\n")
+    assert "eolab train RECIPE --set init.model=to-begin-with@v1\n" in pretrained.out
+    assert "score it" not in pretrained.out
+
+
 @pytest.mark.parametrize(
     ("words", "status", "problem"),
     [
