@@ -58,10 +58,16 @@ def split(
     seed: Annotated[int, typer.Option(help="Another one draws others.")] = 0,
     block_km: Annotated[float, typer.Option(help="Edge of a block in km.")] = 10.0,
     buffer_km: Annotated[
-        float, typer.Option(help="Least distance between footprints of different subsets, in km.")
+        float,
+        typer.Option(
+            help="Least distance between footprints of different subsets, hold-outs too, in km."
+        ),
     ] = 0.0,
     gap_days: Annotated[
-        float, typer.Option(help="Time left out before each later subset, in days.")
+        float,
+        typer.Option(
+            help="Least time between samples of different subsets, hold-outs too, in days."
+        ),
     ] = 0.0,
     folds: Annotated[
         int, typer.Option(help="Make this many folds in place of subsets; 0 for none.")

@@ -80,21 +80,27 @@ def by_unit(units: Codes, shares: Shares, *, seed: int, weights: Codes | None = 
     return _none_empty(chosen, sizes, len(shares.wanted))[units]
 
 
-def by_time(moments: Codes, shares: Shares, *, gap: int = 0) -> Codes:
+def by_time(moments: Codes, shares: Shares) -> Codes:
     """Return subsets in the order of time, the first one earliest; equal times stay together.
 
+    Each cut is where a moment begins, as near to what the shares want as leaves every subset one.
+
     Args:
-        moments: When each sample was taken, as a number.
+        moments: When each sample was taken, as a number; at least as many as there are subsets.
         shares: Of the subsets.
-        gap: Samples less than this before the next subset begins are in none.
+
+    Examples:
+        >>> by_time(np.array([7, 7, 7, 7, 7, 7, 8, 9]), Shares.of()).tolist()
+        [0, 0, 0, 0, 0, 0, 1, 2]
     """
-    order = np.argsort(moments, kind="stable")
-    cuts = np.cumsum(shares.counts(len(moments)))[:-1]
-    first = moments[order[np.minimum(cuts, len(order) - 1)]] if len(order) else moments[:0]
-    found = np.searchsorted(np.sort(first), moments, side="right")
-    for begins in first:
-        found[(moments < begins) & (moments >= begins - gap)] = NOWHERE
-    return found.astype(np.int64)
+    distinct, counts = np.unique(moments, return_counts=True)
+    before = np.cumsum(counts) - counts
+    firsts: list[int] = []
+    for cut in np.cumsum(shares.counts(len(moments)))[:-1]:
+        least = firsts[-1] + 1 if firsts else 1
+        most = len(distinct) - (len(shares.subsets) - 1 - len(firsts))
+        firsts.append(least + int(np.argmin(np.abs(before[least : most + 1] - cut))))
+    return np.searchsorted(distinct[firsts], moments, side="right").astype(np.int64)
 
 
 def folds_of(units: Codes, count: int, *, seed: int, strata: Codes | None = None) -> Codes:

@@ -1,5 +1,6 @@
-"""How near samples of different subsets lie to each other on the ground."""
+"""How near samples of different subsets lie to each other, on the ground and in time."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from registry.curate.layers.places import earth_centred
 from registry.curate.layers.placing import centres
 from registry.errors import UnavailableError
 
-__all__ = ["Places", "buffered", "places_of"]
+__all__ = ["Places", "apart_in_time", "buffered", "places_of"]
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -83,14 +84,47 @@ def buffered(places: Places, subsets: Codes, *, buffer_km: float) -> Codes:
         subsets: Of each, -1 for none.
         buffer_km: The least distance between footprints.
     """
+
+    def near(own: Codes, later: Codes) -> npt.NDArray[np.bool_]:
+        distance, _ = places.nearest(own, later)
+        between = distance - places.reach[own] - places.reach[later].max()
+        return np.asarray(between < buffer_km)
+
+    return _giving_way(subsets, near)
+
+
+def apart_in_time(begin: Codes, end: Codes, subsets: Codes, *, gap: int) -> Codes:
+    """Return subsets without the samples that are within a gap of one of a later subset.
+
+    The earlier subset gives way, whether it was taken before or after.
+
+    Args:
+        begin: When each sample begins, as a number.
+        end: When it ends, not before.
+        subsets: Of each, -1 for none.
+        gap: Between the end of one and the beginning of another there is more than this.
+
+    Examples:
+        >>> moments = np.arange(6)
+        >>> apart_in_time(moments, moments, np.array([0, 0, 0, 1, 1, 1]), gap=1).tolist()
+        [0, 0, -1, 1, 1, 1]
+    """
+
+    def near(own: Codes, later: Codes) -> npt.NDArray[np.bool_]:
+        begun = np.searchsorted(np.sort(begin[later]), end[own] + gap, side="right")
+        over = np.searchsorted(np.sort(end[later]), begin[own] - gap, side="left")
+        return np.asarray(begun > over)
+
+    return _giving_way(subsets, near)
+
+
+def _giving_way(subsets: Codes, near: Callable[[Codes, Codes], npt.NDArray[np.bool_]]) -> Codes:
+    """Return subsets without what is too near to what is left of later ones, the last first."""
     kept = subsets.copy()
     for subset in range(int(subsets.max(initial=0)) - 1, -1, -1):
         own, later = np.flatnonzero(kept == subset), np.flatnonzero(kept > subset)
-        if not len(own) or not len(later):
-            continue
-        distance, _ = places.nearest(own, later)
-        near = distance - places.reach[own] - places.reach[later].max() < buffer_km
-        kept[own[near]] = -1
+        if len(own) and len(later):
+            kept[own[near(own, later)]] = -1
     return kept
 
 

@@ -67,10 +67,10 @@ class Plan:
     """Edge of a block, for ``blocked``, in [0.1, 10000]."""
 
     buffer_km: float = 0.0
-    """Least distance between footprints of different subsets, for ``blocked``."""
+    """Least distance between footprints of different subsets, hold-outs too, in [0, 20000]."""
 
     gap_days: float = 0.0
-    """Time left out between subsets, for ``temporal``."""
+    """Least time between samples of different subsets, hold-outs too, in [0, 100000]."""
 
     folds: int = 0
     """For cross-validation: how many folds in place of subsets; 0 for none."""
@@ -100,7 +100,10 @@ class Plan:
                 "folds in the order of time would learn from the future",
                 hint="make a split by time without folds, or folds by --by year --method group",
             )
-        object.__setattr__(self, "shares", self.shares.without(*(h.subset for h in self.hold_out)))
+        shares = self.shares.without(*(one.subset for one in self.hold_out))
+        if self.method == "temporal":  # who judges comes after who learns, however it was typed
+            shares = shares.in_learning_order()
+        object.__setattr__(self, "shares", shares)
 
     def said(self) -> dict[str, object]:
         """Return what the split's table says of how it was made."""
@@ -108,7 +111,9 @@ class Plan:
         if self.by:
             said["by"] = self.by
         if self.method == "blocked":
-            said |= {"block_km": self.block_km, "buffer_km": self.buffer_km}
+            said["block_km"] = self.block_km
+        if self.method == "blocked" or self.buffer_km:
+            said["buffer_km"] = self.buffer_km
         if self.gap_days:
             said["gap_days"] = self.gap_days
         if self.folds:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from registry.catalog.splits import subset_of
+from registry.catalog.splits import learning_order, subset_of
 from registry.errors import InvalidInputError
 
 __all__ = ["TOLERANCE", "Shares"]
@@ -109,6 +109,18 @@ class Shares:
             subsets=tuple(name for name, _ in left),
             wanted=tuple(share / whole for _, share in left),
         )
+
+    def in_learning_order(self) -> "Shares":
+        """Return the same shares, those of who learns before those of who judges.
+
+        Examples:
+            >>> Shares.of({"test": 0.2, "train": 0.8}).in_learning_order().subsets
+            ('train', 'test')
+        """
+        pairs = zip(self.subsets, self.wanted, strict=True)
+        ordered = sorted(pairs, key=lambda one: learning_order(one[0])[0])
+        names, wanted = zip(*ordered, strict=True)
+        return Shares(subsets=names, wanted=wanted)
 
     def counts(self, total: int) -> npt.NDArray[np.int64]:
         """Return how many of some samples each subset gets, by largest remainder.

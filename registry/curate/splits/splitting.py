@@ -5,11 +5,8 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,16 +14,11 @@ from registry.catalog.beside import beside
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
-from registry.curate.layers.moments import instants_of
-from registry.curate.splits import assigning
-from registry.curate.splits.assigning import NOWHERE
-from registry.curate.splits.columns import divided, stratum_by_label
+from registry.curate.splits.dividing import BUFFER, GAP, Made, divide
 from registry.curate.splits.leaking import LeakReport, keep_leaks, leaks_of
-from registry.curate.splits.nearness import buffered, places_of
 from registry.curate.splits.plan import Plan
 from registry.curate.splits.shares import TOLERANCE
 from registry.errors import ConflictError, InvalidInputError
-from registry.geo import equal_area_cell
 from registry.lake.names import check_key
 from registry.progress import SILENT, Progress
 from registry.tables import store
@@ -34,13 +26,11 @@ from registry.tables.schemas import splits_schema
 
 __all__ = ["Split", "split"]
 
-_DAY_US: Final = 86_400_000_000
+_TAKES: Final = {"the buffer": BUFFER, "the gap": GAP}
 _COLUMNS: Final = (
     "id", "geometry", "bbox", "datetime", "start_datetime", "end_datetime", "label", "group",
     "source", "properties",
 )  # fmt: skip
-
-Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +61,7 @@ class Split:
     @property
     def counts(self) -> dict[str, int]:
         """How many samples each subset, or fold, has."""
-        column = "fold" if self.plan.folds else "subset"
-        found = pc.value_counts(self.rows[column].combine_chunks()).to_pylist()
-        named = {_name(one["values"], folds=bool(self.plan.folds)): one["counts"] for one in found}
-        order = list(self.plan.shares.subsets)
-        return dict(
-            sorted(
-                named.items(),
-                key=lambda one: (order.index(one[0]) if one[0] in order else 99, one[0]),
-            )
-        )
+        return _counts(self.rows, self.plan)
 
     def facts(self) -> dict[str, Any]:
         """Return what a program wants to know, as JSON's own types."""
@@ -136,7 +117,7 @@ def split(
         _refuse_taken(version, names)
     progress.stage("dividing samples", total=None, unit="samples")
     samples = _samples(version)
-    made = _Made.of(samples, chosen)
+    made = divide(samples, chosen)
     rows = made.rows(samples)
     _refuse_empty(rows, chosen)
     tables = dict(zip(names, [rows, *_each_held(rows, chosen.folds)], strict=True))
@@ -161,55 +142,6 @@ def split(
         ref=str(version.ref), name=name, plan=chosen, rows=rows, left_out=made.left_out,
         reasons=_reasons(rows, chosen, made), leaks=found[name],
     )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    """Which subset or fold each sample is in."""
-
-    subset: npt.NDArray[np.object_]
-    fold: Codes
-    left_out: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    unit: str | None = None
-    """What was kept together, and the largest share that one of them has."""
-
-    @classmethod
-    def of(cls, samples: pa.Table, plan: Plan) -> "_Made":
-        subset = np.full(samples.num_rows, None, object)
-        for one in plan.hold_out:
-            subset[divided(samples, one.by).among(one.values)] = one.subset
-        free = np.flatnonzero(subset == None)  # noqa: E711 — element by element
-        if not len(free):
-            raise InvalidInputError(
-                "nothing is left to divide", hint="hold out less, or a version with samples"
-            )
-        rest = samples.take(pa.array(free)) if len(free) < samples.num_rows else samples
-        codes, unit = _divided(rest, plan)
-        left_out: dict[str, int] = {}
-        everyone = np.full(samples.num_rows, NOWHERE, np.int64)
-        everyone[free] = codes
-        if plan.method == "blocked" and plan.buffer_km > 0:
-            everyone = _without_buffer(samples, everyone, subset, plan)
-        lost = int((everyone[free] == NOWHERE).sum())
-        if lost:
-            why = "within the gap" if plan.method == "temporal" else "within the buffer"
-            left_out[why] = lost
-        if plan.folds:
-            return cls(subset=subset, fold=everyone, left_out=left_out, unit=unit)
-        there = everyone != NOWHERE
-        subset[there] = np.array(plan.shares.subsets, object)[everyone[there]]
-        nowhere = np.full(samples.num_rows, NOWHERE, np.int64)
-        return cls(subset=subset, fold=nowhere, left_out=left_out, unit=unit)
-
-    def rows(self, samples: pa.Table) -> pa.Table:
-        fold = pa.array(self.fold, pa.int32(), mask=self.fold == NOWHERE)
-        table = pa.table({
-            "sample": samples["id"].combine_chunks(),
-            "subset": pa.array(self.subset, pa.string()),
-            "fold": fold,
-        })
-        there = pc.or_(pc.is_valid(table["subset"]), pc.is_valid(table["fold"]))
-        return table.filter(there).cast(splits_schema("default").arrow)
 
 
 def _refuse_taken(version: Version, names: Sequence[str]) -> None:
@@ -255,118 +187,43 @@ def _samples(version: Version) -> pa.Table:
     return rows.sort_by("id")  # where rows lie changes with every edit; who is where must not
 
 
-def _divided(samples: pa.Table, plan: Plan) -> tuple[Codes, str | None]:
-    """Divide the samples.
-
-    Returns:
-        The subset, or fold, of each, and what was kept together.
-    """
-    if plan.method == "temporal":
-        moments, what = _moments(samples), "moments"
-        _refuse_few(len(np.unique(moments)), what, plan)
-        gap = round(plan.gap_days * _DAY_US)
-        return assigning.by_time(moments, plan.shares, gap=gap), f"samples of equal {what}"
-    if plan.method in {"random", "stratified"}:
-        return _spread(_strata(samples, plan), plan), None
-    units, what = _units(samples, plan)
-    _refuse_few(int(units.max()) + 1, what, plan)
-    if plan.folds:
-        return assigning.folds_of(units, plan.folds, seed=plan.seed), what
-    return assigning.by_unit(units, plan.shares, seed=plan.seed), what
-
-
-def _strata(samples: pa.Table, plan: Plan) -> Codes:
-    if plan.method == "random":
-        return np.zeros(samples.num_rows, np.int64)
-    return stratum_by_label(samples) if plan.by is None else divided(samples, plan.by).codes
-
-
-def _spread(strata: Codes, plan: Plan) -> Codes:
-    if plan.folds:
-        alone = np.arange(len(strata))
-        return assigning.folds_of(alone, plan.folds, seed=plan.seed, strata=strata)
-    return assigning.by_stratum(strata, plan.shares, seed=plan.seed)
-
-
-def _refuse_few(there: int, what: str, plan: Plan) -> None:
-    wanted, of = (plan.folds, "folds") if plan.folds else (len(plan.shares.subsets), "subsets")
-    if there < wanted:
-        raise InvalidInputError(
-            f"there are {there} {what}, too few for {wanted} {of}",
-            hint="divide by something finer, or into less",
-        )
-
-
-def _units(samples: pa.Table, plan: Plan) -> tuple[Codes, str]:
-    if plan.method == "blocked":
-        places = _placed(samples)
-        cells = equal_area_cell(places.lon, places.lat, block_km=plan.block_km)
-        return np.unique(cells, return_inverse=True)[1].reshape(-1), f"{plan.block_km:g} km blocks"
-    by = plan.by or ("group" if plan.method == "group" else "country")
-    units = divided(samples, by).units()
-    return np.unique(units, return_inverse=True)[1].reshape(-1), f"values of {by}"
-
-
-def _placed(samples: pa.Table) -> Any:  # noqa: ANN401 — places, checked
-    places = places_of(samples)
-    if not places.known.all():
-        raise InvalidInputError(
-            f"{int((~places.known).sum()):,} of {samples.num_rows:,} samples have no place",
-            hint="divide by group or at random, or state where they are: eolab edit --set geometry",
-        )
-    return places
-
-
-def _without_buffer(
-    samples: pa.Table, codes: Codes, held: npt.NDArray[np.object_], plan: Plan
-) -> Codes:
-    """Take out what is too near to others; what was held out judges all others.
-
-    Returns:
-        The codes that are left.
-    """
-    apart = held != None  # noqa: E711 — element by element
-    judged = np.where(apart, int(codes.max()) + 1, codes)
-    kept = buffered(_placed(samples), judged, buffer_km=plan.buffer_km)
-    return np.where(apart, codes, kept)
-
-
-def _moments(samples: pa.Table) -> Codes:
-    known = pc.coalesce(
-        *(samples[name] for name in ("datetime", "start_datetime") if name in samples.column_names)
-    )
-    if known.null_count:
-        raise InvalidInputError(
-            f"{known.null_count:,} of {samples.num_rows:,} samples have no time",
-            hint="divide by group or at random, or state when they were taken",
-        )
-    return instants_of(pa.table({"datetime": known}))
-
-
 def _refuse_empty(rows: pa.Table, plan: Plan) -> None:
-    there = set(rows["fold" if plan.folds else "subset"].unique().to_pylist())
-    wanted: set[object] = set(range(plan.folds)) if plan.folds else set(plan.shares.subsets)
-    if empty := sorted(map(str, wanted - there)):
+    divided: set[object] = set(range(plan.folds)) if plan.folds else set(plan.shares.subsets)
+    there = {*rows["subset"].unique().to_pylist(), *rows["fold"].unique().to_pylist()}
+    if empty := sorted(map(str, {*divided, *(one.subset for one in plan.hold_out)} - there)):
         raise InvalidInputError(
             f"nothing is left for {', '.join(empty)}",
             hint="take smaller blocks, a smaller buffer or gap, or less subsets",
         )
 
 
-def _reasons(rows: pa.Table, plan: Plan, made: _Made) -> tuple[str, ...]:
-    if plan.folds:
-        return ()
-    counted = {one["values"]: one["counts"] for one in pc.value_counts(rows["subset"]).to_pylist()}
-    total = sum(counted.get(name, 0) for name in plan.shares.subsets)
-    why = f"because {made.unit} stay together" if made.unit else "because samples are whole"
-    if "within the buffer" in made.left_out:
-        why += " and the buffer took its part"
-    if "within the gap" in made.left_out:
-        why += " and the gap took its part"
+def _reasons(rows: pa.Table, plan: Plan, made: Made) -> tuple[str, ...]:
+    named = _counts(rows, plan)
+    wanted = (
+        {f"fold {number}": 1 / plan.folds for number in range(plan.folds)}
+        if plan.folds
+        else dict(zip(plan.shares.subsets, plan.shares.wanted, strict=True))
+    )
+    total = sum(named.get(name, 0) for name in wanted)
+    why = [f"{made.unit} stay together"] if made.unit else []
+    why += [f"{what} took its part" for what, left in _TAKES.items() if left in made.left_out]
+    said = " and ".join(why) or f"there are only {total:,} samples"
     return tuple(
-        f"{name} has {counted.get(name, 0) / total:.1%}, not {wanted:.1%}, {why}"
-        for name, wanted in zip(plan.shares.subsets, plan.shares.wanted, strict=True)
-        if abs(counted.get(name, 0) / total - wanted) > TOLERANCE
+        f"{name} has {named.get(name, 0) / total:.1%}, not {share:.1%}, because {said}"
+        for name, share in wanted.items()
+        if abs(named.get(name, 0) / total - share) > TOLERANCE
+    )
+
+
+def _counts(rows: pa.Table, plan: Plan) -> dict[str, int]:
+    found = pc.value_counts(rows["fold" if plan.folds else "subset"].combine_chunks()).to_pylist()
+    named = {_name(one["values"], folds=bool(plan.folds)): one["counts"] for one in found}
+    order = list(plan.shares.subsets)
+    return dict(
+        sorted(
+            named.items(),
+            key=lambda one: (order.index(one[0]) if one[0] in order else 99, one[0]),
+        )
     )
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from registry.curate.splits.assigning import NOWHERE, by_stratum, by_time, by_unit, folds_of
+from registry.curate.splits.nearness import apart_in_time
 from registry.curate.splits.shares import TOLERANCE, Shares
 
 WHOLE = Shares.of()
@@ -57,17 +58,31 @@ def test_another_seed_draws_others_and_the_same_seed_the_same():
 
 @given(codes)
 def test_what_is_earlier_never_judges_what_is_later(moments):
+    assume(len(np.unique(moments)) >= 3)
     found = by_time(moments, WHOLE)
+    assert set(found.tolist()) == {0, 1, 2}
     order = np.argsort(moments, kind="stable")
     assert (np.diff(found[order]) >= 0).all()
 
 
 def test_a_gap_keeps_subsets_apart_in_time():
     moments = np.arange(1000)
-    found = by_time(moments, WHOLE, gap=25)
+    found = apart_in_time(moments, moments, by_time(moments, WHOLE), gap=25)
     for earlier, later in ((0, 1), (1, 2)):
         assert moments[found == later].min() - moments[found == earlier].max() > 25
     assert (found == NOWHERE).sum() == 50
+
+
+def test_a_day_of_most_samples_leaves_the_others_something():
+    found = by_time(np.array([5] * 90 + list(range(6, 16))), WHOLE)
+    assert np.bincount(found).tolist() == [90, 1, 9]
+
+
+def test_whole_intervals_are_apart_in_time_whoever_begins_first():
+    begin, end = np.array([0, 0, 8, 20, 40]), np.array([1, 9, 12, 30, 41])
+    subsets = np.array([0, 0, 1, 0, 0])
+    assert apart_in_time(begin, end, subsets, gap=7).tolist() == [-1, -1, 1, 0, 0]
+    assert apart_in_time(begin, end, subsets, gap=0).tolist() == [0, -1, 1, 0, 0]
 
 
 @given(codes, st.integers(2, 6))

@@ -1,3 +1,5 @@
+import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -63,6 +65,111 @@ def test_a_buffer_is_kept_between_footprints(version_of):
         assert apart.min() >= 8
     assert made.left_out["within the buffer"] == 600 - made.rows.num_rows
     assert made.leaks.clean
+
+
+def distances(version, said):
+    """How far apart the footprints of each pair of subsets are at least."""
+    samples = version.table("samples")
+    places = places_of(samples)
+    side = np.array([said.get(one) or "" for one in samples["id"].to_pylist()])
+    found = {}
+    for one, other in itertools.combinations(sorted(set(side) - {""}), 2):
+        own, others = np.flatnonzero(side == one), np.flatnonzero(side == other)
+        every = np.linalg.norm(places.points[own][:, None] - places.points[others], axis=2)
+        found[one, other] = (every - places.reach[own][:, None] - places.reach[others]).min()
+    return found
+
+
+def test_the_buffer_is_kept_between_hold_outs_too_and_folds_give_way_to_them(version_of):
+    rows = [one | {"group": f"g{n % 20}"} for n, one in enumerate(scattered(600))]
+    registry, version = version_of(rows)
+    apart = tuple(
+        HoldOut(subset=f"test:{name}", by="group", values=(f"g{n}",))
+        for n, name in enumerate(("a", "b"))
+    )
+    plan = Plan(buffer_km=8, hold_out=apart, shares=Shares.of({"train": 0.9, "val": 0.1}))
+    found = distances(version, subsets(split(registry, "ships@v1", plan=plan)))
+    assert len(found) == 6
+    assert min(found.values()) >= 8
+    plan = Plan(buffer_km=8, hold_out=apart, method="blocked", block_km=60, folds=3)
+    made = split(registry, "ships@v1", name="cross", plan=plan)
+    sides = {row["sample"]: row["subset"] or f"fold {row['fold']}" for row in made.rows.to_pylist()}
+    found = distances(version, sides)
+    assert len(found) == 10
+    assert min(found.values()) >= 8
+    assert made.counts["held out"] > 40
+
+
+def test_the_gap_is_kept_from_hold_outs_whenever_they_were_taken(version_of):
+    registry, _ = version_of([row(n, group="g" if n in {10, 50} else f"g{n}") for n in range(100)])
+    apart = HoldOut(subset="test:event", by="group", values=("g",))
+    made = split(
+        registry, "ships@v1", plan=Plan(method="temporal", gap_days=2.5, hold_out=(apart,))
+    )
+    days = {name: [] for name in made.counts}
+    for one, subset in subsets(made).items():
+        days[subset].append(int(one[1:]))
+    for one, other in itertools.combinations(days.values(), 2):
+        assert np.abs(np.subtract.outer(one, other)).min() > 2.5
+    assert days["test:event"] == [10, 50]
+    assert made.left_out == {"within the gap": 12}
+
+
+def test_in_time_whoever_judges_comes_last_however_it_was_typed(version_of):
+    registry, _ = version_of([row(n) for n in range(20)])
+    shares = Shares.parse("test=0.25,train=0.75")
+    said = subsets(split(registry, "ships@v1", plan=Plan(method="temporal", shares=shares)))
+    assert [said["s0000"], said["s0019"]] == ["train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "what"),
+    [
+        ({"method": "group"}, "values of group"),
+        ({"method": "group", "by": "scene"}, "values of scene"),
+        ({"method": "region", "by": "scene"}, "values of scene"),
+        ({"method": "blocked", "block_km": 20}, "20 km blocks"),
+        ({"method": "group", "folds": 3}, "values of group"),
+    ],
+)
+def test_what_stays_together_is_not_torn_apart_by_what_is_held_out(version_of, plan, what):
+    rows = [
+        row(n, lon=float(n // 5), group=f"g{n // 5}", item=f"i{n // 5}", label="ship" if n in {
+            0, 7, 8} else "none")
+        for n in range(50)
+    ]  # fmt: skip
+    registry, _ = version_of(rows)
+    apart = HoldOut(subset="test", by="label", values=("ship",))
+    made = split(registry, "ships@v1", plan=Plan(**plan, hold_out=(apart,)))
+    said = subsets(made)
+    assert {one for one, subset in said.items() if subset == "test"} == {"s0000", "s0007", "s0008"}
+    assert not {f"s{n:04}" for n in range(10)} - {"s0000", "s0007", "s0008"} & said.keys()
+    assert made.left_out == {f"because others of the same {what} are held out": 7}
+    assert made.leaks.clean
+
+
+def test_of_several_hold_outs_of_one_group_the_one_that_judges_has_it(version_of):
+    rows = [row(n, group=f"g{n // 4}", label="abcd"[n] if n < 4 else "e") for n in range(40)]
+    registry, _ = version_of(rows)
+    apart = tuple(
+        HoldOut(subset=subset, by="label", values=(value,))
+        for subset, value in (("test:far", "a"), ("test:near", "b"), ("validate", "c"))
+    )
+    with pytest.raises(InvalidInputError, match="nothing is left for test:far, validate"):
+        split(registry, "ships@v1", plan=Plan(method="group", hold_out=apart))
+    made = split(registry, "ships@v1", plan=Plan(method="group", hold_out=apart[1:2]))
+    assert made.counts["test:near"] == 1
+    assert "s0000" not in subsets(made)
+
+
+def test_a_held_out_sample_without_a_place_is_in_no_block(version_of):
+    rows = [row(n, lon=None if n < 3 else float(n), group="a" if n < 3 else "b") for n in range(20)]
+    registry, _ = version_of(rows)
+    apart = HoldOut(subset="test", by="group", values=("a",))
+    plan = Plan(method="blocked", hold_out=(apart,))
+    assert split(registry, "ships@v1", plan=plan).counts["test"] == 3
+    with pytest.raises(InvalidInputError, match="3 of 20 samples have no place"):
+        split(registry, "ships@v1", name="far", plan=dataclasses.replace(plan, buffer_km=1))
 
 
 def test_groups_stay_together_and_shares_that_miss_say_why(version_of):
