@@ -54,7 +54,10 @@ class Lineage:
     """Id of the slice, where only some samples were used."""
 
     parent: str | None = None
-    """Ref of the model whose weights it began with, such as ``mae-hls@v1``."""
+    """Ref of the model whose weights it began with, such as ``mae-hls@v1``; or a file's name."""
+
+    parent_sha256: str | None = None
+    """Of the file of those weights, in hex."""
 
     pretrained_on: tuple[str, ...] = ()
     """Refs of the versions that its parents learned from, nearest first."""
@@ -186,6 +189,7 @@ def _checked(card: Card) -> Card:
             _each(band, mean=_NUMBER | None, std=_NUMBER | None)
     if card.lineage is not None:
         _each(card.lineage, dataset=str, content_id=str, commit=str, split=_TEXT, parent=_TEXT)
+        _each(card.lineage, parent_sha256=_TEXT)
     texts = [*(one for head in card.heads for one in head.classes), *card.metrics]
     texts += card.lineage.pretrained_on if card.lineage is not None else ()
     numbers = [*card.metrics.values(), *(card.size or ())]

@@ -187,14 +187,17 @@ def ignored_of(recipe: Mapping[str, Any]) -> dict[str, int]:
 def method_of(card: "Card") -> str:
     """Return the hash of how a model was made, which its seed is no part of."""
     lineage = card.lineage
+    learned: list[object] | None = None
+    if lineage is not None:
+        learned = [lineage.content_id, lineage.split_id, lineage.parent, [*lineage.pretrained_on]]
+        if dict(card.recipe.get("init") or {}).get("weights"):
+            learned.append(lineage.parent_sha256)  # a file's name says less than a model's ref
     return digest({
         "name": card.name,
         "architecture": card.architecture.to_document(),
         "recipe": {key: one for key, one in card.recipe.items() if key not in _OF_A_RUN},
         "bands": [[one.asset, [band.name for band in one.bands]] for one in card.contract.inputs],
-        "learned": None if lineage is None else [
-            lineage.content_id, lineage.split_id, lineage.parent, list(lineage.pretrained_on)
-        ],
+        "learned": learned,
         "weights": card.weights_sha256 if lineage is None else None,
     })  # fmt: skip
 

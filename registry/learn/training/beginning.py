@@ -1,5 +1,6 @@
 """Weights to begin with: of a model of the lake, or of a file."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.learn.models.shelf import Model
 
-__all__ = ["begin", "check_bands"]
+__all__ = ["BEGAN", "begin", "check_bands", "noted"]
+
+BEGAN: Final = "began.json"
+"""In a run's folder: which weights it began with, and their hash."""
+
 
 _LEAST: Final = 0.1  # of an encoder's tensors; one or two may fit by accident
 _PRETRAINED: Final = frozenset({HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE})
@@ -51,6 +56,7 @@ def begin(
         NotFoundError: There is no such model or file.
     """
     from registry.learn.models.factory import freeze
+    from registry.learn.models.weights import digest
 
     said = recipe.init
     if said.model is not None:
@@ -61,10 +67,14 @@ def begin(
         _fill(network, _of_model(parent), parent.ref)
         before = parent.card.lineage
         learnt = () if before is None else (*before.dataset.split(","), *before.pretrained_on)
-        lineage = replace(lineage, parent=parent.ref, pretrained_on=tuple(dict.fromkeys(learnt)))
+        lineage = replace(
+            lineage, parent=parent.ref, parent_sha256=parent.card.weights_sha256,
+            pretrained_on=tuple(dict.fromkeys(learnt)),
+        )  # fmt: skip
     elif said.weights is not None:
-        _fill(network, _of_file(Path(said.weights)), Path(said.weights).name)
-        lineage = replace(lineage, parent=Path(said.weights).name)
+        path = Path(said.weights)
+        _fill(network, _of_file(path), path.name)
+        lineage = replace(lineage, parent=path.name, parent_sha256=digest(path))
     elif said.freeze:
         raise InvalidInputError(
             f"recipe '{recipe.name}' freezes an encoder that learnt nothing",
@@ -73,6 +83,34 @@ def begin(
     if said.freeze:
         freeze(network, "encoder")
     return lineage
+
+
+def noted(folder: Path, lineage: Lineage, *, going_on: bool, writes: bool) -> None:
+    """Note beside a run's checkpoints which weights it begins with; or see that they are the same.
+
+    Args:
+        folder: Of the run.
+        lineage: Of the model to be, with its parent.
+        going_on: Whether the run goes on from a checkpoint.
+        writes: Whether this process is the one that writes.
+
+    Raises:
+        InvalidInputError: It began with other weights.
+    """
+    from registry.learn.training import checkpoints
+
+    path = folder / BEGAN
+    now = {"parent": lineage.parent, "sha256": lineage.parent_sha256}
+    if going_on and path.is_file():
+        before = json.loads(path.read_bytes())
+        if before != now:
+            said = [f"{one['parent']} (SHA-256 {one['sha256']})" for one in (before, now)]
+            raise InvalidInputError(
+                f"the run began with {said[0]}, and would go on as one that began with {said[1]}",
+                hint="put the weights back, or begin anew: run the same with --fresh",
+            )
+    elif writes:
+        checkpoints.written(folder, BEGAN, lambda begun: begun.write_text(json.dumps(now)))
 
 
 def _fill(network: "nn.Module", state: "Mapping[str, Tensor]", name: str) -> None:

@@ -147,7 +147,7 @@ def fit(
     """
     import torch
 
-    from registry.learn.training import beginning, domain, loop
+    from registry.learn.training import beginning, checkpoints, domain, loop
     from registry.learn.training.material import gather
     from registry.learn.training.smoke import smoked
     from registry.learn.training.tasks import Task
@@ -168,6 +168,8 @@ def fit(
         lineage = beginning.begin(
             registry, network, ran, contract=material.contract, lineage=material.lineage
         )
+        going_on = resume and (workdir / checkpoints.LAST).is_file()
+        beginning.noted(workdir, lineage, going_on=going_on, writes=_writes())
         steps = loop.steps_of(ran.epochs, len(material.train), ran.accumulate, ran.steps)
         task = Task(
             network, recipe=ran, heads=material.heads, contract=material.contract, steps=steps,

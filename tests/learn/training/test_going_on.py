@@ -1,6 +1,8 @@
 """The same run gives the same weights, however often and wherever it was interrupted."""
 
 import errno
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -10,8 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from registry.errors import CorruptError
+from registry.errors import CorruptError, InvalidInputError
+from registry.learn.models import weights
 from registry.learn.training import checkpoints, fit
+from registry.learn.training.beginning import BEGAN
 from registry.learn.training.errors import (
     DivergedError,
     InterruptedTrainingError,
@@ -194,6 +198,24 @@ def test_a_run_that_does_not_improve_ends_early_and_keeps_its_best(shared, recip
 
     assert run.fitted.steps < 50 * 3
     assert run.fitted.best_step < run.fitted.steps
+
+
+def test_a_run_goes_on_only_with_the_weights_that_it_began_with(shared, recipe, unbroken, tmp_path):
+    path = tmp_path / "theirs.safetensors"
+    weights.write(dict(unbroken.fitted.weights), path)
+    said, work = recipe.replaced({"init.weights": str(path)}), tmp_path / "work"
+    with pytest.raises(Killed):
+        fit(shared.registry, said, seed=1, workdir=work, progress=At(4, killed))
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert json.loads((work / BEGAN).read_text())["sha256"] == before
+
+    weights.write({name: one + 1 for name, one in unbroken.fitted.weights.items()}, path)
+    with pytest.raises(InvalidInputError, match=rf"began with theirs\.safetensors .*{before}"):
+        fit(shared.registry, said, seed=1, workdir=work, resume=True)
+    weights.write(dict(unbroken.fitted.weights), path)
+    done = fit(shared.registry, said, seed=1, workdir=work, resume=True)
+
+    assert done.card.lineage.parent_sha256 == before
 
 
 def test_a_run_says_that_it_goes_on_or_that_nothing_was_left(shared, recipe, tmp_path, caplog):
