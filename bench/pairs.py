@@ -18,7 +18,10 @@ __all__ = [
     "Comparison",
     "Contestant",
     "Figure",
+    "Turns",
+    "busy",
     "compare",
+    "judged",
     "named",
     "record",
     "repeated",
@@ -116,7 +119,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _busy() -> float:
+def busy() -> float:
     """Return how long this process and its children that ended have kept processors busy."""
     return sum(os.times()[:4])
 
@@ -154,31 +157,44 @@ def compare(
     for turn in range(turns + 1):
         for one in (ours, *peers):
             one.ready()
-            before = _busy()
+            before = busy()
             took = seconds(one.work)
             if turn:
-                taken[one.name].append((took, _busy() - before))
-    return [_compared(row, taken[ours.name], peer, taken[peer.name]) for peer in peers]
+                taken[one.name].append((took, busy() - before))
+    return [
+        judged(row, taken[ours.name], peer.name, taken[peer.name], target=peer.target)
+        for peer in peers
+    ]
 
 
-_Turns: TypeAlias = list[tuple[float, float]]
+Turns: TypeAlias = Sequence[tuple[float, float]]
+"""Of each turn, the seconds that it took and those that it kept processors busy."""
 
 
-def _compared(row: str, ours: _Turns, peer: Contestant, theirs: _Turns) -> Comparison:
+def judged(row: str, ours: Turns, peer: str, theirs: Turns, *, target: float) -> Comparison:
+    """Return what can be said of turns that were timed.
+
+    Args:
+        row: What was measured.
+        ours: Of the lab, in their order.
+        peer: Who is compared with.
+        theirs: Its turns, as many.
+        target: The ratio that is aimed at.
+    """
     mine, other = np.array(ours), np.array(theirs)
     ratios = other[:, 0] / mine[:, 0]
     low, high = _interval(ratios)
     return Comparison(
         row=row,
         ours=mine[:, 0].tolist(),
-        peer=named(peer.name),
+        peer=named(peer),
         theirs=other[:, 0].tolist(),
         our_processor=float(np.median(mine[:, 1])),
         their_processor=float(np.median(other[:, 1])),
         ratio=float(np.median(ratios)),
         interval=(low, high),
-        target=peer.target,
-        reached=low >= peer.target,
+        target=target,
+        reached=low >= target,
     )
 
 

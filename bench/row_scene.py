@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from registry.learn.inference.windows import Region
 
+NEEDS: Final = "terratorch"
 _SIDE: Final = 4096
 _WINDOW: Final = 256
 _OVERLAP: Final = 64
