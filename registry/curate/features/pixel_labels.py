@@ -95,28 +95,36 @@ class PixelLabels:
         return found
 
     def _classes(self, stored: npt.NDArray[Any], ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        if self.values and stored.dtype.kind in "iu" and stored.dtype.itemsize <= _TABLE_BYTES:
+            return self._by_table(stored)
         whole = stored
         if not np.issubdtype(stored.dtype, np.integer) and stored.dtype != np.bool_:
             whole = np.where(np.isfinite(stored) & (stored == np.floor(stored)), stored, -1)
         found = whole.astype(np.int64)
         if self.values:
-            found = self._looked_up(found, stored.dtype)
+            found = self._looked_up(found)
         for one in self.nodata:
             found[stored == one] = UNLABELLED
         if self.classes and not self.values and found.size and found.max() >= len(self.classes):
             self._refuse(found, ids)
         return np.maximum(found, UNLABELLED)
 
-    def _looked_up(
-        self, found: npt.NDArray[np.int64], dtype: np.dtype[Any]
-    ) -> npt.NDArray[np.int64]:
+    def _by_table(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return classes of small whole numbers: one look for each, in a table of all there are."""
+        limits = np.iinfo(stored.dtype)
+        table = np.full(limits.max - limits.min + 1, UNLABELLED, np.int64)
+        for key, number in self.values.items():
+            if limits.min <= key <= limits.max:
+                table[key] = max(number, UNLABELLED)  # those below 0 count from its end, as bits do
+        for one in self.nodata:
+            if limits.min <= one <= limits.max and one == int(one):
+                table[int(one)] = UNLABELLED
+        native = np.ascontiguousarray(stored, stored.dtype.newbyteorder("="))
+        return table.take(native.view(f"u{stored.dtype.itemsize}"))
+
+    def _looked_up(self, found: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         keys = np.array(sorted(self.values), np.int64)
         classes = np.array([self.values[int(key)] for key in keys], np.int64)
-        if dtype.kind == "u" and dtype.itemsize <= _TABLE_BYTES:
-            table = np.full(np.iinfo(dtype).max + 1, UNLABELLED, np.int64)
-            within = (keys >= 0) & (keys < len(table))
-            table[keys[within]] = classes[within]
-            return np.asarray(table[found])
         places = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
         return np.where(keys[places] == found, classes[places], UNLABELLED)
 

@@ -399,6 +399,20 @@ def test_values_are_classes_in_the_order_of_the_card():
     assert "nodata 7" in mask.said
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u1", "<i2", "<u2", ">i2", ">u2"])
+def test_small_numbers_become_the_classes_that_large_ones_do(dtype):
+    named = {-32768: 0, -128: 1, -5: 1, 0: 1, 7: 0, 200: 0, 32767: 1, 65535: 1, 70000: 0}
+    mask = PixelLabels(
+        asset="m", classes=("a", "b"), values=named, nodata=frozenset({7.0, -3.0, 0.5, 1e9})
+    )
+    limits = np.iinfo(dtype)
+    every = np.arange(limits.min, limits.max + 1).reshape(1, 16, -1)
+
+    found = mask.apply(every.astype(dtype))
+
+    assert np.array_equal(found, mask.apply(every.astype(np.int64)))
+
+
 def test_a_value_that_is_no_class_is_refused_by_name():
     mask = PixelLabels(asset="m", classes=("sea", "ship"))
     with pytest.raises(
