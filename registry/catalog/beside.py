@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.catalog.version import Draft, Version
 
-__all__ = ["beside"]
+__all__ = ["beside", "stands_apart"]
 
 _TRIES: Final = 5
 
@@ -54,14 +54,20 @@ def beside(
             return
 
 
-def _home(registry: "Registry", version: "Version") -> "Draft":
-    """Return where to write: the branch that was named, else the one beside the version.
+def stands_apart(version: "Version") -> bool:
+    """Return whether tables are written beside a version, whose own then stay as they are.
 
-    A protected branch takes nothing; where its tip is a published version, that is what is meant.
+    If not, they are written into the draft or branch that it was named by. A protected branch takes
+    nothing; where its tip is a published version, that is what is meant.
     """
     at = version.ref.at
-    names_a_branch = at is not None and not is_tag(at) and not like_commit(at)
-    is_protected = at == MAIN or at in version.repository.protected()
-    if names_a_branch and not (is_protected and version.tag is not None):
-        return registry.draft(version.dataset, at)
-    return registry.derive(version)
+    if at is None or is_tag(at) or like_commit(at):
+        return True
+    takes_nothing = at == MAIN or at in version.repository.protected()
+    return takes_nothing and version.tag is not None
+
+
+def _home(registry: "Registry", version: "Version") -> "Draft":
+    if stands_apart(version):
+        return registry.derive(version)
+    return registry.draft(version.dataset, version.ref.at)

@@ -160,7 +160,7 @@ def leaks(
     found = leaks_of(version, split, rows, pretrained=pretrained)
     if keep and version.tag is not None:
         message = f"leaks of split {split}"
-        beside(registry, version, message, lambda root: keep_leaks(root, found))
+        beside(registry, version, message, lambda root: keep_leaks(root, split, found.findings))
     return found
 
 
@@ -205,19 +205,20 @@ def leaks_of(
     )  # fmt: skip
 
 
-def keep_leaks(root: Path, found: LeakReport) -> None:
+def keep_leaks(root: Path, split: str, findings: pa.Table) -> None:
     """Keep the findings of a split in place of those that were kept of it before.
 
     Args:
         root: A writable view of the version.
-        found: The report.
+        split: Its name.
+        findings: Rows of ``reports/leaks``; none where the split is there no more.
     """
     kept = LEAKS.arrow.empty_table()
     if store.exists(root, LEAKS.name):
         before = store.read(root, LEAKS.name)
-        own = pc.starts_with(before["id"], f"{found.split}:")
+        own = pc.starts_with(before["id"], f"{split}:")
         kept = before.filter(pc.invert(own)).select(LEAKS.arrow.names)
-    store.overwrite(root, LEAKS, pa.concat_tables([kept, found.findings]))
+    store.overwrite(root, LEAKS, pa.concat_tables([kept, findings]))
 
 
 def _found(

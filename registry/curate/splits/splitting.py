@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -10,22 +10,24 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.catalog.beside import beside
+from registry.catalog.beside import beside, stands_apart
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
 from registry.curate.splits.dividing import BUFFER, GAP, Made, divide
-from registry.curate.splits.leaking import LeakReport, keep_leaks, leaks_of
+from registry.curate.splits.leaking import LEAKS, LeakReport, keep_leaks, leaks_of
 from registry.curate.splits.plan import Plan
 from registry.curate.splits.shares import TOLERANCE
 from registry.errors import ConflictError, InvalidInputError
 from registry.lake.names import check_key
+from registry.lake.records import Location
 from registry.progress import SILENT, Progress
 from registry.tables import store
 from registry.tables.schemas import splits_schema
 
 __all__ = ["Split", "split"]
 
+_FEW: Final = 5  # below this one sample more or less moves a score by 20 points
 _TAKES: Final = {"the buffer": BUFFER, "the gap": GAP}
 _COLUMNS: Final = (
     "id", "geometry", "bbox", "datetime", "start_datetime", "end_datetime", "label", "group",
@@ -63,11 +65,18 @@ class Split:
         """How many samples each subset, or fold, has."""
         return _counts(self.rows, self.plan)
 
+    @property
+    def few(self) -> Mapping[str, int]:
+        """Subsets, or folds, of less than 5 samples, with how many they have."""
+        judged = (one for one in self.counts.items() if one[0] != _name(None, folds=True))
+        return {name: count for name, count in judged if count < _FEW}
+
     def facts(self) -> dict[str, Any]:
         """Return what a program wants to know, as JSON's own types."""
         return {
             "ref": self.ref, "split": self.name, "plan": asdict(self.plan), "counts": self.counts,
             "left_out": dict(self.left_out), "reasons": list(self.reasons),
+            "few": dict(self.few),
             "leaks": self.leaks.facts(),
         }  # fmt: skip
 
@@ -78,6 +87,11 @@ class Split:
         lines += [f"  {name:<12} {n:>9,}  {n / total:6.1%}" for name, n in self.counts.items()]
         lines += [f"  left out: {n:,} {why}" for why, n in self.left_out.items()]
         lines += [f"  {reason}" for reason in self.reasons]
+        if self.few:
+            named = ", ".join(f"{name} ({count})" for name, count in self.few.items())
+            who = f"{len(self.few)} of {self.plan.folds} folds" if self.plan.folds else named
+            how = "less --folds" if self.plan.folds else "other --shares, or --folds 5"
+            lines.append(f"  {who}: less than {_FEW} samples say little; take more, {how}")
         return "\n".join([*lines, self.leaks.to_text()])
 
 
@@ -113,8 +127,9 @@ def split(
     check_key(f"splits/{name}")
     version = registry.resolve(ref)
     names = [name, *(f"{name}-{number}" for number in range(chosen.folds))]
+    _refuse_published(version, names)
     if not replace:
-        _refuse_taken(version, names)
+        _refuse_taken(version.ref, version.tables(), names)
     progress.stage("dividing samples", total=None, unit="samples")
     samples = _samples(version)
     made = divide(samples, chosen)
@@ -129,13 +144,15 @@ def split(
     said = tuple((key, str(one)) for key, one in chosen.said().items())
 
     def write(root: Path) -> None:
-        for stale in _folds_of(store.names(root), name):
-            if stale not in tables:
-                shutil.rmtree(root / "splits" / stale)
+        before = _kept_as(root, name) if replace else frozenset[str]()
+        _refuse_taken(version.ref, store.names(root), tables.keys() - before)
+        for stale in before:  # a table says at its making alone how it was made
+            shutil.rmtree(root / "splits" / stale)
+            keep_leaks(root, stale, LEAKS.arrow.empty_table())
         for one, members in tables.items():
-            store.overwrite(root, splits_schema(one, said), members)
+            store.append(root, splits_schema(one, said), members)
         for report in found.values():
-            keep_leaks(root, report)
+            keep_leaks(root, report.split, report.findings)
 
     beside(registry, version, f"split {name}: {chosen.method}, seed {chosen.seed}", write)
     return Split(
@@ -144,20 +161,36 @@ def split(
     )  # fmt: skip
 
 
-def _refuse_taken(version: Version, names: Sequence[str]) -> None:
-    there = set(version.tables())
+def _refuse_published(version: Version, names: Sequence[str]) -> None:
+    if not stands_apart(version):
+        return
     for name in names:
+        if f"splits/{name}" in version.tables_published():
+            raise ConflictError(
+                f"split '{name}' was published with {version.ref}, which never changes",
+                hint="give the new one another --name; or replace it in a draft: "
+                f"eolab split {version.dataset}@draft",
+            )
+
+
+def _refuse_taken(ref: Ref, there: Iterable[str], names: Iterable[str]) -> None:
+    for name in sorted(names):
         if f"splits/{name}" in there:
             raise ConflictError(
-                f"{version.ref} has a split '{name}' already",
+                f"{ref} has a split '{name}' already",
                 hint="give the new one another --name, or --replace it",
             )
 
 
-def _folds_of(tables: Sequence[str], name: str) -> list[str]:
-    """Return the splits that are folds of one, by their names."""
+def _kept_as(root: Path | Location, name: str) -> frozenset[str]:
+    """Return the splits that are kept under a name: it, and the folds that were made with it."""
+    if not store.exists(root, f"splits/{name}"):
+        return frozenset()
+    said = store.schema_of(root, f"splits/{name}").properties
     pattern = re.compile(rf"splits/({re.escape(name)}-\d+)")
-    return [found[1] for table in tables if (found := pattern.fullmatch(table))]
+    alike = (found[1] for table in store.names(root) if (found := pattern.fullmatch(table)))
+    folds = {one for one in alike if store.schema_of(root, f"splits/{one}").properties == said}
+    return frozenset({name, *(folds if "folds" in dict(said) else ())})
 
 
 def _each_held(rows: pa.Table, count: int) -> Iterator[pa.Table]:

@@ -49,7 +49,11 @@ def test_a_name_is_taken_only_once_unless_it_is_to_be_replaced(version_of):
     split(registry, "ships@v1")
     with pytest.raises(ConflictError, match="has a split 'default' already"):
         split(registry, "ships@v1")
-    assert split(registry, "ships@v1", plan=Plan(seed=9), replace=True).plan.seed == 9
+    made = split(registry, "ships@v1", plan=Plan(seed=9), replace=True)
+    kept = registry.resolve("ships@v1")
+    said = dict(store.schema_of(kept.home_of("splits/default"), "splits/default").properties)
+    assert (said["seed"], made.plan.seed) == ("9", 9)
+    assert kept.table("splits/default").sort_by("sample").equals(made.rows.sort_by("sample"))
 
 
 def test_a_buffer_is_kept_between_footprints(version_of):
@@ -65,6 +69,25 @@ def test_a_buffer_is_kept_between_footprints(version_of):
         assert apart.min() >= 8
     assert made.left_out["within the buffer"] == 600 - made.rows.num_rows
     assert made.leaks.clean
+
+
+def test_a_subset_of_few_samples_is_said_in_one_line(version_of):
+    registry, _ = version_of([row(n) for n in range(24)])
+    made = split(registry, "ships@v1")
+    assert made.facts()["few"] == {"validate": 3, "test": 2}
+    (said,) = [line for line in made.to_text().splitlines() if "say little" in line]
+    assert said.startswith("  validate (3), test (2): less than 5 samples say little")
+    assert not any(one in said for one in ("train", "\n"))
+    folds = split(registry, "ships@v1", name="cross", plan=Plan(folds=8)).to_text()
+    assert "  8 of 8 folds: less than 5 samples say little" in folds
+    even = split(registry, "ships@v1", name="even", plan=Plan(folds=4))
+    assert (even.few, "say little" in even.to_text()) == ({}, False)
+
+
+def test_folds_that_groups_make_uneven_say_why(version_of):
+    registry, _ = version_of([row(n, group=f"g{max(n - 30, 0)}") for n in range(60)])
+    made = split(registry, "ships@v1", plan=Plan(method="group", folds=3))
+    assert made.reasons[0] == ("fold 0 has 51.7%, not 33.3%, because values of group stay together")
 
 
 def distances(version, said):
@@ -226,6 +249,36 @@ def test_folds_take_no_name_that_another_split_has_and_leave_none_behind(version
     split(registry, "ships@v1", name="cross", plan=Plan(folds=2), replace=True)
     there = [one for one in registry.resolve("ships@v1").tables() if "cross" in one]
     assert there == ["splits/cross", "splits/cross-0", "splits/cross-1"]
+
+
+def test_a_split_that_is_only_called_like_a_fold_stays(version_of):
+    registry, _ = version_of([row(n, group="a") for n in range(30)])
+    split(registry, "ships@v1", name="year-2020")
+    kept = registry.resolve("ships@v1").table("splits/year-2020")
+    split(registry, "ships@v1", name="year")
+    split(registry, "ships@v1", name="year", plan=Plan(seed=2), replace=True)
+    assert registry.resolve("ships@v1").table("splits/year-2020").equals(kept)
+    split(registry, "ships@v1", name="mine-1")
+    with pytest.raises(ConflictError, match="has a split 'mine-1' already"):
+        split(registry, "ships@v1", name="mine", plan=Plan(folds=2), replace=True)
+    split(registry, "ships@v1", name="year", plan=Plan(folds=2), replace=True)
+    split(registry, "ships@v1", name="year", replace=True)
+    version = registry.resolve("ships@v1")
+    there = {one for one in version.tables() if one.startswith("splits/")}
+    assert there == {"splits/year", "splits/year-2020", "splits/mine-1"}
+    kept = {one.partition(":")[0] for one in version.table("reports/leaks")["id"].to_pylist()}
+    assert kept == {"year", "year-2020", "mine-1"}
+
+
+def test_a_published_split_is_not_said_to_be_replaced(version_of, ungated):
+    registry, _ = version_of(scattered(20))
+    draft = registry.draft("ships")
+    split(registry, "ships@draft", name="own")
+    split(registry, "ships@draft", name="own", plan=Plan(seed=3), replace=True)
+    ungated(registry, draft, lambda root: (root / "NOTE").write_text("second"))
+    with pytest.raises(ConflictError, match="was published with ships@v2, which never") as error:
+        split(registry, "ships@v2", name="own", plan=Plan(seed=1), replace=True)
+    assert "--name" in error.value.hint
 
 
 def test_what_leaks_between_folds_is_known_of_each(version_of):
