@@ -130,7 +130,9 @@ def main() -> None:
     from registry.learn.inference.serving import serve, silenced
 
     end_with(limits["parent"])
-    with rasterio.Env():
+    # rasterio brings certificates of its own; those that somebody names come first
+    named = os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    with rasterio.Env(**({"GDAL_CURL_CA_BUNDLE": named} if named else {})):
         serve(silenced(), _Archive(), (RasterioError, OSError, ValueError, KeyError, RuntimeError))
 
 
