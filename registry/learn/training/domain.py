@@ -40,7 +40,7 @@ def measured(network: "nn.Module", material: "Material") -> Mapping[str, Any]:
     if not hasattr(network, "embed"):
         return {}
     seen = _embedded(network, material, material.plain)
-    held = seen if material.validate is None else _embedded(network, material, material.validate)
+    held = seen if material.held is None else _embedded(network, material, material.held)
     return domain_of(seen, held) if len(seen) > 1 else {}
 
 

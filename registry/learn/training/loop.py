@@ -31,6 +31,7 @@ from registry.learn.training.position import (
     restore,
     write,
 )
+from registry.learn.training.sharing import Share, everybodys
 from registry.learn.training.tasks import Task
 from registry.learn.training.waiting import Waiting, advice
 from registry.progress import SILENT, Progress
@@ -276,10 +277,11 @@ def _validated(
         for number, batch in enumerate(validate):
             torch.manual_seed(chance(seed, "validate", number))
             parts.model.validation_step(fabric.to_device(dict(batch)), number)
+    if isinstance(validate, Share):
+        everybodys(task, fabric)
     figures = task.figures()
-    if task.losses_seen:
-        total = math.fsum(float(loss) * share for loss, share in task.losses_seen)
-        figures["loss"] = total / math.fsum(share for _, share in task.losses_seen)
+    if (lost := task.loss_seen()) is not None:
+        figures["loss"] = lost
     confusion = {
         name: [[int(count) for count in row] for row in counts.tolist()]
         for name, measure in task.measures.items()

@@ -9,7 +9,7 @@ from torch.nn import functional
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.training.recipe import HeadRecipe
 
-__all__ = ["classes_of", "loss_of", "quantity_of", "weighted"]
+__all__ = ["classes_of", "known_of", "loss_of", "quantity_of", "weighted"]
 
 _NOTHING = -1
 _FOCUS = 2.0
@@ -45,6 +45,25 @@ def loss_of(
         return answer.sum() * 0
     parts = [_class_loss(one, recipe, answer, classes, weights) for one in recipe.by.split("+")]
     return torch.stack(parts).sum()
+
+
+def known_of(head: Head, recipe: HeadRecipe, truth: Tensor) -> int:
+    """Return how many answers of a head a loss is the mean of.
+
+    Args:
+        head: What it gives.
+        recipe: Which value of a mask says nothing.
+        truth: As :func:`loss_of` takes it.
+
+    Returns:
+        Samples, pixels, or presences whose truth is known.
+    """
+    if head.task in {HeadTask.REGRESSION, HeadTask.PIXEL_REGRESSION}:
+        return int(torch.isfinite(quantity_of(truth)).sum())
+    if head.task is HeadTask.MULTILABEL:
+        return truth.numel()
+    classes = classes_of(truth, count=len(head.classes), ignore=recipe.ignore)
+    return int((classes != _NOTHING).sum())
 
 
 def classes_of(truth: Tensor, *, count: int, ignore: int = _NOTHING) -> Tensor:

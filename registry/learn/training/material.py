@@ -41,7 +41,10 @@ class Material:
     """Batches to learn from."""
 
     validate: "Loader | None" = field(repr=False)
-    """Batches to measure on; None in pretraining."""
+    """Batches to measure on, this process's part of them; None in pretraining."""
+
+    held: "Loader | None" = field(repr=False)
+    """All samples to measure on, in their order; None in pretraining."""
 
     plain: "Loader" = field(repr=False)
     """Training samples as they are, in their order."""
@@ -71,6 +74,7 @@ def gather(
         NotFoundError: There is no such version or split.
     """
     from registry.learn.training.mixing import Once
+    from registry.learn.training.sharing import Share
 
     data = recipe.data
     if not data.refs:
@@ -98,14 +102,18 @@ def gather(
     }  # fmt: skip
     share = {"batch_size": data.batch_size // world, "rank": rank, "world": world}
     train = _train(versions, recipe, chosen, common, share)
-    # Every process measures everything, so that figures do not depend on how many there are.
     alone = {"batch_size": data.batch_size, "rank": 0, "world": 1}
     validate: Loader | None = None
+    whole: Loader | None = None
     if held is not None:
-        whole = {**common, **held, **alone}
-        validate = _loader(first, whole, shuffle=False)
-        if data.on_error == "skip":
-            validate = Once(validate)
+        validate = whole = _loader(first, {**common, **held, **alone}, shuffle=False)
+        if data.on_error == "skip":  # what stands in may be another process's, so all measure all
+            validate = whole = Once(whole)
+        elif world > 1:
+            part = {"batch_size": data.batch_size, "rank": rank, "world": world}
+            mine = _loader(first, {**common, **held, **part}, shuffle=False)
+            samples = len(choose(first, **held).ids)
+            validate = Share(mine, samples=samples, rank=rank, world=world)
     return Material(
         versions=versions,
         contract=contract,
@@ -113,6 +121,7 @@ def gather(
         spreads=spreads,
         train=train,
         validate=validate,
+        held=whole,
         plain=_loader(first, {**common, **chosen, **alone}, shuffle=False),
         lineage=_lineage(versions, chosen),
     )

@@ -21,7 +21,7 @@ from registry.learn.training.recipe import HeadRecipe
 __all__ = ["Measure", "better", "measure_of", "usual"]
 
 _DOWN = ("loss", "rmse", "mae")
-# Every process measures all samples, on its CPU: nothing is to be gathered, nor could NCCL do it.
+# What several processes measure is joined as objects: on CPUs, where NCCL could not gather it.
 _ALONE: Any = {"sync_on_compute": False}
 _USUAL: Mapping[HeadTask, str] = {
     HeadTask.CLASSIFICATION: "accuracy",
@@ -41,6 +41,10 @@ class Measure(Protocol):
 
     def update(self, answer: Any, truth: Any) -> None:  # noqa: ANN401 — tensors or boxes
         """Take in what the network answered for a batch, and the truth."""
+        ...
+
+    def join(self, other: "Measure") -> None:
+        """Take in what another measure of the same head took in."""
         ...
 
     def compute(self) -> dict[str, float]:
@@ -109,6 +113,9 @@ class _Classes:
         if bool((classes != -1).any()):
             self.counts.update(answer.argmax(1).cpu(), classes.cpu())
 
+    def join(self, other: Any) -> None:  # noqa: ANN401 — another of the kind
+        self.counts.merge_state(other.counts)
+
     def confusion(self) -> Tensor | None:
         return cast("Tensor", _computed(self.counts))
 
@@ -145,6 +152,10 @@ class _Presences:
         self.f1.update(shares, truth.long().cpu())
         self.ap.update(shares, truth.long().cpu())
 
+    def join(self, other: Any) -> None:  # noqa: ANN401 — another of the kind
+        self.f1.merge_state(other.f1)
+        self.ap.merge_state(other.ap)
+
     def confusion(self) -> Tensor | None:
         return None
 
@@ -166,6 +177,11 @@ class _Quantities:
             self.count += int(known.sum())
             self.squares.update(given[known], wanted[known])
             self.explained.update(given[known], wanted[known])
+
+    def join(self, other: Any) -> None:  # noqa: ANN401 — another of the kind
+        self.count += other.count
+        self.squares.merge_state(other.squares)
+        self.explained.merge_state(other.explained)
 
     def confusion(self) -> Tensor | None:
         return None
@@ -192,6 +208,10 @@ class _Boxes:
     ) -> None:
         self.found += [{key: value.cpu() for key, value in one.items()} for one in answer]
         self.truth += [{key: value.cpu() for key, value in one.items()} for one in truth]
+
+    def join(self, other: Any) -> None:  # noqa: ANN401 — another of the kind
+        self.found += other.found
+        self.truth += other.truth
 
     def confusion(self) -> Tensor | None:
         return None

@@ -121,9 +121,9 @@ def draw_answers(run: "Run") -> bytes | None:
 
     from registry.learn.training.tasks import Task
 
-    if run.material.validate is None:
+    if run.material.held is None:
         return None
-    batch = next(iter(run.material.validate), None)
+    batch = next(iter(run.material.held), None)
     if batch is None:
         return None
     task = Task(run.network, recipe=run.recipe, heads=run.card.heads, contract=run.card.contract,

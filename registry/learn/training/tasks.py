@@ -14,9 +14,10 @@ from torch.nn import functional
 from registry.errors import InvalidInputError
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Head, HeadTask
-from registry.learn.training.losses import loss_of, weighted
+from registry.learn.training.losses import known_of, loss_of, weighted
 from registry.learn.training.measures import Measure, measure_of
 from registry.learn.training.recipe import Recipe
+from registry.learn.training.sharing import COUNTED
 
 __all__ = ["Task", "boxes_of", "inputs_of", "rate"]
 
@@ -56,7 +57,7 @@ class Task(lightning.LightningModule):
         self.teacher = copy.deepcopy(network).requires_grad_(False) if recipe.semi else None  # noqa: FBT003 — torch's own
         self.class_weights = dict(weights or {})
         self.measures: dict[str, Measure] = {}
-        self.losses_seen: list[tuple[Tensor, float]] = []  # of a head and batch; what it counts
+        self.losses_seen: list[tuple[str, float, int]] = []  # head, mean, of how many answers
 
     @property
     def answering(self) -> nn.Module:
@@ -145,23 +146,57 @@ class Task(lightning.LightningModule):
         """Measure a batch.
 
         Args:
-            batch: As a loader gives it.
+            batch: As a loader gives it; where it says so, only its first samples count.
             index: How many came before it.
         """
         inputs = self.inputs_of(batch)
         samples = len(next(iter(inputs.values())))
+        counted = int(batch.get(COUNTED, samples))
         if self.heads[0].task in _OWN:
-            self.losses_seen.append((self.losses(batch, index)["loss"].float().cpu(), samples))
+            loss = float(self.losses(batch, index)["loss"])
+            self.losses_seen.append((self.heads[0].name, loss, counted))
             return
         answers = self.answering(inputs)
         for head, recipe in zip(self.heads, self.recipe.heads, strict=True):
-            if head.task is HeadTask.DETECTION:
-                self.measures[head.name].update(answers[head.name], boxes_of(batch))
+            if not counted:
                 continue
-            truth = self.truth_of(head, batch)
-            loss = loss_of(head, recipe, answers[head.name].float(), truth)
-            self.losses_seen.append((loss.cpu(), head.weight * samples))
-            self.measures[head.name].update(answers[head.name], truth)
+            answer = answers[head.name][:counted]
+            if head.task is HeadTask.DETECTION:
+                self.measures[head.name].update(answer, boxes_of(batch)[:counted])
+                continue
+            truth = self.truth_of(head, batch)[:counted]
+            loss = float(loss_of(head, recipe, answer.float(), truth))
+            self.losses_seen.append((head.name, loss, known_of(head, recipe, truth)))
+            self.measures[head.name].update(answer, truth)
+
+    def measured_by(
+        self, found: Sequence[tuple[dict[str, Measure], list[tuple[str, float, int]]]]
+    ) -> None:
+        """Take what several processes measured for what was measured.
+
+        Args:
+            found: ``measures`` and ``losses_seen`` of each.
+        """
+        (self.measures, losses), *others = found
+        self.losses_seen = list(losses)
+        for measures, further in others:
+            self.losses_seen += further
+            for name, measure in measures.items():
+                self.measures[name].join(measure)
+
+    def loss_seen(self) -> float | None:
+        """Return the loss of the validation: the heads' means over all their answers, weighted.
+
+        Returns:
+            None where no answer was known.
+        """
+        total = weight = 0.0
+        for head in self.heads:
+            mine = [(loss, known) for name, loss, known in self.losses_seen if name == head.name]
+            if answers := sum(known for _, known in mine):
+                total += head.weight * math.fsum(loss * known for loss, known in mine) / answers
+                weight += head.weight
+        return total / weight if weight else None
 
     def figures(self) -> dict[str, float]:
         """Return what the validation came to, by name.

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import torch
 
 from registry.catalog import connect
-from registry.learn.training import named, train
+from registry.learn.training import named, tasks, train
+from registry.learn.training.tasks import Task
 
 
 class Asked:
@@ -29,8 +30,18 @@ class Asked:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+MEASURED = []  # samples that this process asked the network for, epoch after epoch
+
+
+class Listening(Task):
+    def validation_step(self, batch, index):
+        MEASURED.append(len(batch["id"]))
+        super().validation_step(batch, index)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    tasks.Task = Listening
     lake, recipe, folder, *last = sys.argv[1:]
     model = train(
         connect(lake), named(recipe), seed=2, workdir=Path(folder) / "together",
@@ -46,5 +57,10 @@ if __name__ == "__main__":
                 row["value"] for row in history
                 if row["subset"] == "validate" and row["name"] == "loss"
             ],
+            "accuracy": [
+                row["value"] for row in history
+                if row["subset"] == "validate" and row["name"] == "accuracy"
+            ],
         }  # fmt: skip
+    said["measured"] = MEASURED
     (Path(folder) / f"models-{os.environ['RANK']}").write_text(json.dumps(said))

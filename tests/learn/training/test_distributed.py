@@ -59,3 +59,7 @@ def test_two_processes_that_are_interrupted_learn_what_one_learns(shared, recipe
         torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
     lost = [row[4] for row in alone.fitted.history if row[2:4] == ("validate", "loss")]
     assert written[0]["lost"] == pytest.approx(lost, rel=1e-3)
+    right = [row[4] for row in alone.fitted.history if row[2:4] == ("validate", "accuracy")]
+    assert written[0]["accuracy"] == pytest.approx(right, abs=0.05)  # one of 24 may be on the edge
+    # Each measures half of the 24 samples, in the epochs since the run was taken up.
+    assert {*written[0]["measured"], *written[1]["measured"]} == {12}

@@ -1,4 +1,4 @@
-"""Figures of the validation: each process measures all samples, and asks no other."""
+"""Figures of the validation: what processes measure is joined to what one would measure."""
 
 from itertools import pairwise
 
@@ -85,3 +85,66 @@ def test_each_sample_counts_alike_in_the_loss_however_batches_fall(shared, recip
 
     assert loss(0, 23, 24) == pytest.approx(loss(0, 24), rel=1e-5)
     assert loss(0, 24) == pytest.approx(task.losses(batch, 0)["loss"].item(), rel=1e-5)
+
+
+def test_processes_that_share_a_validation_measure_what_one_measures(shared, recipe_of):
+    recipe = recipe_of(shared.burns, **{"data.batch_size": 4})  # six samples: 2, 2, 2 and none
+
+    def measured_by(rank, world):
+        material = gather(shared.registry, recipe, seed=0, rank=rank, world=world)
+        torch.manual_seed(0)
+        network = build(recipe.architecture, contract=material.contract, heads=material.heads)
+        task = Task(
+            network, recipe=recipe, heads=material.heads, contract=material.contract, steps=1
+        )
+        task.eval()
+        task.on_validation_epoch_start()
+        with torch.no_grad():
+            for number, batch in enumerate(material.validate):
+                task.validation_step(batch, number)
+        assert len(list(material.held)) == 2  # whole batches, for whoever draws them
+        return task, len(material.validate)
+
+    alone, batches = measured_by(0, 1)
+    parts = [measured_by(rank, 4) for rank in range(4)]
+    assert batches == 2
+    assert [count for _, count in parts] == [1, 1, 1, 1]
+    first = parts[0][0]
+    first.measured_by([(task.measures, task.losses_seen) for task, _ in parts])
+
+    head = first.heads[0].name
+    assert first.measures[head].confusion().equal(alone.measures[head].confusion())
+    assert first.figures() == pytest.approx(alone.figures())
+    assert first.loss_seen() == pytest.approx(alone.loss_seen(), rel=1e-5)
+
+
+QUANTITIES = (torch.tensor([[1.0], [3.0], [2.0]]), torch.tensor([1.0, 2.0, 5.0]))
+PRESENCES = (torch.tensor([[2.0, -1.0], [-3.0, 1.0], [1.0, 1.0]]),
+             torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "truth"),
+    [
+        (HeadTask.REGRESSION, *QUANTITIES),
+        (HeadTask.MULTILABEL, *PRESENCES),
+        (
+            HeadTask.DETECTION,
+            [
+                boxes((0, 0, 4, 4), scores=[0.9]),
+                boxes(scores=[]),
+                boxes((0, 0, 4, 4), scores=[0.4]),
+            ],
+            [boxes((0, 0, 4, 4)), boxes((1, 1, 5, 5)), boxes((9, 9, 12, 12))],
+        ),
+    ],
+)
+def test_measures_that_are_joined_are_those_of_all(task, answer, truth):
+    whole, one, other = (
+        measured(task, answer[part], truth[part], classes=("a", "b"))
+        for part in (slice(None), slice(1), slice(1, None))
+    )
+
+    one.join(other)
+
+    assert one.compute() == pytest.approx(whole.compute())
