@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from registry.curate.layers.strata import STRATA, UNKNOWN, strata_of
 from registry.errors import InvalidInputError
 
-__all__ = ["Divided", "divided", "scenes_of", "stratum_by_label"]
+__all__ = ["Divided", "divided", "having", "scenes_of", "stratum_by_label"]
 
 Codes = npt.NDArray[np.int64]
 
@@ -21,8 +21,17 @@ class Divided:
     """Samples by the value that each has."""
 
     def __init__(self, name: str, values: pa.ChunkedArray | pa.Array) -> None:
-        """Take the values of a column, one a sample; null is a value of its own."""
+        """Take the values of a column, one a sample; null is a value of its own.
+
+        Raises:
+            InvalidInputError: Its values are lists or the like.
+        """
         whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        if pa.types.is_nested(whole.type):
+            raise InvalidInputError(
+                f"samples cannot be divided by '{name}', which is {whole.type}",
+                hint="take a column that has one word, number or time a sample",
+            )
         encoded = pc.dictionary_encode(pc.cast(whole, pa.string()), null_encoding="mask")
         self.name = name
         self.values: list[str] = encoded.dictionary.to_pylist()
@@ -72,6 +81,26 @@ def divided(samples: pa.Table, by: str) -> Divided:
     return found
 
 
+def having(samples: pa.Table, by: str, values: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Return which samples have one of some values; of ``label``, among all that they have.
+
+    Args:
+        samples: Rows of ``samples``.
+        by: As in :func:`divided`.
+        values: As text, at least one.
+
+    Raises:
+        InvalidInputError: There is no such column, or no sample has one of them.
+    """
+    if by != "label":
+        return divided(samples, by).among(values)
+    labels = samples["label"].combine_chunks()
+    each = Divided(by, labels.flatten())
+    found = np.zeros(samples.num_rows, bool)
+    found[pc.list_parent_indices(labels).to_numpy()[each.among(values)]] = True
+    return found
+
+
 def scenes_of(samples: pa.Table) -> pa.Array:
     """Return which scene each sample was cut from: its source's item, else its address, or null."""
     if "source" not in samples.column_names:
@@ -112,7 +141,7 @@ def _column(samples: pa.Table, by: str) -> pa.ChunkedArray | pa.Array:
     if by == "scene":
         return scenes_of(samples)
     if by == "label":
-        return pc.binary_join(pc.cast(samples["label"], pa.list_(pa.string())), "|")
+        return _label_sets(samples)
     if by in _COLUMNS and by in samples.column_names:
         return samples[by]
     if "properties" in samples.column_names:
@@ -124,6 +153,14 @@ def _column(samples: pa.Table, by: str) -> pa.ChunkedArray | pa.Array:
     raise InvalidInputError(
         f"samples cannot be divided by '{by}'", hint=f"take one of {_offered(samples)}"
     )
+
+
+def _label_sets(samples: pa.Table) -> pa.Array:
+    """Return all labels of each sample as one text, in one order; null where it has none."""
+    labels = pc.cast(samples["label"].combine_chunks(), pa.list_(pa.string()))
+    coded = pc.binary_join(labels, "|").dictionary_encode()
+    sets = ["|".join(sorted(set(one.split("|")))) or None for one in coded.dictionary.to_pylist()]
+    return pa.array(sets, pa.string()).take(coded.indices)
 
 
 def _offered(samples: pa.Table) -> str:

@@ -13,20 +13,23 @@ from registry.catalog.splits import learning_order
 from registry.curate.layers.moments import NEVER, instants_of
 from registry.curate.splits import assigning
 from registry.curate.splits.assigning import NOWHERE
-from registry.curate.splits.columns import divided, stratum_by_label
+from registry.curate.splits.columns import divided, having, stratum_by_label
 from registry.curate.splits.nearness import Places, apart_in_time, buffered, places_of
 from registry.curate.splits.plan import Plan
 from registry.errors import InvalidInputError
 from registry.geo import equal_area_cell
 from registry.tables.schemas import splits_schema
 
-__all__ = ["BUFFER", "GAP", "TORN", "Made", "divide"]
+__all__ = ["BUFFER", "GAP", "OVERLAP", "TORN", "Made", "divide"]
 
 BUFFER: Final = "within the buffer"
 """Why a sample is in no subset: it is too near to one of another."""
 
 GAP: Final = "within the gap"
 """Likewise in time."""
+
+OVERLAP: Final = "going on into the time of a later subset"
+"""Likewise, of what has an interval."""
 
 TORN: Final = "because others of the same {what} are held out"
 """Likewise: it would tear apart what stays together."""
@@ -105,6 +108,10 @@ def divide(samples: pa.Table, plan: Plan) -> Made:
         fold[free] = codes
     else:
         side[free] = np.array(plan.shares.subsets, object)[codes]
+    if plan.method == "temporal":
+        lost = _running_on(rest, codes)
+        side[np.flatnonzero(free)[lost]] = None
+        left_out[OVERLAP] = int(lost.sum())
     for why, width, kept in (BUFFER, plan.buffer_km, _buffered), (GAP, plan.gap_days, _in_time):
         if width:
             ranks = _ranks(side, fold)
@@ -120,7 +127,7 @@ def _held_out(samples: pa.Table, plan: Plan) -> Names:
     """Return the subset of each sample that is set apart; where two claim it, the later one."""
     side = np.full(samples.num_rows, None, object)
     for one in plan.hold_out:
-        side[divided(samples, one.by).among(one.values)] = one.subset
+        side[having(samples, one.by, one.values)] = one.subset
     return side
 
 
@@ -213,9 +220,22 @@ def _buffered(samples: pa.Table, ranks: Codes, plan: Plan) -> Codes:
 
 def _in_time(samples: pa.Table, ranks: Codes, plan: Plan) -> Codes:
     begin = _moments(samples, ranks != NOWHERE)
+    return apart_in_time(begin, _ends(samples, begin), ranks, gap=round(plan.gap_days * _DAY_US))
+
+
+def _running_on(samples: pa.Table, subsets: Codes) -> Some:
+    """Return which samples have an interval that goes on into the time of who judges them."""
+    begin = _moments(samples)
+    first = np.full(int(subsets.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, subsets, begin)
+    later = np.append(np.minimum.accumulate(first[::-1])[::-1][1:], np.iinfo(np.int64).max)
+    return np.asarray(_ends(samples, begin) >= later[subsets])
+
+
+def _ends(samples: pa.Table, begin: Codes) -> Codes:
+    """Return when samples end: those with an interval later than they begin."""
     spans = instants_of(samples) == NEVER
-    end = np.maximum(begin, np.where(spans, instants_of(samples, "end_datetime"), begin))
-    return apart_in_time(begin, end, ranks, gap=round(plan.gap_days * _DAY_US))
+    return np.maximum(begin, np.where(spans, instants_of(samples, "end_datetime"), begin))
 
 
 def _placed(samples: pa.Table, among: Some | None = None) -> Places:

@@ -16,6 +16,7 @@ Method = Literal["random", "stratified", "group", "blocked", "temporal", "region
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 
 _MOST_FOLDS: Final = 100
+_UNDIVIDED: Final = frozenset({"random", "blocked", "temporal"})  # by no column
 _RANGES: Final[Mapping[str, tuple[float, float, str]]] = {
     "block_km": (0.1, 10_000, "kilometres"),
     "buffer_km": (0, 20_000, "kilometres"),  # half around the Earth
@@ -83,6 +84,11 @@ class Plan:
             raise InvalidInputError(
                 f"there is no method '{self.method}'", hint=f"take {', '.join(METHODS)}"
             )
+        if self.by and self.method in _UNDIVIDED and self.by not in {h.by for h in self.hold_out}:
+            raise InvalidInputError(
+                f"method '{self.method}' keeps nothing of '{self.by}' together",
+                hint="--method group keeps its values together, stratified spreads them evenly",
+            )
         if self.seed < 0:
             raise InvalidInputError(f"the seed {self.seed} is below 0", hint="give 0 or more")
         for name, (least, most, unit) in _RANGES.items():
@@ -122,7 +128,8 @@ class Plan:
             pairs = zip(self.shares.subsets, self.shares.wanted, strict=True)
             said["shares"] = ",".join(f"{name}={share:g}" for name, share in pairs)
         for one in self.hold_out:
-            said[f"hold_out {one.subset}"] = f"{one.by}={'|'.join(one.values)}"
+            key, value = f"hold_out {one.subset}", f"{one.by}={'|'.join(one.values)}"
+            said[key] = f"{said[key]}, {value}" if key in said else value
         return said
 
 

@@ -89,7 +89,7 @@ class Sides:
             ids=samples["id"].to_numpy(),
             side=codes.to_numpy().astype(np.int64),
             names=names,
-            shapes=shapely.from_wkb(samples["geometry"].to_numpy(), on_invalid="ignore"),
+            shapes=_shapes(samples["geometry"].to_numpy()),
             places=places_of(samples),
             groups=_indices(groups),
             group_names=np.asarray(groups.dictionary.to_pylist(), object),
@@ -182,6 +182,14 @@ def _sample_rows(version: Version) -> pa.Table:
     if not rows.num_rows:
         raise InvalidInputError(f"{version.ref} has no samples", hint="ingest some")
     return rows
+
+
+def _shapes(wkb: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    """Return geometries of which areas can be taken: those that cross themselves are mended."""
+    shapes = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), object)
+    odd = ~shapely.is_missing(shapes) & ~shapely.is_valid(shapes)
+    shapes[odd] = shapely.make_valid(shapes[odd])
+    return shapes
 
 
 def _indices(encoded: pa.DictionaryArray) -> Codes:

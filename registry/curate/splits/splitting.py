@@ -14,7 +14,7 @@ from registry.catalog.beside import beside, stands_apart
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry
 from registry.catalog.version import Version
-from registry.curate.splits.dividing import BUFFER, GAP, Made, divide
+from registry.curate.splits.dividing import BUFFER, GAP, OVERLAP, Made, divide
 from registry.curate.splits.leaking import LEAKS, LeakReport, keep_leaks, leaks_of
 from registry.curate.splits.plan import Plan
 from registry.curate.splits.shares import TOLERANCE
@@ -28,10 +28,10 @@ from registry.tables.schemas import splits_schema
 __all__ = ["Split", "split"]
 
 _FEW: Final = 5  # below this one sample more or less moves a score by 20 points
-_TAKES: Final = {"the buffer": BUFFER, "the gap": GAP}
+_TAKES: Final = {"the buffer": BUFFER, "the gap": GAP, "what went on into a later one": OVERLAP}
 _COLUMNS: Final = (
-    "id", "geometry", "bbox", "datetime", "start_datetime", "end_datetime", "label", "group",
-    "source", "properties",
+    "id", "geometry", "bbox", "datetime", "start_datetime", "end_datetime", "label", "target",
+    "group", "source", "properties",
 )  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def split(
     samples = _samples(version)
     made = divide(samples, chosen)
     rows = made.rows(samples)
-    _refuse_empty(rows, chosen)
+    _refuse_empty(rows, chosen, made)
     tables = dict(zip(names, [rows, *_each_held(rows, chosen.folds)], strict=True))
     progress.stage("looking for leaks", total=len(tables), unit="splits")
     found = {}
@@ -220,13 +220,15 @@ def _samples(version: Version) -> pa.Table:
     return rows.sort_by("id")  # where rows lie changes with every edit; who is where must not
 
 
-def _refuse_empty(rows: pa.Table, plan: Plan) -> None:
+def _refuse_empty(rows: pa.Table, plan: Plan, made: Made) -> None:
     divided: set[object] = set(range(plan.folds)) if plan.folds else set(plan.shares.subsets)
     there = {*rows["subset"].unique().to_pylist(), *rows["fold"].unique().to_pylist()}
     if empty := sorted(map(str, {*divided, *(one.subset for one in plan.hold_out)} - there)):
         raise InvalidInputError(
             f"nothing is left for {', '.join(empty)}",
-            hint="take smaller blocks, a smaller buffer or gap, or less subsets",
+            hint="take smaller blocks, a smaller buffer or gap, or less subsets"
+            if made.left_out
+            else f"there are only {rows.num_rows:,} samples: take more, or other --shares",
         )
 
 
@@ -240,7 +242,7 @@ def _reasons(rows: pa.Table, plan: Plan, made: Made) -> tuple[str, ...]:
     total = sum(named.get(name, 0) for name in wanted)
     why = [f"{made.unit} stay together"] if made.unit else []
     why += [f"{what} took its part" for what, left in _TAKES.items() if left in made.left_out]
-    said = " and ".join(why) or f"there are only {total:,} samples"
+    said = ", ".join(why) or f"there are only {total:,} samples"
     return tuple(
         f"{name} has {named.get(name, 0) / total:.1%}, not {share:.1%}, because {said}"
         for name, share in wanted.items()

@@ -1,14 +1,18 @@
 import dataclasses
+import datetime as dt
 import itertools
 import re
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import shapely
 
 from registry.catalog.branches import protect
 from registry.cli.app import run
 from registry.curate.splits import HoldOut, Plan, Shares, leaks, split
+from registry.curate.splits.columns import divided
 from registry.curate.splits.nearness import places_of
 from registry.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from registry.tables import store
@@ -143,6 +147,60 @@ def test_in_time_whoever_judges_comes_last_however_it_was_typed(version_of):
     shares = Shares.parse("test=0.25,train=0.75")
     said = subsets(split(registry, "ships@v1", plan=Plan(method="temporal", shares=shares)))
     assert [said["s0000"], said["s0019"]] == ["train", "test"]
+
+
+def test_an_interval_that_goes_on_into_the_time_of_a_test_does_not_train(version_of):
+    rows = [row(n) for n in range(40)]
+    for number, days in ((3, 50), (20, 5), (30, 3)):
+        ends = rows[number]["datetime"] + dt.timedelta(days=days)
+        rows[number] |= {
+            "start_datetime": rows[number]["datetime"], "end_datetime": ends, "datetime": None,
+        }  # fmt: skip
+    registry, _ = version_of(rows)
+    made = split(registry, "ships@v1", plan=Plan(method="temporal"))
+    assert {f"s{n:04}" for n in range(40)} - subsets(made).keys() == {"s0003", "s0030"}
+    assert made.left_out == {"going on into the time of a later subset": 2}
+
+
+def test_a_label_is_held_out_with_all_that_have_it_among_others(version_of):
+    labels = [["ship"], ["cloud", "ship"], ["cloud"], None, [], ["ship", "cloud"]]
+    registry, _ = version_of([row(n) | {"label": labels[n % 6]} for n in range(60)])
+    apart = HoldOut(subset="test", by="label", values=("ship",))
+    said = subsets(split(registry, "ships@v1", plan=Plan(hold_out=(apart,))))
+    assert {int(one[1:]) % 6 for one, subset in said.items() if subset == "test"} == {0, 1, 5}
+    assert {int(one[1:]) % 6 for one, subset in said.items() if subset == "train"} == {2, 3, 4}
+    made = split(registry, "ships@v1", name="sets", plan=Plan(method="group", by="label", folds=3))
+    folds = dict(zip(*(made.rows[one].to_pylist() for one in ("sample", "fold")), strict=True))
+    assert folds["s0001"] == folds["s0005"]
+    assert len({fold for one, fold in folds.items() if int(one[1:]) % 6 in {3, 4}}) > 1
+
+
+def test_all_that_is_held_out_is_said_with_the_table(version_of):
+    plan = Plan(hold_out=(
+        HoldOut(subset="test", by="group", values=("a", "b")),
+        HoldOut(subset="test", by="country", values=("France",)),
+    ))  # fmt: skip
+    assert plan.said()["hold_out test"] == "group=a|b, country=France"
+
+
+@pytest.mark.parametrize("method", ["random", "blocked", "temporal"])
+def test_a_column_that_a_method_would_not_look_at_is_refused(method):
+    with pytest.raises(InvalidInputError, match=f"'{method}' keeps nothing of 'scene'") as error:
+        Plan(method=method, by="scene")
+    assert "--method group" in error.value.hint
+    apart = HoldOut(subset="test", by="scene", values=("a",))
+    assert Plan(method=method, by="scene", hold_out=(apart,)).by == "scene"
+
+
+def test_samples_are_spread_by_their_target_and_not_by_what_has_no_one_value(version_of):
+    lists = pa.array([{"tags": ["a"]}] * 20, pa.struct([("tags", pa.list_(pa.string()))]))
+    rows = [row(n) | {"target": float(n % 2)} for n in range(20)]
+    registry, version = version_of(rows)
+    made = split(registry, "ships@v1", plan=Plan(method="stratified", by="target", folds=5))
+    folds = made.rows["fold"].to_pylist()
+    assert {sum(int(fold == one) for one in folds[::2]) for fold in range(5)} == {2}
+    with pytest.raises(InvalidInputError, match="cannot be divided by 'tags', which is list"):
+        divided(version.table("samples").append_column("properties", lists), "tags")
 
 
 @pytest.mark.parametrize(
@@ -440,6 +498,12 @@ def test_the_words_of_others_are_sides_too(version_of):
     pairs = {one["evidence"].partition('subsets": "')[2].partition('"')[0]
              for one in found.findings.to_pylist() if one["sample"] is None}  # fmt: skip
     assert pairs == {"validate and train", "test and train", "test and validate"}
+
+
+def test_footprints_that_cross_themselves_are_looked_at_as_well(version_of):
+    bow = shapely.to_wkb(shapely.Polygon([(0, 52), (1, 53), (1, 52), (0, 53)]))
+    registry, _ = version_of([row(n, lon=0.0) | {"geometry": bow} for n in range(20)])
+    assert split(registry, "ships@v1").leaks.counts["leak-overlap"] == 6
 
 
 def test_equal_masks_are_no_leak(version_of):
