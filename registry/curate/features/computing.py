@@ -230,6 +230,8 @@ class _Job:
             for name, record in up_to_date.items()
         }
         self.progress.stage("keeping the tables", total=None, unit="tables")
+        # Not by `catalog.beside`: each try looks again at what is there, compares or refuses, may
+        # write less than the one before, and has to know its commit.
         for left in reversed(range(_TRIES)):
             version = self._standing()
             there = _up_to_date(self.found, version)
