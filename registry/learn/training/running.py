@@ -266,7 +266,9 @@ def _fabric(recipe: Recipe) -> "lightning.Fabric":
     from lightning.fabric.strategies.ddp import DDPStrategy
     from lightning.fabric.strategies.fsdp import FSDPStrategy
 
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells of precision
+    # It tells that the recipe's precision is used, by the name of whichever part came first.
+    for part in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(part).setLevel(logging.WARNING)
     precision: Any = _PRECISION[recipe.precision]
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:

@@ -218,6 +218,16 @@ def test_a_run_goes_on_only_with_the_weights_that_it_began_with(shared, recipe, 
     assert done.card.lineage.parent_sha256 == before
 
 
+def test_a_run_of_half_precision_says_nothing_that_the_recipe_does_not(
+    shared, recipe, tmp_path, caplog
+):
+    half = recipe.replaced({"precision": "bf16", "steps": 1})
+
+    fit(shared.registry, half, seed=1, workdir=tmp_path)
+
+    assert not caplog.messages
+
+
 def test_a_run_says_that_it_goes_on_or_that_nothing_was_left(shared, recipe, tmp_path, caplog):
     caplog.set_level("INFO", "eolab.training")
     with pytest.raises(Killed):
