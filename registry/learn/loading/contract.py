@@ -322,14 +322,14 @@ def _statistics(
     if compute_missing:
         found = normalisations(version, names, split=split, subset=subset, registry=registry)
     else:
-        name = usual_split(version, split)
-        of = EVERYTHING if name is None else (name, in_lab_words(subset))
         try:
+            name = usual_split(version, split)
+            of = EVERYTHING if name is None else (name, in_lab_words(subset))
             found = {
                 one: normalisation(version, one, split=of[0], subset=of[1], physical=True)
                 for one in names
             }
-        except NotFoundError:
+        except (NotFoundError, InvalidInputError):  # nobody did, or for none that is meant
             return {}
     return _taken(found)
 

@@ -118,6 +118,17 @@ def test_without_leave_to_compute_means_are_unknown(tmp_path):
     assert (found.statistics, found.inputs[0].bands[0].mean) == (None, None)
 
 
+def test_of_several_splits_none_is_guessed_and_bands_are_known_all_the_same(tmp_path):
+    rows = [sample(n) for n in range(6)]
+    splits = {"north": SUBSETS, "south": SUBSETS}
+    registry, ref = lake_of(tmp_path, rows, spec=CARD, splits=splits)
+    version = registry.resolve(ref)
+    found = of_version(version, compute_missing=False)
+    assert (found.statistics, found.inputs[0].bands[0].name) == (None, "B04")
+    with pytest.raises(InvalidInputError, match="has the splits north, south"):
+        of_version(version)
+
+
 # -------------------------------------------------------------------------------------- splits
 def test_official_stands_for_default_and_all_samples_for_no_split(tmp_path):
     _, official = toy(tmp_path / "a", splits="official")
