@@ -79,7 +79,7 @@ def say(name: str, kept: Statistics, groups: list[str | None], *wanted: tuple[st
 def folds_of(version: Version, splits: str) -> list[str]:
     return sorted(
         name.removeprefix("splits/")
-        for name in version.tables
+        for name in version.tables()
         if name.startswith(f"splits/{splits}-")
     )
 
