@@ -247,7 +247,7 @@ def _converted(plain: "nn.Module", model: Model, way: _Way) -> "ModelProto":
                 external_data=False,
                 verbose=False,
             )
-    except Exception as error:
+    except Exception as error:  # the exporter runs the network's code, which may raise anything
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise _CannotError(lines[0][:200] if lines else type(error).__name__) from error
     if program is None:

@@ -13,6 +13,8 @@ from registry.learn.loading.contract import Band, Contract, Input
 from registry.learn.models.architecture import Architecture, Head, HeadTask
 from registry.learn.models.factory import build, factories
 from registry.learn.models.foreign import UntrustedClassError
+from registry.learn.models.networks.convolution import Decoder
+from registry.learn.models.networks.encoding import Encoder
 
 MASK = Head(name="mask", task=HeadTask.SEGMENTATION, classes=("land", "water", "snow"))
 LABEL = Head(name="label", task=HeadTask.CLASSIFICATION, classes=("a", "b"))
@@ -27,6 +29,15 @@ STEM = {"name": "unet", "width": 8, "depth": 2, "stem": 2}
 UNET = {"name": "unet", "width": 8, "depth": 2}
 CNN = {"name": "cnn", "width": 8, "depth": 2}
 VIT = {"name": "vit", "width": 32, "depth": 2, "patch": 4, "heads": 2}
+
+
+@pytest.mark.parametrize("kind", [Encoder, Decoder])
+def test_what_gives_no_features_of_its_own_is_not_made(kind):
+    class Nothing(kind):
+        """Without forward."""
+
+    with pytest.raises(TypeError, match="forward"):
+        Nothing()
 
 
 def reads(**assets):

@@ -1,5 +1,6 @@
 """The lab's own convolutional encoder and the decoder of a U-Net."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from registry.learn.models.networks.encoding import Encoder, resized
 __all__ = ["Convolutions", "Decoder", "UNetDecoder"]
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """Features of some levels become features of every pixel, or of every few.
 
     Args:
@@ -22,6 +23,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.channels = channels
 
+    @abstractmethod
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return one map ``(sample, channels, y, x)`` of features that come finest first.
 
@@ -30,11 +32,7 @@ class Decoder(nn.Module):
 
         Returns:
             At the finest level's size, or another that heads resize.
-
-        Raises:
-            NotImplementedError: Always; each decoder has its own.
         """
-        raise NotImplementedError
 
 
 class Convolutions(Encoder):

@@ -1,5 +1,6 @@
 """What every encoder promises, and sizes that no stride divides."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional
 __all__ = ["Encoder", "cut", "padded", "pooled", "resized"]
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Features of images on some levels, finest first.
 
     ``forward`` takes images ``(sample, channel, y, x)`` whose sides are whole multiples of
@@ -40,6 +41,7 @@ class Encoder(nn.Module):
         self.side = side
         self.frames = frames
 
+    @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the features of images.
 
@@ -48,11 +50,7 @@ class Encoder(nn.Module):
 
         Returns:
             One tensor a level, finest first.
-
-        Raises:
-            NotImplementedError: Always; each encoder has its own.
         """
-        raise NotImplementedError
 
 
 def padded(images: Tensor, stride: int) -> Tensor:
