@@ -143,7 +143,9 @@ def predict(
     aoi: Annotated[
         str | None,
         typer.Option(
-            metavar="W,S,E,N|FILE", help="Where: a box in degrees, or GeoJSON.", show_default=False
+            metavar="W,S,E,N|FILE",
+            help="Where: a box in degrees, or GeoJSON, whose polygons alone are mapped.",
+            show_default=False,
         ),
     ] = None,
     time: Annotated[
@@ -218,14 +220,15 @@ def predict(
         out = output or _passing(model, head, Path(folder))
         if archive is None:
             from registry.learn.inference import predict as predicted
+            from registry.learn.inference.archive import area_of
 
             asked = _by_input(scenes or ())
             _check(out, picture, options, asked)
             after.name = name_of(scenes or ())
             done = predicted(
                 connected(), model, asked, out=out, head=head, options=options, device=device,
-                reading=_reading(bands, scale, offset, nodata, allow), test=test, then=after,
-                progress=progress,
+                reading=_reading(bands, scale, offset, nodata, allow), test=test,
+                area=None if aoi is None else area_of(aoi), then=after, progress=progress,
             )  # fmt: skip
             told = _told(done, kept=output is not None)
             document = done.to_document()

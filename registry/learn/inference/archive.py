@@ -24,6 +24,7 @@ from registry.learn.inference.limited import Limited
 from registry.learn.inference.presets import ArchiveBand, Preset
 from registry.learn.inference.scenes import WrongBandsError
 from registry.learn.inference.web import check_api, check_file
+from registry.learn.inference.within import is_box, moved
 from registry.learn.loading.contract import Input
 
 __all__ = ["Acquired", "Search", "area_of", "fetch", "search"]
@@ -51,7 +52,7 @@ class Search:
     """Which archive."""
 
     area: BaseGeometry
-    """Where: longitudes and latitudes; the box around it is fetched."""
+    """Where: polygons in longitudes and latitudes; the box around them is fetched."""
 
     interval: Interval
     """When."""
@@ -61,6 +62,11 @@ class Search:
 
     api: str | None = None
     """Address of the API; None for the preset's, or what ``EOLAB_STAC_API`` says."""
+
+    @property
+    def outline(self) -> BaseGeometry | None:
+        """The area, if it is less than the box around it."""
+        return None if is_box(self.area) else self.area
 
     @property
     def address(self) -> str:
@@ -107,7 +113,7 @@ def area_of(text: str) -> BaseGeometry:
         else:
             with Path(text).open("rb") as file:
                 area = _merged(json.loads(file.read(_LONGEST)))
-            right = not area.is_empty
+            right = area.area > 0
     except (*_NO_GEOJSON, shapely.GEOSException) as error:
         raise InvalidInputError(
             f"'{text}' is no area: {error}",
@@ -234,7 +240,7 @@ def fetch(
         keep_clouds: Whether clouds and their shadows stay; else nothing was observed there.
 
     Returns:
-        The share of pixels that were observed, in [0, 1].
+        The share of the area's pixels that were observed, in [0, 1].
 
     Raises:
         WrongBandsError: The archive has no such band.
@@ -267,9 +273,10 @@ def fetch(
         said = child.ask(
             do="fetch", items=list(acquired.items), bands=bands, mask=mask, grid=grid,
             out=str(out.absolute()), number=number,
+            area=None if wanted.outline is None
+            else shapely.geometry.mapping(moved(wanted.outline, grid["crs"])),
         )  # fmt: skip
-    pixels = int(grid["height"]) * int(grid["width"])
-    return float(said.get("seen", 0)) / pixels
+    return float(said.get("seen", 0)) / max(float(said.get("pixels", 0)), 1.0)
 
 
 def _band(preset: Preset, name: str, common: str | None) -> ArchiveBand:

@@ -50,6 +50,7 @@ class _Archive:
         grid: dict[str, Any],
         out: str,
         number: dict[str, Any],
+        area: dict[str, Any] | None,
     ) -> dict[str, Any]:
         import numpy as np
         import odc.stac
@@ -63,7 +64,7 @@ class _Archive:
         box = GeoBox((grid["height"], grid["width"]), place, grid["crs"])
         wanted = [*bands] + ([mask["asset"]] if mask else [])
         resampling = {"*": "bilinear"} | ({mask["asset"]: "nearest"} if mask else {})
-        seen = 0
+        seen = pixels = 0
         with rasterio.open(
             out, "w", driver="GTiff", height=grid["height"], width=grid["width"],
             count=len(bands), dtype=number["dtype"], nodata=number["nodata"], crs=grid["crs"],
@@ -86,9 +87,22 @@ class _Archive:
                 if mask:
                     clear &= _clear(part[mask["asset"]].values[0], mask)
                 array[:, ~clear] = number["nodata"]
-                seen += int(clear.sum())
+                counted = _within(area, place, top, array.shape[1:])
+                seen += int((clear & counted).sum())
+                pixels += int(counted.sum())
                 file.write(array, window=Window(0, top, grid["width"], rows.stop - top))
-        return {"seen": seen}
+        return {"seen": seen, "pixels": pixels}
+
+
+def _within(area: dict[str, Any] | None, place: Any, top: int, shape: tuple[int, int]) -> Any:  # noqa: ANN401 — NumPy is not loaded here
+    import numpy as np
+    from rasterio.features import geometry_mask
+    from rasterio.windows import Window, transform
+
+    if area is None:
+        return np.ones(shape, np.bool_)
+    window = Window(0, top, shape[1], shape[0])
+    return geometry_mask([area], shape, transform(window, place), invert=True)
 
 
 def _configured(

@@ -111,7 +111,7 @@ def predict_from(  # noqa: PLR0913 — each is its own decision
             place = out if len(days) == 1 else beside(out, one.day)
             found = predict(
                 registry, model, file, out=place, head=head, options=options, device=device,
-                reading=Reading(allow=("gsd",)), then=then, progress=progress,
+                reading=Reading(allow=("gsd",)), area=wanted.outline, then=then, progress=progress,
             )  # fmt: skip
             said = f"{one.day}: {share:.0%} of the place is there and clear of clouds"
             done.append((one.day, replace(found, said=(said, *found.said))))

@@ -16,10 +16,13 @@ from registry.learn.inference.mapping import Drawn, Options, Placed, beside, dra
 from registry.learn.inference.outputs import check_kind, check_places
 from registry.learn.inference.scenes import Reading, open_files
 from registry.learn.inference.windows import Arrays, Floats, Net
+from registry.learn.inference.within import within
 from registry.learn.models.architecture import Head, HeadTask
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
     from registry.catalog import Registry
     from registry.learn.loading.contract import Contract
     from registry.learn.models.card import Card
@@ -114,6 +117,7 @@ def predict(  # noqa: PLR0913 — each is its own decision
     options: Options | None = None,
     device: str = "cpu",
     test: str | None = None,
+    area: "BaseGeometry | None" = None,
     then: Then | None = None,
     progress: Progress = SILENT,
 ) -> Prediction:
@@ -129,7 +133,9 @@ def predict(  # noqa: PLR0913 — each is its own decision
         options: How the scene is cut, and what is written beside the map.
         device: Where the network runs, as torch names it.
         test: Ref of a version whose test samples tell the map's errors, for areas without them.
-        then: Called with the scene, still open, and what was predicted of it.
+        area: Polygons in longitudes and latitudes, beyond which nothing counts as observed.
+        then: Called with the scene, still open, and what was predicted of it; without what lies
+            beyond the area.
         progress: Told of windows.
 
     Returns:
@@ -140,7 +146,8 @@ def predict(  # noqa: PLR0913 — each is its own decision
         UnreadableSceneError: A file is damaged, hostile, or of a kind that is not read.
         ContractMismatchError: It does not give what the model reads.
         AnswerError: The network's answers make no map.
-        InvalidInputError: What would be written is read, or its suffix is of another kind.
+        InvalidInputError: What would be written is read, or its suffix is of another kind; the
+            area lies elsewhere.
     """
     from registry.learn.models import shelf
 
@@ -149,14 +156,15 @@ def predict(  # noqa: PLR0913 — each is its own decision
     check_kind(Path(out), chosen_head(found.card.heads, head))
     check_places(outputs(Path(out), options), [one for listed in files.values() for one in listed])
     with open_files(found.card.contract, files, reading=reading) as opened:
+        bounded = None if area is None else within(opened, area)
         done = predict_scene(
-            found, opened, out=Path(out), head=head, options=options, device=device,
+            found, bounded or opened, out=Path(out), head=head, options=options, device=device,
             progress=progress,
         )  # fmt: skip
         if test is not None:
             done = _without_errors(registry, found, done, opened, test, device, progress)
         if then is not None:
-            then(opened, done)
+            then(bounded.blanked() if bounded else opened, done)
         return done
 
 

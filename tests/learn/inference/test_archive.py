@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from rasterio.warp import Resampling, reproject, transform_bounds
+import shapely
+from rasterio.features import geometry_mask
+from rasterio.warp import Resampling, reproject, transform_bounds, transform_geom
 
 from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
 from registry.geo import parse_interval
@@ -134,6 +136,18 @@ def test_a_day_comes_as_a_file_that_says_all_about_itself(archive, tmp_path):
     assert share == pytest.approx((array != 0).all(0).mean())
 
 
+def test_of_a_polygon_only_what_lies_within_is_counted(archive, tmp_path):
+    asked = wanted(archive, area=shapely.Polygon([(2.80, 42.33), (2.81, 42.33), (2.80, 42.341)]))
+    (day, _) = search(asked)
+    share = fetch(day, asked, reads("B04"), tmp_path / "day.tif")
+    with rasterio.open(tmp_path / "day.tif") as file:
+        there = transform_geom("OGC:CRS84", file.crs, shapely.geometry.mapping(asked.area))
+        inside = geometry_mask([there], file.shape, file.transform, invert=True)
+        clear = file.read(1) != 0
+    assert share == pytest.approx(clear[inside].mean(), abs=1e-3)
+    assert clear[~inside].any()  # what surrounds the area helps at its edge
+
+
 def archive_pixels(archive, day, key):
     with rasterio.open(archive_folder(archive) / f"{day}-{key}.tif") as file:
         return file.read(1)
@@ -256,7 +270,15 @@ def test_areas_are_boxes_or_files(tmp_path):
     path.write_text(json.dumps({"type": "Feature", "geometry": {
         "type": "Polygon", "coordinates": [[[1, 2], [3, 2], [3, 4], [1, 2]]]}}))  # fmt: skip
     assert area_of(str(path)).bounds == (1, 2, 3, 4)
-    for bad in ("1,2,3", "3,2,1,4", "1,2,3,400", "a,b,c,d", "nowhere.geojson"):
+    (tmp_path / "line.geojson").write_text(shapely.to_geojson(shapely.box(1, 2, 3, 4).boundary))
+    for bad in (
+        str(tmp_path / "line.geojson"),
+        "1,2,3",
+        "3,2,1,4",
+        "1,2,3,400",
+        "a,b,c,d",
+        "nowhere.geojson",
+    ):
         with pytest.raises(InvalidInputError):
             area_of(bad)
 

@@ -8,6 +8,8 @@ import textwrap
 import numpy as np
 import pytest
 import rasterio
+import shapely
+from rasterio.warp import transform_geom
 
 import registry
 from registry.cli.app import run
@@ -144,6 +146,24 @@ def test_a_scene_of_nodata_alone_is_said_to_be_so(lake, geotiff, tmp_path, capfd
     said = json.loads(capfd.readouterr().out)
     assert said["observed"] == 0
     assert any("nothing was observed" in one for one in said["said"])
+
+
+def test_annotations_lie_within_the_area_alone(lake, geotiff, tmp_path, capfd):
+    area = shapely.Polygon([(15.001, 45.141), (15.026, 45.143), (15.012, 45.152)])
+    (tmp_path / "area.geojson").write_text(shapely.to_geojson(area))
+    status = run([
+        "predict", "wet@v1", str(geotiff()), "--aoi", str(tmp_path / "area.geojson"), "--into",
+        "wetmaps", "--class", "land", "--class", "water", "-o", str(tmp_path / "m.tif"), "--json",
+    ])  # fmt: skip
+    said = json.loads(capfd.readouterr().out)
+    assert status == 0, said
+    assert 0 < said["observed"] == sum(one["pixels"] for one in said["areas"]) < said["pixels"]
+    rows = lake.resolve("wetmaps@draft").table("annotations").to_pylist()
+    shapes = [shapely.from_wkb(row["geometry"]) for row in rows]
+    assert shapes
+    on_grid = transform_geom("OGC:CRS84", "EPSG:32633", shapely.geometry.mapping(area))
+    two_pixels = shapely.geometry.shape(on_grid).buffer(20)
+    assert all(two_pixels.covers(one) for one in shapes)
 
 
 @pytest.mark.parametrize(
