@@ -1,7 +1,7 @@
 """Networks of segmentation_models_pytorch: any of its architectures on any of its encoders."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -66,44 +66,18 @@ def kit(
     Raises:
         InvalidInputError: There is no such architecture, encoder or argument.
     """
-    import segmentation_models_pytorch as smp
-    import timm
-
     if encoder_weights is not None:
         raise InvalidInputError(
             f"encoder_weights is {encoder_weights!r}; nothing is downloaded here",
             hint="leave it out, and begin with weights from a file (init)",
         )
-    kinds = {kind.__name__: kind for kind in smp.MODEL_ARCHITECTURES_MAPPING.values()}
-    del kinds["DPT"]  # for plain transformers alone, which the factory timm has
-    kinds |= {each.lower(): kind for each, kind in kinds.items()}
-    kind = kinds[chosen(name, kinds, what="architecture of smp")]
-    encoders = [*smp.encoders.encoders, *(_TIMM + each for each in timm.list_models())]
-    chosen(encoder_name, encoders, what="encoder of smp")
+    kind = _architecture(name)
+    _check(name, encoder_name, decoder)
     if encoder_depth is not None:
         decoder["encoder_depth"] = within(encoder_depth, 3, _LEVELS, what="encoder_depth")
-    for key in decoder:
-        if not key.startswith("decoder_") and key != "encoder_depth":
-            raise InvalidInputError(
-                f"smp's {name} is not told '{key}' here", hint="give arguments of decoder_… alone"
-            )
 
     def network(channels: int) -> Any:  # noqa: ANN401 — the library has no types
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of names that the library means to change
-                return kind(
-                    encoder_name=encoder_name,
-                    encoder_weights=None,
-                    in_channels=channels,
-                    classes=1,
-                    **decoder,
-                )
-        except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
-            raise InvalidInputError(
-                f"smp cannot build {name} on {encoder_name}: {error}",
-                hint="take another encoder, or fewer arguments",
-            ) from error
+        return _built(kind, encoder_name, channels, decoder)
 
     def make_encoder(stream: Stream) -> Encoder:
         inner = network(stream.channels).encoder
@@ -117,6 +91,47 @@ def kit(
         return _Decoder(whole.decoder, whole.segmentation_head[0].in_channels)
 
     return Kit(encoder=make_encoder, decoder=make_decoder)
+
+
+def _architecture(name: str) -> Any:  # noqa: ANN401 — the library has no types
+    import segmentation_models_pytorch as smp
+
+    kinds = {kind.__name__: kind for kind in smp.MODEL_ARCHITECTURES_MAPPING.values()}
+    del kinds["DPT"]  # for plain transformers alone, which the factory timm has
+    kinds |= {each.lower(): kind for each, kind in kinds.items()}
+    return kinds[chosen(name, kinds, what="architecture of smp")]
+
+
+def _check(name: str, encoder: str, decoder: Mapping[str, Any]) -> None:
+    """Refuse an encoder that there is not, and arguments that are not the decoder's.
+
+    Raises:
+        InvalidInputError: There is one.
+    """
+    import segmentation_models_pytorch as smp
+    import timm
+
+    encoders = [*smp.encoders.encoders, *(_TIMM + each for each in timm.list_models())]
+    chosen(encoder, encoders, what="encoder of smp")
+    for key in decoder:
+        if not key.startswith("decoder_"):
+            raise InvalidInputError(
+                f"smp's {name} is not told '{key}' here", hint="give arguments of decoder_… alone"
+            )
+
+
+def _built(kind: Any, encoder: str, channels: int, said: Mapping[str, Any]) -> Any:  # noqa: ANN401 — the library has no types
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that the library means to change
+            return kind(
+                encoder_name=encoder, encoder_weights=None, in_channels=channels, classes=1, **said
+            )
+    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+        raise InvalidInputError(
+            f"smp cannot build {kind.__name__} on {encoder}: {error}",
+            hint="take another encoder, or fewer arguments",
+        ) from error
 
 
 def _rest(encoder: nn.Module, channels: int) -> None:
