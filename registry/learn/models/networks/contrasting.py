@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from registry.learn.models.architecture import Head
-from registry.learn.models.networks.network import Averaged, Network
+from registry.learn.models.networks.network import Around, Averaged, Network
 
 __all__ = ["Contrasted"]
 
@@ -19,7 +19,7 @@ _NOISE: Final = 0.1  # in standard deviations
 _IMAGE: Final = 4  # dimensions: sample, band, y, x
 
 
-class Contrasted(nn.Module):
+class Contrasted(Around):
     """Compares samples by two random views of each.
 
     A view is a crop, turned and mirrored, of other brightness and contrast in each band, with
@@ -46,8 +46,7 @@ class Contrasted(nn.Module):
         width: int = 64,
         temperature: float = 0.2,
     ) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.heads = (head,)
         self.temperature = temperature
         self.project = nn.Sequential(
@@ -84,25 +83,6 @@ class Contrasted(nn.Module):
         likeness = likeness.masked_fill(itself, -math.inf)
         other = torch.arange(2 * count, device=vectors.device).roll(count)
         return {"contrastive": functional.cross_entropy(likeness, other)}
-
-    def embed(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return one vector a sample, before it is projected.
-
-        Args:
-            inputs: By asset.
-
-        Returns:
-            ``(sample, channel)``.
-        """
-        return self.network.embed(inputs)
-
-    def encoder_state(self) -> dict[str, Tensor]:
-        """Return the encoder's weights, to begin another network with.
-
-        Returns:
-            By name within the encoder.
-        """
-        return self.network.encoder_state()
 
 
 def _joined(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> dict[str, Tensor]:

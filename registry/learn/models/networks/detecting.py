@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 from torchvision.models.detection.image_list import ImageList
@@ -13,7 +13,7 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from registry.errors import InvalidInputError
 from registry.learn.models.architecture import Head
-from registry.learn.models.networks.network import Features, Network
+from registry.learn.models.networks.network import Around, Features, Network
 from registry.learn.models.networks.pyramid import Enlarged
 
 __all__ = ["Detector", "Targets"]
@@ -27,7 +27,7 @@ _COARSEST: Final = 64
 _MOST: Final = 300  # objects of one image: harbours hold more than the usual hundred
 
 
-class Detector(nn.Module):
+class Detector(Around):
     """Finds objects on a pyramid of an encoder's features.
 
     Args:
@@ -42,6 +42,9 @@ class Detector(nn.Module):
         Tian et al. (2019), FCOS, arXiv:1904.01355; Lin et al. (2017), FPN, arXiv:1612.03144.
     """
 
+    network: Network
+    """Encoders, and heads beside the boxes if there are any."""
+
     def __init__(
         self,
         network: Network,
@@ -52,12 +55,11 @@ class Detector(nn.Module):
         score: float = 0.05,
         overlap: float = 0.5,
     ) -> None:
-        super().__init__()
+        super().__init__(network)
         if not head.classes:
             raise InvalidInputError(
                 f"head '{head.name}' has no classes of objects", hint="name at least one"
             )
-        self.network = network
         self.head = head
         self.heads = (*network.heads, head)
         self.levels = _levels(network.strides)
@@ -117,25 +119,6 @@ class Detector(nn.Module):
             "box": losses["bbox_regression"],
             "centre": losses["bbox_ctrness"],
         }
-
-    def embed(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return one vector a sample.
-
-        Args:
-            inputs: By asset.
-
-        Returns:
-            ``(sample, channel)``.
-        """
-        return self.network.embed(inputs)
-
-    def encoder_state(self) -> dict[str, Tensor]:
-        """Return the encoder's weights, to begin another network with.
-
-        Returns:
-            By name within the encoder.
-        """
-        return self.network.encoder_state()
 
     def _found(self, features: Features) -> tuple[dict[str, Tensor], list[Tensor], list[int]]:
         levels = [features.levels[level] for level in self.levels]

@@ -16,7 +16,7 @@ from registry.learn.models.networks.fusing import Merged, average
 from registry.learn.models.networks.reading import Reader, Seen
 from registry.learn.models.networks.time import OverTime
 
-__all__ = ["Averaged", "Encoding", "Features", "Network", "dated", "stacked"]
+__all__ = ["Around", "Averaged", "Encoding", "Features", "Network", "dated", "stacked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +247,37 @@ class Averaged(nn.Module):
                 mine[f"{one.asset}_day"] = seen.days
             alone.append(mine)
         return alone, [seen.present for seen in read.assets]
+
+
+class Around(nn.Module):
+    """What answers by a network inside: its vectors and its encoder are the network's.
+
+    Args:
+        network: The one inside.
+    """
+
+    def __init__(self, network: Network | Averaged) -> None:
+        super().__init__()
+        self.network = network
+
+    def embed(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return one vector a sample.
+
+        Args:
+            inputs: By asset.
+
+        Returns:
+            ``(sample, channel)``.
+        """
+        return self.network.embed(inputs)
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """Return the encoder's weights, to begin another network with.
+
+        Returns:
+            By name within the encoder.
+        """
+        return self.network.encoder_state()
 
 
 def _square(images: Tensor, side: int | None) -> Tensor:
