@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.ground import emptied, scaled, workplace
+from bench.outcome import flops
 from bench.pairs import PAIRS, Comparison, Figure, busy, judged, named
 from bench.scars import Scars, material
-from bench.tuning import Watch, flops, ours, peak, place_to_run, recipe_of, theirs
+from bench.tuning import Watch, ours, peak, place_to_run, recipe_of, theirs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from bench.ground import emptied, scaled, workplace
+from bench.outcome import confusion, iou
 from bench.pairs import Comparison, Figure, busy, judged, named
 from bench.row_15 import recipe_batch
 from bench.scars import Scars, material
-from bench.tuning import Ours, confusion, iou, ours, place_to_run, recipe_of, theirs
+from bench.tuning import Ours, ours, place_to_run, recipe_of, theirs
 
 NEEDS: Final = "terratorch"
 _SEEDS: Final = 5

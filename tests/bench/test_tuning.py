@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import row_15, row_16, row_wait, scars, tuning
+from bench import outcome, row_15, row_16, row_wait, scars, tuning
 from bench.__main__ import measured
 from registry import connect
 from registry.learn.loading.stream import stream
@@ -74,8 +74,8 @@ def test_a_goal_is_reached_at_the_first_epoch_that_is_as_good():
 
 
 def test_iou_is_of_the_classes_that_occur():
-    assert tuning.iou(np.array([[3, 1], [0, 4]])) == pytest.approx(77.5)
-    assert tuning.iou(np.array([[3, 0], [0, 0]])) == pytest.approx(100)
+    assert outcome.iou(np.array([[3, 1], [0, 4]])) == pytest.approx(77.5)
+    assert outcome.iou(np.array([[3, 0], [0, 0]])) == pytest.approx(100)
 
 
 def test_a_step_of_a_vit_l_takes_what_its_authors_say():

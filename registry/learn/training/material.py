@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.learn.training.loop import Loader
 
-__all__ = ["Material", "gather"]
+__all__ = ["PREFETCH", "Material", "gather"]
+
+PREFETCH: Final = 2
+"""Batches that are made ahead: one is ready even where another comes late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +76,6 @@ def gather(
             batch cannot be shared.
         NotFoundError: There is no such version or split.
     """
-    from registry.learn.training.mixing import Once
-    from registry.learn.training.sharing import Share
-
     data = recipe.data
     if not data.refs:
         raise InvalidInputError(
@@ -102,18 +102,10 @@ def gather(
     }  # fmt: skip
     share = {"batch_size": data.batch_size // world, "rank": rank, "world": world}
     train = _train(versions, recipe, chosen, common, share)
-    alone = {"batch_size": data.batch_size, "rank": 0, "world": 1}
-    validate: Loader | None = None
-    whole: Loader | None = None
+    validate = whole = None
     if held is not None:
-        validate = whole = _loader(first, {**common, **held, **alone}, shuffle=False)
-        if data.on_error == "skip":  # what stands in may be another process's, so all measure all
-            validate = whole = Once(whole)
-        elif world > 1:
-            part = {"batch_size": data.batch_size, "rank": rank, "world": world}
-            mine = _loader(first, {**common, **held, **part}, shuffle=False)
-            samples = len(choose(first, **held).ids)
-            validate = Share(mine, samples=samples, rank=rank, world=world)
+        validate, whole = _measured(first, {**common, **held}, rank=rank, world=world)
+    alone = {"batch_size": data.batch_size, "rank": 0, "world": 1}
     return Material(
         versions=versions,
         contract=contract,
@@ -216,6 +208,26 @@ def _train(
     return Beside(made, _loader(versions[0], everything, shuffle=True))
 
 
+def _measured(
+    version: Version, said: Mapping[str, Any], *, rank: int, world: int
+) -> "tuple[Loader, Loader]":
+    """Return a process's part of the batches to measure on, and all of them."""
+    from registry.learn.training.mixing import Once
+    from registry.learn.training.sharing import Share
+
+    data = said["recipe"].data
+    size = {"batch_size": data.batch_size}
+    whole = _loader(version, {**said, **size, "rank": 0, "world": 1}, shuffle=False)
+    if data.on_error == "skip":  # what stands in may be another process's, so all measure all
+        once = Once(whole)
+        return once, once
+    if world == 1:
+        return whole, whole
+    mine = _loader(version, {**said, **size, "rank": rank, "world": world}, shuffle=False)
+    samples = len(choose(version, split=said["split"], splits=said["splits"]).ids)
+    return Share(mine, samples=samples, rank=rank, world=world), whole
+
+
 def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Loader":
     from registry.learn.loading import torch as adapter
 
@@ -232,6 +244,7 @@ def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Loa
         on_error=recipe.data.on_error,
         threads=recipe.data.threads,
         pin=True,  # where there is a GPU, it reads the next batch while it computes
+        prefetch=PREFETCH,
         **said,
     )
     for head in heads:
