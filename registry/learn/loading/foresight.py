@@ -19,7 +19,7 @@ __all__ = ["Foresight", "Span", "spans_of"]
 
 _WORTH: Final = 0.25  # share of a stretch that must be wanted, for it to be read as a whole
 
-_FETCHERS: Final = 8
+_FETCHERS: Final = 8  # most of the time they wait for the lake
 
 Numbers = npt.NDArray[np.int64]
 
@@ -123,14 +123,22 @@ class Foresight:
                     self._expect(spans_of(place, samples, self._plan.pieces, self._reader.apart))
 
     def _expect(self, spans: Iterable[Span]) -> None:
-        if not self._reader.apart:
-            for span in spans:
+        wanted = list(spans)
+        files = dict.fromkeys(span.file for span in wanted)
+        away = [file for file in files if self._reader.is_away(file)]
+        if away or self._reader.apart:
+            with ThreadPoolExecutor(_FETCHERS, "eolab-foresight") as pool:
+                list(pool.map(self._bring_unless_closed, away))
+                list(pool.map(self._expect_unless_closed, wanted))
+        else:
+            for span in wanted:
                 if self._closed:
                     return
                 self._reader.expect(span.file, span.offset, span.length)
-            return
-        with ThreadPoolExecutor(_FETCHERS, "eolab-foresight") as pool:  # most of the time they wait
-            list(pool.map(self._expect_unless_closed, spans))
+
+    def _bring_unless_closed(self, file: int) -> None:
+        if not self._closed:
+            self._reader.bring(file)
 
     def _expect_unless_closed(self, span: Span) -> None:
         if not self._closed:

@@ -50,7 +50,6 @@ class _Descriptor:
     __slots__ = ("number",)
 
     def __init__(self, path: Path) -> None:
-        lazy.ensure(path)
         self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         if hasattr(os, "posix_fadvise"):  # reads are scattered: the kernel need not read ahead
             os.posix_fadvise(self.number, 0, 0, os.POSIX_FADV_RANDOM)
@@ -89,6 +88,7 @@ class Reader:
         self._open: OrderedDict[int, _Descriptor] = OrderedDict()
         self._groups: OrderedDict[tuple[int, int], pa.ChunkedArray] = OrderedDict()
         self._lock = threading.Lock()
+        self._coming = tuple(threading.Lock() for _ in self._files)
         self._slow = threading.Lock()
 
     def read(self, file: int, offset: int, length: int, scratch: Scratch) -> memoryview:
@@ -150,13 +150,22 @@ class Reader:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor.number, offset, length, os.POSIX_FADV_WILLNEED)
 
+    def is_away(self, file: int) -> bool:
+        """Return whether a file that is read as a whole was not fetched yet."""
+        return file not in self.apart and lazy.is_placeholder(self._files[file])
+
+    def bring(self, file: int) -> None:
+        """Fetch a whole file that is not here; of several threads that want it one does."""
+        with self._coming[file]:
+            lazy.ensure(self._files[file])
+
     def _fetched(self, file: int, offset: int, length: int) -> bytes:
         faraway = self._faraway or Faraway()
         return faraway.get(self._files[file], offset, length, self.apart[file])
 
     def _column(self, file: int, group: int) -> pa.ChunkedArray:
         path = self._files[file]
-        lazy.ensure(path)
+        self.bring(file)
         try:
             with pq.ParquetFile(path) as parquet:
                 if not 0 <= group < parquet.num_row_groups:
@@ -173,6 +182,7 @@ class Reader:
             if found is not None:
                 self._open.move_to_end(file)
                 return found
+        self.bring(file)
         try:
             made = _Descriptor(self._files[file])  # outside the lock: it may be far away
         except OSError as error:

@@ -1,12 +1,14 @@
 """Streams of a lake that is elsewhere: the same batches, and only the files that they need."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from registry.catalog.registry import connect
 from registry.lake import lazy
+from registry.lake.lakefs.objects import Bytes
 from registry.lake.lakefs.repository import LakefsRepository
 from registry.learn.loading.faraway import Faraway
 from registry.learn.loading.filling import CorruptChipError
@@ -70,6 +72,26 @@ def test_few_chips_of_a_file_are_fetched_alone_and_kept(there, monkeypatch):
         assert all(_away(found)[1:])
     own = int(found.places["s2"].stored.length.sum())
     assert own <= sum(fetched) <= 2 * own  # of both epochs
+
+
+def test_whole_files_are_fetched_side_by_side_and_each_once(there, monkeypatch):
+    registry, _, ref = there
+    monkeypatch.setenv("EOLAB_CACHE", str(Path(os.environ["EOLAB_CACHE"]).with_name("empty")))
+    found = stream(ref, registry=registry, batch_size=6, threads=0)
+    assert _away(found) == [True] * 4
+    fetched = []
+    together = threading.Barrier(3)  # the one who reads, and he who is ahead, would make two
+    download = Bytes.download
+
+    def slow(self, path, *args, **more):
+        fetched.append(path)
+        if len(fetched) <= 3:
+            together.wait(60)
+        return download(self, path, *args, **more)
+
+    monkeypatch.setattr(Bytes, "download", slow)
+    assert sum(len(batch.ids) for batch in found) == COUNT
+    assert len(fetched) == len({*fetched}) == 4
 
 
 def test_bytes_that_are_not_what_the_table_names_are_refused(there, monkeypatch):
