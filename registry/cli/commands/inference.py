@@ -245,7 +245,8 @@ def predict(
             kept = output is not None
             told = "\n".join(f"{day}\n{_told(one, kept=kept)}" for day, one in found.days)
             if found.change is not None:
-                told += f"\nchange: {found.change}\n" if kept else "\n"
+                changes = [*found.steps, found.change] if kept else []
+                told += "".join(f"\nchange: {one}" for one in changes) + "\n"
                 told += _changed(found.transitions or {})
             document = found.to_document()
     if output is None:
@@ -404,7 +405,7 @@ def _without_files(document: dict[str, Any]) -> dict[str, Any]:
     if "days" not in document:
         return document | {"files": {}}
     days = [day | {"files": {}} for day in document["days"]]
-    return document | {"days": days, "change": None}
+    return document | {"days": days, "change": None, "steps": []}
 
 
 def _told(done: "Prediction", *, kept: bool = True) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Dated", "predict_from"]
 
 _CLOUDLESS: Final = 100.0
+_PAIR: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,16 @@ class Dated:
     transitions: Mapping[str, int] | None = None
     """Its pixels by what became what."""
 
+    steps: tuple[Path, ...] = ()
+    """Maps of what became what from each day to the next; empty unless there are three or more."""
+
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON's own types."""
         return {
             "days": [{"day": day, **one.to_document()} for day, one in self.days],
             "change": None if self.change is None else str(self.change),
             "transitions": None if self.transitions is None else dict(self.transitions),
+            "steps": [str(one) for one in self.steps],
         }
 
 
@@ -102,13 +107,14 @@ def predict_from(  # noqa: PLR0913 — each is its own decision
     if len(days) > 1 and chosen.task != HeadTask.DETECTION and not is_quantity(chosen):
         check_countable(said_by(chosen))
         _check_grids(days, wanted, reads)
+    names = _names([one.day for one in days])
     done: list[tuple[str, Prediction]] = []
     with tempfile.TemporaryDirectory(prefix="eolab-archive-") as folder:
         for number, one in enumerate(days):
             progress.stage(f"fetching {one.day}", total=None, unit="rows")
             file = Path(folder) / f"{wanted.preset.name}-{one.day}-{number}.tif"
             share = fetch(one, wanted, reads, file, keep_clouds=keep_clouds)
-            place = out if len(days) == 1 else beside(out, one.day)
+            place = out if len(days) == 1 else beside(out, names[number])
             found = predict(
                 registry, model, file, out=place, head=head, options=options, device=device,
                 reading=Reading(allow=("gsd",)), area=wanted.outline, then=then, progress=progress,
@@ -119,8 +125,26 @@ def predict_from(  # noqa: PLR0913 — each is its own decision
     if len(done) == 1 or not done[0][1].areas:
         return Dated(days=tuple(done))
     maps = [one.drawn.files["map"] for _, one in done if one.drawn is not None]
+    steps = [beside(out, f"{name}.change") for name in names[1:]] if len(done) > _PAIR else []
+    for before, after, step in zip(maps, maps[1:], steps, strict=False):
+        change(before, after, step)
     path = beside(out, "change")
-    return Dated(days=tuple(done), change=path, transitions=change(maps[0], maps[-1], path))
+    transitions = change(maps[0], maps[-1], path)
+    return Dated(days=tuple(done), change=path, transitions=transitions, steps=tuple(steps))
+
+
+def _names(days: Sequence[str]) -> list[str]:
+    """Return what maps of days are called by; a day that is there twice, with a number.
+
+    Examples:
+        >>> _names(["2022-01-24", "2022-01-25", "2022-01-25"])
+        ['2022-01-24', '2022-01-25', '2022-01-25.2']
+    """
+    named = []
+    for at, day in enumerate(days):
+        again = days[:at].count(day)
+        named.append(f"{day}.{again + 1}" if again else day)
+    return named
 
 
 def _check_grids(days: Sequence[Acquired], wanted: Search, reads: Input) -> None:

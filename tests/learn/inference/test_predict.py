@@ -181,12 +181,14 @@ def test_the_command_says_what_is_missing(lake, capfd, arguments, problem):
     assert problem in capfd.readouterr().err
 
 
-def test_the_command_maps_each_day_of_an_archive_and_what_changed(lake, geotiff, tmp_path, capfd):
+def test_the_command_maps_each_day_of_an_archive_and_what_changed(
+    lake, geotiff, tmp_path, capfd, pixels
+):
     folder = tmp_path / "files"
     folder.mkdir()
     with Running(folder) as api:
         api.collect("sentinel-2-l2a")
-        for number, day in enumerate(("2020-01-13", "2020-06-21")):
+        for number, day in enumerate(("2020-01-13", "2020-06-21", "2020-09-01")):
             hrefs = {}
             for n, key in enumerate(("blue", "red", "scl")):
                 array = np.full((1, 60, 60), 700 + 900 * number * n + 200 * n, np.uint16)
@@ -204,10 +206,15 @@ def test_the_command_maps_each_day_of_an_archive_and_what_changed(lake, geotiff,
         ])  # fmt: skip
     said = json.loads(capfd.readouterr().out)
     assert status == 0, said
-    assert [one["day"] for one in said["days"]] == ["2020-01-13", "2020-06-21"]
+    assert [one["day"] for one in said["days"]] == ["2020-01-13", "2020-06-21", "2020-09-01"]
     assert sum(said["transitions"].values()) == said["days"][0]["observed"] > 0
-    names = {one.name for one in tmp_path.glob("wet*.tif")}
-    assert names == {"wet.2020-01-13.tif", "wet.2020-06-21.tif", "wet.change.tif"}
+    days = [pixels(tmp_path / f"wet.{one['day']}.tif") for one in said["days"]]
+    told = {name: pixels(tmp_path / f"wet.{name}.tif") for name in (
+        "change", "2020-06-21.change", "2020-09-01.change")}  # fmt: skip
+    assert len(list(tmp_path.glob("wet*.tif"))) == len(days) + len(told)
+    for (name, changed), pair in zip(told.items(), ((0, 2), (0, 1), (1, 2)), strict=True):
+        before, after = (days[one] for one in pair)
+        assert ((changed == 0) == (before == after)).all(), name
 
 
 def test_days_of_different_zones_are_refused_before_maps_are_made(lake, tmp_path, monkeypatch):
