@@ -17,8 +17,8 @@ from registry.errors import InvalidInputError
 if TYPE_CHECKING:
     from registry.learn.inference.archive import Search
     from registry.learn.inference.mapping import Options, Placed
+    from registry.learn.inference.meaning import Reading
     from registry.learn.inference.predicting import Prediction
-    from registry.learn.inference.scenes import Reading
 
 __all__ = ["register"]
 
@@ -373,7 +373,7 @@ def _reading(
     nodata: float | None,
     allow: Sequence[str] | None,
 ) -> "Reading":
-    from registry.learn.inference.scenes import Reading
+    from registry.learn.inference.meaning import Reading
 
     named: dict[str, tuple[str, ...]] = {}
     for one in bands or ():

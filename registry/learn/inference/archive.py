@@ -21,8 +21,8 @@ from registry.errors import InvalidInputError, NotFoundError, RejectedError
 from registry.geo import Interval, normalise_crs, utm_crs
 from registry.learn.inference.door import door
 from registry.learn.inference.limited import Limited
+from registry.learn.inference.meaning import WrongBandsError
 from registry.learn.inference.presets import ArchiveBand, Preset
-from registry.learn.inference.scenes import WrongBandsError
 from registry.learn.inference.web import check_api, check_file
 from registry.learn.inference.within import is_box, moved
 from registry.learn.loading.contract import Input

@@ -11,9 +11,9 @@ from registry.learn.inference.answers import chosen_head, is_quantity, said_by
 from registry.learn.inference.archive import Acquired, Search, fetch, grid_of, search
 from registry.learn.inference.changes import change, check_countable
 from registry.learn.inference.mapping import Options, beside
+from registry.learn.inference.meaning import Reading
 from registry.learn.inference.outputs import check_kind
 from registry.learn.inference.predicting import Prediction, Then, predict
-from registry.learn.inference.scenes import Reading
 from registry.learn.loading.contract import Input
 from registry.learn.models.architecture import HeadTask
 from registry.progress import SILENT, Progress

@@ -13,8 +13,9 @@ from registry.learn.inference.areas import ClassArea, areas
 from registry.learn.inference.boxes import NOTHING_OBSERVED, Found, detect
 from registry.learn.inference.domain import watched
 from registry.learn.inference.mapping import Drawn, Options, Placed, beside, draw
+from registry.learn.inference.meaning import Reading
 from registry.learn.inference.outputs import check_kind, check_places
-from registry.learn.inference.scenes import Reading, open_files
+from registry.learn.inference.scenes import open_files
 from registry.learn.inference.windows import Arrays, Floats, Net
 from registry.learn.inference.within import within
 from registry.learn.models.architecture import Head, HeadTask

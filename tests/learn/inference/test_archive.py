@@ -18,8 +18,9 @@ from registry.geo import parse_interval
 from registry.learn.inference import archive_reader
 from registry.learn.inference.archive import Search, _day, area_of, fetch, search
 from registry.learn.inference.limited import UnreadableSceneError
+from registry.learn.inference.meaning import WrongBandsError
 from registry.learn.inference.presets import preset_named
-from registry.learn.inference.scenes import WrongBandsError, open_files
+from registry.learn.inference.scenes import open_files
 from registry.learn.inference.web import UnsafeAddressError, check_api, check_file, check_href
 from registry.learn.inference.windows import Region
 from registry.learn.loading.contract import Band, Contract, Input

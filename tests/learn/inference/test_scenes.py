@@ -6,12 +6,8 @@ import rasterio
 
 from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.inference.limited import Limited, UnreadableSceneError
-from registry.learn.inference.scenes import (
-    ImplausibleValuesError,
-    Reading,
-    WrongBandsError,
-    open_files,
-)
+from registry.learn.inference.meaning import Reading, WrongBandsError
+from registry.learn.inference.scenes import ImplausibleValuesError, open_files
 from registry.learn.inference.windows import Region
 from registry.learn.loading.contract import Band, Contract, Input
 from registry.learn.loading.conversion import ContractMismatchError
