@@ -1,28 +1,25 @@
 """Inference: a model over scenes of any size."""
 
-import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from registry.cli.on import anywhere
 from registry.cli.options import Json, connected
-from registry.cli.output import emit, jsonable, printable, table_text
+from registry.cli.output import emit
+from registry.cli.predictions import After, dates_text, name_of, prediction_text, without_files
 from registry.cli.watch import watching
 from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from registry.learn.inference.archive import Search
-    from registry.learn.inference.mapping import Options, Placed
+    from registry.learn.inference.mapping import Options
     from registry.learn.inference.meaning import Reading
-    from registry.learn.inference.predicting import Prediction
 
 __all__ = ["register"]
-
-_HECTARE = 10_000.0
 
 
 def register(app: typer.Typer) -> None:
@@ -215,7 +212,7 @@ def predict(
         raise InvalidInputError(
             "areas of an archive's days are counted", hint="predict a file of it with --test"
         )
-    after = _After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
+    after = After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
     with watching() as progress, tempfile.TemporaryDirectory(prefix="eolab-map-") as folder:
         out = output or _passing(model, head, Path(folder))
         if archive is None:
@@ -230,7 +227,7 @@ def predict(
                 reading=_reading(bands, scale, offset, nodata, allow), test=test,
                 area=None if aoi is None else area_of(aoi), then=after, progress=progress,
             )  # fmt: skip
-            told = _told(done, kept=output is not None)
+            told = prediction_text(done, kept=output is not None)
             document = done.to_document()
         else:
             from registry.learn.inference.dates import predict_from
@@ -242,15 +239,10 @@ def predict(
                 connected(), model, wanted, out=out, dates=dates, options=options, head=head,
                 device=device, keep_clouds=keep_clouds, then=after, progress=progress,
             )  # fmt: skip
-            kept = output is not None
-            told = "\n".join(f"{day}\n{_told(one, kept=kept)}" for day, one in found.days)
-            if found.change is not None:
-                changes = [*found.steps, found.change] if kept else []
-                told += "".join(f"\nchange: {one}" for one in changes) + "\n"
-                told += _changed(found.transitions or {})
+            told = dates_text(found, kept=output is not None)
             document = found.to_document()
     if output is None:
-        document = _without_files(document)
+        document = without_files(document)
     emit(document | {"drafts": after.drafts}, told + "".join(f"\n{one}" for one in after.lines))
 
 
@@ -275,53 +267,6 @@ def _check(
     check_places([*outputs(out, options), *([picture] if picture else [])], inputs)
 
 
-class _After:
-    """Makes of a scene and its prediction what else was asked for."""
-
-    def __init__(
-        self, *, picture: Path | None, into: str | None, classes: tuple[str, ...], least: int
-    ) -> None:
-        self.name = "scene"
-        self.lines: list[str] = []
-        self.drafts: list[dict[str, Any]] = []
-        self._picture, self._into, self._classes, self._least = picture, into, classes, least
-
-    def __call__(self, scene: "Placed", done: "Prediction") -> None:
-        if self._picture is not None:
-            from registry.learn.inference.answers import said_by
-            from registry.learn.inference.picture import picture, picture_of_objects
-
-            if done.drawn is None:
-                picture_of_objects(scene, done.found, done.head.classes, self._picture)
-            else:
-                classes = said_by(done.head) if done.areas else ()
-                picture(scene, done.drawn.files["map"], classes, self._picture)
-            self.lines.append(f"picture: {self._picture}")
-        if self._into is not None:
-            from registry.learn.inference.drafts import propose
-
-            landed = propose(
-                connected(), done, scene, into=self._into, name=self._next(),
-                categories=self._classes, least=self._least,
-            )  # fmt: skip
-            self.lines.append(landed.to_text())
-            self.drafts.append(jsonable(landed))
-
-    def _next(self) -> str:
-        return self.name if not self.drafts else f"{self.name}-{len(self.drafts) + 1}"
-
-
-def name_of(scenes: Sequence[str]) -> str:
-    """Return what chips of files are called by.
-
-    Examples:
-        >>> name_of(["s2=Tile 33U.tif"])
-        'tile-33u'
-    """
-    stem = Path(scenes[0].rpartition("=")[2]).stem.lower()
-    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "scene"
-
-
 def _search(
     archive: str, aoi: str | None, time: str | None, max_cloud: float | None, api: str | None
 ) -> "Search":
@@ -338,12 +283,6 @@ def _search(
         preset=preset_named(archive), area=area_of(aoi), interval=parse_interval(time),
         max_cloud=max_cloud, api=api,
     )  # fmt: skip
-
-
-def _changed(transitions: Mapping[str, int]) -> str:
-    whole = max(sum(transitions.values()), 1)
-    rows = [(name, f"{n:,}", f"{n / whole:.2%}") for name, n in transitions.items() if n]
-    return table_text(["change", "pixels", "share"], rows)
 
 
 def _by_input(scenes: Sequence[str]) -> Path | dict[str, list[Path]]:
@@ -398,49 +337,3 @@ def _options(
         window=window or 0, overlap=-1 if overlap is None else overlap, batch_size=batch_size,
         probabilities=probabilities, uncertainty=uncertainty, abstain=abstain,
     )  # fmt: skip
-
-
-def _without_files(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a result without the files that were made for annotations alone, and are gone."""
-    if "days" not in document:
-        return document | {"files": {}}
-    days = [day | {"files": {}} for day in document["days"]]
-    return document | {"days": days, "change": None, "steps": []}
-
-
-def _told(done: "Prediction", *, kept: bool = True) -> str:
-    lines = [f"note: {printable(one)}" for one in done.said]
-    drawn = done.drawn
-    if drawn is None:
-        lines.append(f"{len(done.found):,} objects found by {done.model}")
-        return "\n".join(lines)
-    for what, path in drawn.files.items() if kept else ():
-        lines.append(f"{what}: {path}")
-    share = drawn.observed / drawn.pixels
-    left_out = f", {drawn.abstained:,} of them left out as too unlike the training data"
-    lines.append(
-        f"{drawn.pixels:,} pixels by {done.model}, {share:.1%} of them observed"
-        f"{left_out if drawn.abstained else ''}"
-    )
-    if drawn.mean is not None:
-        unit = f" {done.head.unit}" if done.head.unit else ""
-        lines.append(f"mean {drawn.mean:.6g}{unit}")
-    if not done.areas:
-        return "\n".join(lines)
-    rows = [
-        (
-            one.name,
-            f"{one.pixels:,}",
-            f"{one.share:.2%}",
-            "" if one.area_m2 is None else f"{one.area_m2 / _HECTARE:,.2f}",
-            "" if one.adjusted_share is None
-            else f"{one.adjusted_share:.2%} ({one.low:.2%} to {one.high:.2%})",
-        )
-        for one in done.areas
-    ]  # fmt: skip
-    headings = ["class", "pixels", "share", "hectares", "share, errors taken out (95 %)"]
-    columns = headings if any(row[4] for row in rows) else headings[:4]
-    told = "\n".join(lines) + "\n\n" + table_text(columns, [row[: len(columns)] for row in rows])
-    if len(columns) == len(headings):
-        return told
-    return f"{told}\nareas are counted pixels; --test VERSION takes the map's errors out of them"
