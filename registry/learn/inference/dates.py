@@ -124,6 +124,11 @@ def predict_from(  # noqa: PLR0913 — each is its own decision
             file.unlink()
     if len(done) == 1 or not done[0][1].areas:
         return Dated(days=tuple(done))
+    return _compared(done, names, out)
+
+
+def _compared(done: Sequence[tuple[str, Prediction]], names: Sequence[str], out: Path) -> Dated:
+    """Return maps of days with what changed between them, which is written beside them."""
     maps = [one.drawn.files["map"] for _, one in done if one.drawn is not None]
     steps = [beside(out, f"{name}.change") for name in names[1:]] if len(done) > _PAIR else []
     for before, after, step in zip(maps, maps[1:], steps, strict=False):
