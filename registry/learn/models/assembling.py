@@ -9,7 +9,7 @@ from torch import nn
 from registry.errors import InvalidInputError
 from registry.learn.loading.contract import Contract, Input
 from registry.learn.models.architecture import Head, HeadTask
-from registry.learn.models.kits.kit import Kit, Stream, chosen
+from registry.learn.models.kits.kit import Kit, Stream, chosen, within
 from registry.learn.models.networks.answering import DENSE
 from registry.learn.models.networks.contrasting import Contrasted
 from registry.learn.models.networks.masking import Masked
@@ -57,6 +57,9 @@ class Options:
     overlap: float = 0.5
     """Intersection over union above which the weaker of two boxes is dropped, in (0, 1)."""
 
+    finest: int = 4
+    """Pixels of an image for one of the finest level that objects are looked for on, 1 to 32."""
+
     def __post_init__(self) -> None:
         if self.fusion is not None:
             chosen(self.fusion, _FUSIONS, what="fusion")
@@ -66,6 +69,7 @@ class Options:
             _between(name, getattr(self, name), 0, 1)
         for name, most in (("mask_ratio", 1), ("overlap", 1), ("temperature", 10)):
             _between(name, getattr(self, name), 1e-6, most)
+        within(self.finest, 1, 32, what="finest")
 
 
 COMMON: Final = tuple(Options.__dataclass_fields__)
@@ -117,7 +121,9 @@ def assembled(
 
     if isinstance(network, Averaged):
         raise InvalidInputError("boxes cannot be fused late", hint="say fusion: middle")
-    return Detector(network, head, score=options.score, overlap=options.overlap)
+    return Detector(
+        network, head, score=options.score, overlap=options.overlap, finest=options.finest
+    )
 
 
 _SPECIAL: Final = frozenset({HeadTask.DETECTION, HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE})

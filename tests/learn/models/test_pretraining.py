@@ -289,6 +289,12 @@ def test_squares_are_found_where_they_are():
         assert one["scores"][0] >= one["scores"][-1]
 
 
+@pytest.mark.parametrize(("finest", "strides"), [(1, [1, 2, 4]), (2, [2, 4]), (4, [4]), (8, [4])])
+def test_objects_are_looked_for_on_no_finer_level_than_asked(finest, strides):
+    network = made(reads(image=(2, None)), SHIPS, name="cnn", width=8, depth=2, finest=finest)
+    assert [network.network.strides[level] for level in network.levels] == strides
+
+
 @pytest.mark.parametrize(
     ("factory", "args"),
     [("lab", VIT), ("lab", {"name": "cnn", "width": 8, "depth": 3})],

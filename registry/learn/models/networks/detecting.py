@@ -22,7 +22,6 @@ Targets = Sequence[Any]
 """One a sample: a mapping with ``boxes`` ``(object, 4)`` and ``labels`` ``(object,)``, or
 :class:`registry.learn.loading.batch.Boxes`."""
 
-_FINEST: Final = 4  # pixels: finer levels cost much and see no more
 _COARSEST: Final = 64
 _MOST: Final = 300  # objects of one image: harbours hold more than the usual hundred
 
@@ -37,6 +36,8 @@ class Detector(Around):
         convolutions: In each branch of the head.
         score: The least score of a box that is given, in [0, 1].
         overlap: Intersection over union above which the weaker of two boxes is dropped.
+        finest: Pixels of an image for one of the finest level: objects that are smaller are hardly
+            found, and half of it costs four times as much.
 
     References:
         Tian et al. (2019), FCOS, arXiv:1904.01355; Lin et al. (2017), FPN, arXiv:1612.03144.
@@ -54,6 +55,7 @@ class Detector(Around):
         convolutions: int = 2,
         score: float = 0.05,
         overlap: float = 0.5,
+        finest: int = 4,
     ) -> None:
         super().__init__(network)
         if not head.classes:
@@ -62,7 +64,7 @@ class Detector(Around):
             )
         self.head = head
         self.heads = (*network.heads, head)
-        self.levels = _levels(network.strides)
+        self.levels = _levels(network.strides, finest)
         channels = [network.channels[level] for level in self.levels]
         strides = [network.strides[level] for level in self.levels]
         plain = len(channels) > 1 and len(set(strides)) == 1
@@ -135,12 +137,12 @@ class Detector(Around):
         return found, anchors, [level.shape[-2] * level.shape[-1] for level in pyramid]
 
 
-def _levels(strides: Sequence[int]) -> list[int]:
+def _levels(strides: Sequence[int], finest: int) -> list[int]:
     """Return the levels that are worth looking for objects on."""
     if len(strides) > 1 and len(set(strides)) == 1:  # each before the last is made twice as fine
-        count = sum(strides[0] // 2**doubled >= _FINEST for doubled in range(len(strides)))
+        count = sum(strides[0] // 2**doubled >= finest for doubled in range(len(strides)))
         return list(range(len(strides)))[-max(1, count) :]
-    good = [level for level, stride in enumerate(strides) if _FINEST <= stride <= _COARSEST]
+    good = [level for level, stride in enumerate(strides) if finest <= stride <= _COARSEST]
     return good or [len(strides) - 1]
 
 
