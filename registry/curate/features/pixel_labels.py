@@ -104,10 +104,10 @@ class PixelLabels:
         if self.values:
             found = self._looked_up(found)
         for one in self.nodata:
-            found[stored == one] = UNLABELLED
+            np.copyto(found, UNLABELLED, where=stored == one)
         if self.classes and not self.values and found.size and found.max() >= len(self.classes):
             self._refuse(found, ids)
-        return np.maximum(found, UNLABELLED)
+        return np.maximum(found, UNLABELLED, out=found)
 
     def _by_table(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return classes of small whole numbers: one look for each, in a table of all there are."""

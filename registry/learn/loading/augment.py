@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from registry.errors import InvalidInputError
 from registry.learn.loading.batch import Batch, Boxes
-from registry.learn.loading.turning import Turn, turned
+from registry.learn.loading.turning import Moves, Turn
 
-__all__ = ["AUGMENTATIONS", "VALID", "Augmentation"]
+__all__ = ["AUGMENTATIONS", "VALID", "Augmentation", "moved_boxes"]
 
 AUGMENTATIONS: Final = (
     "flip", "rotate90", "crop", "jitter", "noise", "drop-bands", "drop-modality",
@@ -35,6 +35,7 @@ _DROPPED_MODALITY: Final = 0.2  # chance that a sample loses one
 _YX: Final = 2
 _IMAGES: Final = 3  # sides of the smallest array that has one image a sample
 _TRIES: Final = 8
+_SHAKES: Final = ("jitter", "noise", "drop-bands", "drop-modality")
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -86,19 +87,79 @@ class Augmentation:
             InvalidInputError: The arrays do not lie on each other, a crop is larger than they are,
                 or an input that is to be shaken holds whole numbers.
         """
-        if not self.names or not len(batch):
+        moves = self.moves(batch, inputs=inputs)
+        if moves is not None:
+            arrays = dict(batch.arrays)
+            for name in moves.sizes:
+                arrays[name] = moves.turned(name, arrays[name])
+            batch = replace(batch, arrays=arrays, boxes=moved_boxes(batch, moves))
+        return self.shaken(batch, inputs=inputs)
+
+    def moves(self, batch: Batch, *, inputs: Collection[str] | None = None) -> Moves | None:
+        """Return which flips, turns and crops happen to the arrays of a batch; None if none do.
+
+        Args:
+            batch: As for a call; of inputs and masks, shapes are all that counts.
+            inputs: As there.
+
+        Raises:
+            InvalidInputError: As there.
+        """
+        crop = self._crop()
+        images = {name: one for name, one in batch.arrays.items() if one.ndim >= _IMAGES}
+        if not images or not len(batch) or not ({"flip", "rotate90"} & {*self.names} or crop):
+            return None
+        read = _inputs(batch, inputs)
+        first = read[0] if read and read[0] in images else next(iter(images))
+        whole = images[first].shape[-_YX], images[first].shape[-1]
+        frame = _Frame.of(images, whole=whole, crop=crop)
+        turns = []
+        for number, chance in enumerate(self._chances(batch)):
+            corner = (0, 0)
+            if crop is not None:
+                corner = frame.corner(chance["crop"], _seen(images, read, number))
+            turns.append(_turn(chance, corner=corner, square=frame.size[0] == frame.size[1]))
+        return Moves(
+            turns=tuple(turns),
+            frame=frame.size,
+            sizes={name: frame.own(name) for name in images},
+            steps=frame.steps,
+        )
+
+    def shaken(self, batch: Batch, *, inputs: Collection[str] | None = None) -> Batch:
+        """Return a batch after jitter, noise and dropouts alone; arguments as for a call.
+
+        Raises:
+            InvalidInputError: An input that is to be shaken holds whole numbers.
+        """
+        if not len(batch) or not {*_SHAKES} & {*self.names}:
             return batch
+        read, chances = _inputs(batch, inputs), self._chances(batch)
+        arrays, valid = dict(batch.arrays), dict(batch.valid)
+        for name in read:
+            if arrays[name].dtype != np.float32:
+                raise InvalidInputError(
+                    f"'{name}' holds {arrays[name].dtype}, as it is stored",
+                    hint="jitter, noise and dropouts take normalised values: normalise=True",
+                )
+            own = np.array(arrays[name], np.float32)
+            for sample, chance in zip(own, chances, strict=True):
+                _shake(sample, chance)
+            arrays[name] = own
+        if "drop-modality" in self.names:
+            for number, chance in enumerate(chances):
+                _drop_modality(arrays, valid, read, number, chance["drop-modality"])
+        return replace(batch, arrays=arrays, valid=valid)
+
+    # ------------------------------------------------------------------------------ chance
+    def _chances(self, batch: Batch) -> list[Mapping[str, np.random.Generator]]:
         before: Counter[str] = Counter()
         chances = []
         for name in batch.ids:
             chances.append(self._chance(name, batch.epoch, before[name]))
             before[name] += 1
-        images = {name: one for name, one in batch.arrays.items() if one.ndim >= _IMAGES}
-        read = _inputs(batch, inputs)
-        batch = self._moved(batch, images, read, chances)
-        return self._shaken(batch, read, chances)
+        return chances
 
-    # ------------------------------------------------------------------------------ chance
     def _chance(self, sample: str, epoch: int, before: int) -> Mapping[str, np.random.Generator]:
         """Return chance for one sample, by name, so that one name does not change another's."""
         of_id = int.from_bytes(hashlib.sha256(sample.encode()).digest()[:8])
@@ -118,62 +179,6 @@ class Augmentation:
                 f"a crop of {said[-1]!r}", hint="say its side, or height and width: crop:224x192"
             )
         return int(sides[0]), int(sides[-1])
-
-    # ------------------------------------------------------------------------------ moving
-    def _moved(
-        self,
-        batch: Batch,
-        images: Mapping[str, npt.NDArray[Any]],
-        read: tuple[str, ...],
-        chances: list[Mapping[str, np.random.Generator]],
-    ) -> Batch:
-        crop = self._crop()
-        if not images or not ({"flip", "rotate90"} & {*self.names} or crop):
-            return batch
-        first = read[0] if read and read[0] in images else next(iter(images))
-        whole = images[first].shape[-_YX], images[first].shape[-1]
-        frame = _Frame.of(images, whole=whole, crop=crop)
-        turns = []
-        for number, chance in enumerate(chances):
-            corner = (0, 0)
-            if crop is not None:
-                seen = _seen(images, read, number)
-                corner = frame.corner(chance["crop"], seen)
-            turns.append(_turn(chance, corner=corner, square=frame.size[0] == frame.size[1]))
-        arrays = dict(batch.arrays)
-        for name, array in images.items():
-            arrays[name] = turned(array, turns, size=frame.own(name), step=frame.steps[name])
-        boxes = batch.boxes
-        if boxes is not None:
-            boxes = tuple(
-                _moved_boxes(one, turn, frame.size) for one, turn in zip(boxes, turns, strict=True)
-            )
-        return replace(batch, arrays=arrays, boxes=boxes)
-
-    # ----------------------------------------------------------------------------- shaking
-    def _shaken(
-        self,
-        batch: Batch,
-        read: tuple[str, ...],
-        chances: list[Mapping[str, np.random.Generator]],
-    ) -> Batch:
-        if not {"jitter", "noise", "drop-bands", "drop-modality"} & {*self.names}:
-            return batch
-        arrays, valid = dict(batch.arrays), dict(batch.valid)
-        for name in read:
-            if arrays[name].dtype != np.float32:
-                raise InvalidInputError(
-                    f"'{name}' holds {arrays[name].dtype}, as it is stored",
-                    hint="jitter, noise and dropouts take normalised values: normalise=True",
-                )
-            own = np.array(arrays[name], np.float32)
-            for sample, chance in zip(own, chances, strict=True):
-                _shake(sample, chance)
-            arrays[name] = own
-        if "drop-modality" in self.names:
-            for number, chance in enumerate(chances):
-                _drop_modality(arrays, valid, read, number, chance["drop-modality"])
-        return replace(batch, arrays=arrays, valid=valid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +324,14 @@ def _seen(
             one = images[name + VALID][number].astype(np.bool_)
             return np.asarray(one.reshape(-1, *one.shape[-_YX:]).any(axis=0))
     return None
+
+
+def moved_boxes(batch: Batch, moves: Moves) -> tuple[Boxes, ...] | None:
+    """Return the boxes of a batch whose middle is still in sight, as far as they are."""
+    if batch.boxes is None:
+        return None
+    pairs = zip(batch.boxes, moves.turns, strict=True)
+    return tuple(_moved_boxes(one, turn, moves.frame) for one, turn in pairs)
 
 
 def _moved_boxes(boxes: Boxes, turn: Turn, size: tuple[int, int]) -> Boxes:

@@ -17,11 +17,13 @@ from registry.catalog.version import Version
 from registry.curate.features.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
 from registry.errors import InvalidInputError
 from registry.learn.loading.ahead import ahead
-from registry.learn.loading.augment import VALID, Augmentation
+from registry.learn.loading.augment import VALID, Augmentation, moved_boxes
 from registry.learn.loading.batch import Batch
 from registry.learn.loading.contract import Chosen, Contract, of_version, select
 from registry.learn.loading.conversion import Conversion, conversion
+from registry.learn.loading.sharing import Share, sharing
 from registry.learn.loading.stream import Stream, stream
+from registry.learn.loading.turning import Moves, quick
 
 __all__ = ["IMAGE", "MASK", "Feed", "feed"]
 
@@ -126,9 +128,10 @@ class Feed:
     def _made(
         self, make: Callable[[dict[str, Any]], Made]
     ) -> Generator[tuple[dict[str, Any], Made], None, None]:
-        for stored in self.stream:
-            batch = self.augmentation(self._converted(stored), inputs=self._inputs())
-            yield self.stream.state(), make(self._named(batch))
+        with sharing(self.stream.settings.threads) as share:
+            for stored in self.stream:
+                batch = self.augmentation.shaken(self._moved(stored, share), inputs=self._inputs())
+                yield self.stream.state(), make(self._named(batch))
 
     # ------------------------------------------------------------------------------ position
     @property
@@ -174,39 +177,98 @@ class Feed:
     def _inputs(self) -> tuple[str, ...]:
         return tuple(self.conversion.steps)
 
-    def _converted(self, stored: Batch) -> Batch:
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        valid: dict[str, npt.NDArray[np.bool_]] = {}
-        for asset in self._inputs():
-            source = self.conversion.sources[asset]
-            array = stored.arrays[source]
-            there = stored.valid.get(source)
-            seen = self.conversion.seen(asset, array)
-            made = (
-                self.conversion.apply(asset, array) if self.normalise else self._raw(asset, array)
+    def _moved(self, stored: Batch, share: Share) -> Batch:
+        """Return a batch converted, flipped, turned and cut, each sample in one go."""
+        inputs = self._inputs()
+        seen = {asset: self._seen(asset, stored, share) for asset in inputs}
+        images = {
+            name: one
+            for asset in inputs
+            for name, one in (
+                (asset, stored.arrays[self.conversion.sources[asset]]),
+                (asset + VALID, seen[asset]),
             )
-            if there is not None:
-                made[~there] = 0
-                seen[~there] = False
-                valid[asset] = np.array(there)
-            arrays[asset], arrays[asset + VALID] = made, seen
-        for asset, mask in self.masks.items():
-            if asset in stored.arrays:
-                classes = mask.apply(stored.arrays[asset], ids=stored.ids)
-                there = stored.valid.get(asset)
-                if there is not None:
-                    classes[~there] = np.nan if mask.quantity else UNLABELLED
-                arrays[asset] = classes
-        times = {
-            asset: np.array(stored.times[source])
-            for asset, source in self.conversion.sources.items()
-            if source in stored.times
         }
-        return replace(stored, arrays=arrays, valid=valid, times=times)
+        images |= {asset: stored.arrays[asset] for asset in self.masks if asset in stored.arrays}
+        moves = self.augmentation.moves(replace(stored, arrays=images), inputs=inputs)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for asset in inputs:
+            arrays[asset] = self._input(asset, stored, moves, share)
+            observed = seen[asset]
+            arrays[asset + VALID] = moves.turned(asset + VALID, observed) if moves else observed
+        for asset in self.masks:
+            if asset in stored.arrays:
+                arrays[asset] = self._mask(asset, stored, moves, share)
+        sources = self.conversion.sources
+        return replace(
+            stored,
+            arrays=arrays,
+            valid={
+                asset: np.array(stored.valid[sources[asset]])
+                for asset in inputs
+                if sources[asset] in stored.valid
+            },
+            times={
+                asset: np.array(stored.times[source])
+                for asset, source in sources.items()
+                if source in stored.times
+            },
+            boxes=moved_boxes(stored, moves) if moves else stored.boxes,
+        )
 
-    def _raw(self, asset: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _seen(self, asset: str, stored: Batch, share: Share) -> npt.NDArray[np.bool_]:
+        source = self.conversion.sources[asset]
+        array, there = stored.arrays[source], stored.valid.get(source)
+        seen = np.empty((*array.shape[: -_YX - 1], *array.shape[-_YX:]), np.bool_)
+
+        def fill(numbers: range) -> None:
+            some = slice(numbers.start, numbers.stop)
+            seen[some] = self.conversion.seen(asset, array[some])
+            if there is not None:
+                seen[some][~there[some]] = False
+
+        share(fill, len(array))
+        return seen
+
+    def _input(
+        self, asset: str, stored: Batch, moves: Moves | None, share: Share
+    ) -> npt.NDArray[np.float32]:
+        source = self.conversion.sources[asset]
+        array, there = stored.arrays[source], stored.valid.get(source)
         places = [step.source for step in self.conversion.steps[asset]]
-        return np.take(array, places, axis=-_YX - 1).astype(np.float32)
+        shape = (*array.shape[1 : -_YX - 1], len(places), *array.shape[-_YX:])
+        out = _room(asset, moves, len(array), shape, np.dtype(np.float32))
+
+        def fill(numbers: range) -> None:
+            for number in numbers:
+                image, target = _view(asset, moves, array[number], number), out[number]
+                if self.normalise:
+                    self.conversion.apply(asset, image, out=target)
+                else:
+                    target[...] = np.take(image, places, axis=-_YX - 1)
+                if there is not None:
+                    target[~there[number]] = 0
+
+        share(fill, len(array))
+        return out
+
+    def _mask(
+        self, asset: str, stored: Batch, moves: Moves | None, share: Share
+    ) -> npt.NDArray[Any]:
+        mask, array, there = self.masks[asset], stored.arrays[asset], stored.valid.get(asset)
+        nothing = mask.apply(array[:0])  # its shape and type
+        out = _room(asset, moves, len(array), nothing.shape[1:], nothing.dtype)
+
+        def fill(numbers: range) -> None:
+            some = slice(numbers.start, numbers.stop)
+            classes = mask.apply(array[some], ids=stored.ids[some])
+            if there is not None:
+                classes[~there[some]] = np.nan if mask.quantity else UNLABELLED
+            for number, one in zip(numbers, classes, strict=True):
+                out[number] = _view(asset, moves, one, number)
+
+        share(fill, len(array))
+        return out
 
     def _named(self, batch: Batch) -> dict[str, Any]:
         named: dict[str, Any] = {"id": list(batch.ids)}
@@ -299,6 +361,18 @@ def feed(  # noqa: PLR0913 — the choices that training has
 
 def _resolved(registry: Registry | None, ref: Ref | str) -> Version:
     return (registry or connect()).resolve(ref)
+
+
+def _room(
+    name: str, moves: Moves | None, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> npt.NDArray[Any]:
+    """Return room for images of some shape after their turns."""
+    return np.empty((count, *(moves.shape(name, shape) if moves else shape)), dtype)
+
+
+def _view(name: str, moves: Moves | None, image: npt.NDArray[Any], number: int) -> npt.NDArray[Any]:
+    """Return a sample's image after its turn, to be read once."""
+    return quick(moves.view(name, image, number)) if moves else image
 
 
 def _keys(inputs: Sequence[str], masks: Sequence[str]) -> dict[str, str]:
