@@ -104,17 +104,21 @@ class Moves:
 
 
 def quick(view: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the same values where NumPy reads them fast: rows backwards are its slowest.
+    """Return the same values without gaps, so that NumPy computes with them fast.
+
+    Args:
+        view: Shape ``(…, y, x)``.
 
     Examples:
         >>> quick(np.arange(4).reshape(2, 2)[:, ::-1]).tolist()
         [[1, 0], [3, 2]]
     """
-    if view.strides[-1] >= 0:
-        return view
-    # whole images backwards are one run of values, and turning rows over then costs nothing
-    upright = np.ascontiguousarray(view[..., ::-1])
-    return np.ascontiguousarray(upright[..., ::-1, ::-1])[..., ::-1, :]
+    if view.strides[-1] == -view.itemsize and view.strides[-2] > 0:
+        # Rows backwards are slow to copy one by one. A whole image backwards is a single run of
+        # values, and its rows are put in order again as they are, forwards.
+        upright = np.ascontiguousarray(view[..., ::-1])
+        view = np.ascontiguousarray(upright[..., ::-1, ::-1])[..., ::-1, :]
+    return np.ascontiguousarray(view)
 
 
 def turned(
