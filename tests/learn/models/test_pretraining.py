@@ -289,6 +289,16 @@ def test_squares_are_found_where_they_are():
         assert one["scores"][0] >= one["scores"][-1]
 
 
+def test_boxes_that_lost_their_area_still_learn():
+    network = made(reads(image=(2, None)), SHIPS, name="cnn", width=8, depth=2).train()
+    last = network.fcos.head.regression_head.bbox_reg
+    (distances,) = (one for one in last.modules() if isinstance(one, torch.nn.Conv2d))
+    torch.nn.init.constant_(distances.bias, -4.0)  # of the far end of a step that was too long
+    images, boxes = squares()
+    network.losses({"image": images}, boxes)["box"].backward()
+    assert distances.weight.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize(("finest", "strides"), [(1, [1, 2, 4]), (2, [2, 4]), (4, [4]), (8, [4])])
 def test_objects_are_looked_for_on_no_finer_level_than_asked(finest, strides):
     network = made(reads(image=(2, None)), SHIPS, name="cnn", width=8, depth=2, finest=finest)

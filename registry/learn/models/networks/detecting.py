@@ -23,6 +23,7 @@ Targets = Sequence[Any]
 :class:`registry.learn.loading.batch.Boxes`."""
 
 _COARSEST: Final = 64
+_FAR: Final = 1.85  # softplus makes 2 of it: boxes begin with sides of four times the stride
 _MOST: Final = 300  # objects of one image: harbours hold more than the usual hundred
 
 
@@ -78,7 +79,7 @@ class Detector(Around):
             pyramid,
             num_classes=len(head.classes),
             anchor_generator=AnchorGenerator(sizes, ((1.0,),) * len(sizes)),
-            head=FCOSHead(width, 1, len(head.classes), convolutions),
+            head=_head(width, len(head.classes), convolutions),
             score_thresh=score,
             nms_thresh=overlap,
             detections_per_img=_MOST,
@@ -135,6 +136,19 @@ class Detector(Around):
         anchors = self.fcos.anchor_generator(ImageList(image, [features.inner] * count), pyramid)
         anchors = [each.float() for each in anchors]
         return found, anchors, [level.shape[-2] * level.shape[-1] for level in pyramid]
+
+
+def _head(width: int, classes: int, convolutions: int) -> FCOSHead:
+    """Return the head of FCOS, whose distances to a box's sides always have a slope.
+
+    Where a rectifier alone keeps them positive, it can fall silent for every box in the first
+    steps, and then no box ever gets an area.
+    """
+    head = FCOSHead(width, 1, classes, convolutions)
+    distances = head.regression_head.bbox_reg
+    torch.nn.init.constant_(distances.bias, _FAR)
+    head.regression_head.bbox_reg = torch.nn.Sequential(distances, torch.nn.Softplus())
+    return head
 
 
 def _levels(strides: Sequence[int], finest: int) -> list[int]:
