@@ -10,21 +10,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
 import registry
 from registry.catalog import Version
 from registry.learn.scoring import intervals, segmentation
 from registry.learn.scoring.evaluating import evaluate
-from registry.learn.scoring.statistics import Statistics, joined
+from registry.learn.scoring.intervals import Figure
+from registry.learn.scoring.statistics import Key, Statistics, joined
 from registry.learn.training import train
 
 EVENTS = "events"
 THRESHOLDS = np.linspace(0.0, 0.6, 61)
+SIDE = 96  # pixels; squares of that side fit into every event
 BURN_SCARS = {
     "architecture": {"factory": "lab", "args": {"name": "unet", "width": 16, "depth": 4}},
     "data.assets": ("post_fire",),
-    "data.crop": (112, 112),
+    "data.crop": (SIDE, SIDE),
     "data.batch_size": 4,
     "epochs": 80,
     "stop.patience": 80,
@@ -52,6 +55,8 @@ def asset_is(name: str) -> pc.Expression:
 
 def _pair(version: Version, sample: str) -> tuple[np.ndarray, np.ndarray]:
     dnbr, mask = version.chip(sample, "dnbr")[0], version.chip(sample, "mask")[0].astype(np.int64)
+    y, x = ((side - SIDE) // 2 for side in dnbr.shape)
+    dnbr, mask = (one[y : y + SIDE, x : x + SIDE] for one in (dnbr, mask))
     return dnbr, np.where(np.isfinite(dnbr), mask, -1)
 
 
@@ -68,12 +73,18 @@ def _kept(version: Version, sample: str, at: float) -> Statistics:
     return segmentation.statistics((sample,), ("unburnt", "burnt"), mask[None], sure)
 
 
-def say(name: str, kept: Statistics, groups: list[str | None], *wanted: tuple[str, str]) -> None:
-    found = intervals.measured(kept, intervals.clusters_of(groups))
+def say(name: str, found: Mapping[Key, Figure], *wanted: Key) -> None:
     for metric, of_class in wanted:
-        one = found[metric, of_class or None]
-        print(f"{name}: {metric} {of_class} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
-              f" over {len(kept.ids)} samples")  # fmt: skip
+        one = found[metric, of_class]
+        print(
+            f"{name}: {metric} {of_class or ''} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+            f" over {one.count} samples"
+        )
+
+
+def each_its_own(kept: Statistics) -> npt.NDArray[np.int64]:
+    """Return the group of each sample: events and chips are one sample each."""
+    return np.arange(len(kept))
 
 
 def folds_of(version: Version, splits: str) -> list[str]:
@@ -97,28 +108,27 @@ def learned(
     for fold in folds_of(version, splits):
         own = {**changes, "data.ref": str(version.ref), "data.splits": fold}
         model = train(lab, recipe, name=f"{recipe}-folds", seed=0, overrides=own)
-        options = {"crop": crop} if crop else {}
-        found = evaluate(
-            lab, model, on=str(version.ref), splits=fold, keep=False, batch_size=1, **options
-        )
+        found = evaluate(lab, model, on=str(version.ref), splits=fold, keep=False, crop=crop)
         kept += list(found.kept.values())
         print(fold, model.ref, flush=True)
     return joined(kept)
 
 
 def burn_scars(lab: registry.Registry, version: Version) -> None:
-    by_network = learned(
-        lab, version, "burn-scars-unet", EVENTS, BURN_SCARS, BURN_SCARS["data.crop"]
-    )
+    by_network = learned(lab, version, "burn-scars-unet", EVENTS, BURN_SCARS, (SIDE, SIDE))
     folds = range(len(folds_of(version, EVENTS)))
     cut = joined([kept for fold in folds if (kept := thresholded(version, fold)) is not None])
-    for name, kept in (("U-Net", by_network), ("dNBR threshold", cut)):
-        say(name, kept, list(kept.ids), ("miou", ""), ("iou", "burnt"))
+    same = by_network.take(np.array([by_network.ids.index(one) for one in cut.ids]))
+    wanted = (("miou", None), ("iou", "burnt"))
+    say("U-Net, all events", intervals.measured(by_network, each_its_own(by_network)), *wanted)
+    say("U-Net, where there is a dNBR", intervals.measured(same, each_its_own(same)), *wanted)
+    say("dNBR threshold", intervals.measured(cut, each_its_own(cut)), *wanted)
+    say("difference", intervals.paired([same], [cut], each_its_own(cut)), *wanted)
 
 
 def ships(lab: registry.Registry, version: Version) -> None:
-    kept = learned(lab, version, "ships-fcos", "cross", {})
-    say("FCOS", kept, list(kept.ids), ("ap50", ""), ("ap50_95", ""))
+    kept = learned(lab, version, "ships-fcos", "cross", {"data.crop": (SIDE, SIDE)})
+    say("FCOS", intervals.measured(kept, each_its_own(kept)), ("ap50", None), ("ap50_95", None))
 
 
 def main() -> None:
