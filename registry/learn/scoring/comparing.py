@@ -14,6 +14,7 @@ from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.scoring import intervals, metrics
 from registry.learn.scoring.evaluating import evaluate, exam_of, groups_of, pinned
 from registry.learn.scoring.keeping import scores_of, statistics_of
+from registry.learn.scoring.notes import seen_before
 from registry.learn.scoring.protocol import Exam, ignored_of, method_of, way_of
 from registry.learn.scoring.replaying import FLOOR
 from registry.learn.scoring.statistics import Statistics
@@ -128,7 +129,7 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         samples=counted[0],
         groups=counted[1],
         rows=pa.Table.from_pylist([_without_nan(row) for row in rows], _ROWS),
-        said=tuple(_remarks((ours, theirs), sides, counted[1])),
+        said=(*_remarks((ours, theirs), sides, counted[1]), *_met(registry, exam, sides)),
     )
 
 
@@ -287,6 +288,17 @@ def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
     return {
         key: None if isinstance(one, float) and np.isnan(one) else one for key, one in row.items()
     }
+
+
+def _met(registry: "Registry", exam: Exam, sides: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what is known of scored samples that either model met before; seeds are alike."""
+    from registry.learn.models import shelf
+
+    for side in sides:
+        first = next(iter(side))
+        if not first.startswith(FLOOR):
+            for note in seen_before(registry, exam, shelf.resolve(registry, first).card.lineage):
+                yield f"{first}: {note}"
 
 
 def _remarks(names: Sequence[str], sides: Sequence[Mapping[str, Any]], groups: int) -> list[str]:

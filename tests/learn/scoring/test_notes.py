@@ -52,6 +52,9 @@ def test_a_model_that_learned_from_the_test_samples_elsewhere_is_noted(world):
     (entry,) = [one for one in _board(world.registry).entries if one.name == "knows-it"]
     assert ("error", "seen") in _kinds(entry.notes)
     assert entry.rank is None
+    beside = compare(world.registry, "knows-it@v1", "toy-net@v1", on="fields@v1", resamples=20)
+    (said,) = [one for one in beside.said if "scored samples" in one]
+    assert said.startswith("knows-it@v1: error: 18 of 24 scored samples")
 
 
 def test_a_version_used_for_pretraining_counts(world):
