@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import shapely
 
-from registry.catalog.splits import usual_split
+from registry.catalog.splits import in_lab_words, usual_split
 from registry.curate.checkout.arrays import write_each
 from registry.curate.checkout.layouts import Written
 from registry.curate.checkout.places import Places
@@ -96,7 +96,7 @@ def _splits(version: "Version") -> dict[str, str]:
     if name is None:
         return {}
     rows = version.table(f"splits/{name}", columns=["sample", "subset"]).to_pylist()
-    return {row["sample"]: row["subset"] for row in rows if row["subset"]}
+    return {row["sample"]: in_lab_words(row["subset"]) for row in rows if row["subset"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.catalog.splits import in_lab_words
 from registry.curate.splits.leaking import LEAKS, leaks_of
 from registry.errors import NotFoundError, RegistryError
 from registry.tables import store
@@ -148,7 +149,9 @@ def _learned_ids(version: "Version", split: str | None) -> list[str]:
     if split is None or f"splits/{split}" not in version.tables():
         return list(version.table("samples", ["id"])["id"].to_pylist())
     rows = version.table(f"splits/{split}", ["sample", "subset"])
-    chosen = pc.is_in(rows["subset"], value_set=pa.array(_LEARNED))
+    said = [one for one in rows["subset"].unique().to_pylist() if one]
+    learned = [one for one in said if in_lab_words(one) in _LEARNED]
+    chosen = pc.is_in(rows["subset"], value_set=pa.array(learned, pa.string()))
     return list(rows["sample"].filter(chosen).to_pylist())
 
 

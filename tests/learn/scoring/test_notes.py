@@ -1,11 +1,13 @@
 """What is recorded later shows on every score and model that rests on it."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
+from registry.catalog.beside import beside
 from registry.catalog.registry import Registry
 from registry.cli.app import run
 from registry.curate.splits.leaking import leaks
@@ -17,6 +19,8 @@ from registry.learn.scoring.evaluating import evaluate
 from registry.learn.scoring.keeping import keep
 from registry.learn.scoring.leading import leaderboard
 from registry.learn.scoring.notes import of_model
+from registry.tables import store
+from registry.tables.schemas import splits_schema
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +81,25 @@ def test_scoring_on_the_training_samples_is_noted(world):
         world.registry, "toy-net@v1", on="fields@v1", split="train", resamples=20, keep=False
     )
     assert "20 of 20 scored samples" in found.notes[0].message
+
+
+def test_a_split_in_other_words_is_read_too(world):
+    rows = world.version.table("splits/default").to_pylist()
+    words = {"train": "Training", "validate": "val", "test": "Testing"}
+    said = [row | {"subset": words[row["subset"]]} for row in rows]
+    schema = splits_schema("theirs")
+    beside(
+        world.registry, world.version, "theirs",
+        lambda root: store.append(root, schema, pa.Table.from_pylist(said, schema.arrow)),
+    )  # fmt: skip
+    first = world.made(world.registry, world.version, "plain-net").card.lineage
+    lineage = replace(first, split="theirs")
+    model = world.made(world.registry, world.version, "theirs-net", lineage=lineage)
+    notes = [
+        evaluate(world.registry, model, on="fields@v1", split=one, resamples=20, keep=False).notes
+        for one in ("train", "test")
+    ]
+    assert [any(one.kind == "seen" for one in each) for each in notes] == [True, False]
 
 
 def test_another_precision_is_another_entry_and_no_further_seed(world):
