@@ -7,13 +7,17 @@ References:
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any, Final
 
-from pystac import STACError
+from pystac import RequiredPropertyMissing, STACError, STACTypeError
 from pystac_client import Client
-from pystac_client.exceptions import APIError
+from pystac_client.errors import ClientTypeError
+from pystac_client.exceptions import APIError, ParametersError
 from pystac_client.stac_api_io import StacApiIO
-from requests import RequestException
+from pystac_client.warnings import PystacClientWarning
+from requests import RequestException, Response
+from requests.adapters import HTTPAdapter
 
 from registry.errors import NotFoundError, RegistryError, UnavailableError
 from registry.learn.inference.door import door
@@ -23,7 +27,16 @@ __all__ = ["items"]
 
 _MOST: Final = 500
 _SECONDS: Final = 60
-_NONSENSE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_QUESTIONS: Final = 1000  # of one search; an API may have a next page for ever
+_LARGEST: Final = 64 << 20  # bytes of an answer, unpacked; a page of items has a few million
+_CHUNK: Final = 1 << 16
+_TRIES: Final = 5
+_CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_NONSENSE: Final = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RequestException, STACError,
+    STACTypeError, RequiredPropertyMissing, APIError, ParametersError, ClientTypeError,
+    PystacClientWarning,
+)  # fmt: skip
 
 
 def items(
@@ -70,16 +83,25 @@ class _Careful(StacApiIO):
         self._api = api
         self.session.trust_env = False  # the variables name other proxies, and come first
         self.session.proxies = {"http": proxy, "https": proxy}
-        certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        if certificates:
-            self.session.verify = certificates
+        self._asked = 0
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, _Bounded())
 
     def request(self, href: str, *args: Any, **more: Any) -> str:  # noqa: ANN401 — as the client has them
         """Ask, once the address will do.
 
         Returns:
             The answer.
+
+        Raises:
+            UnavailableError: There is no end to the answers.
         """
+        self._asked += 1
+        if self._asked > _QUESTIONS:
+            raise UnavailableError(
+                f"the archive at {self._api} has more than {_QUESTIONS:,} pages",
+                hint="narrow --aoi or --time, or name another archive by --from",
+            )
         return super().request(check_href(href, api=self._api), *args, **more)
 
     def read_text(self, source: Any, *args: Any, **more: Any) -> str:  # noqa: ANN401 — as above
@@ -90,6 +112,38 @@ class _Careful(StacApiIO):
         """
         check_href(getattr(source, "href", None) or str(source), api=self._api)
         return super().read_text(source, *args, **more)
+
+
+class _Bounded(HTTPAdapter):
+    """Takes in no endless answer, and believes the certificates that somebody names.
+
+    The client asks its session to believe the usual ones, whatever was set there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=_TRIES)
+        named = (os.environ.get(name) for name in _CERTIFICATES)
+        self._certificates: str | bool = next(filter(None, named), True)
+
+    def send(self, *args: Any, **more: Any) -> Response:  # noqa: ANN401 — as requests has them
+        """Send, and take in the answer.
+
+        Returns:
+            The answer.
+
+        Raises:
+            OSError: It is too large, or there is none.
+        """
+        answer = super().send(*args, **more | {"verify": self._certificates, "stream": True})
+        whole = BytesIO()
+        for piece in answer.raw.stream(_CHUNK, decode_content=True):
+            whole.write(piece)
+            if whole.tell() > _LARGEST:
+                answer.close()
+                raise OSError(f"an answer is larger than {_LARGEST:,} bytes")
+        whole.seek(0)
+        answer.raw = whole
+        return answer
 
 
 @contextmanager
@@ -107,7 +161,7 @@ def _translated(api: str) -> Iterator[None]:
         yield
     except RegistryError:
         raise
-    except (APIError, RequestException, STACError, *_NONSENSE) as error:
+    except _NONSENSE as error:
         raise UnavailableError(
             f"the archive at {api} does not answer as a STAC API: "
             f"{' '.join(str(error).split())[:200]}",

@@ -88,13 +88,19 @@ def _network_proxy() -> SplitResult | None:
     """Return the proxy that this network wants.
 
     Raises:
-        InvalidInputError: It is asked by anything but plain HTTP.
+        InvalidInputError: It is asked by anything but plain HTTP, or has no address.
     """
     found = getproxies_environment()
     said = found.get("https") or found.get("all")
     if not said:
         return None
-    parts = urlsplit(said if "://" in said else f"http://{said}")
+    try:
+        parts = urlsplit(said if "://" in said else f"http://{said}")
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidInputError(
+            "HTTPS_PROXY names no host and port", hint="name both: http://proxy.example:3128"
+        ) from error
     if parts.scheme != "http" or not parts.hostname:
         raise InvalidInputError(
             f"HTTPS_PROXY names a proxy of the kind '{parts.scheme}'",
@@ -213,12 +219,8 @@ class _Visitor(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Ask the archive's own server on this machine, and pass on its answer."""
         parts = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length", 0))
-        if not 0 <= length <= _LONGEST:
-            self.send_error(413)
-            return
-        body = self.rfile.read(length)
         with suppress(ValueError), self._connected(parts.scheme, parts) as far:
+            body = self._body()
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             lines = [f"{self.command} {target} HTTP/1.1", "Connection: close"]
             lines += [
@@ -231,6 +233,18 @@ class _Visitor(BaseHTTPRequestHandler):
                 self.connection.sendall(data)
 
     do_HEAD = do_POST = do_GET  # noqa: N815 — names of the standard library
+
+    def _body(self) -> bytes:
+        """Return what comes with a question.
+
+        Raises:
+            ValueError: It is too long, and that has been said.
+        """
+        said = self.headers.get("Content-Length", "0")
+        if not said.isdecimal() or int(said) > _LONGEST:
+            self.send_error(413)
+            raise ValueError(said)
+        return self.rfile.read(int(said))
 
     @contextmanager
     def _connected(self, scheme: str, parts: SplitResult) -> Iterator[socket.socket]:

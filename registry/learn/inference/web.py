@@ -1,10 +1,12 @@
 """Which addresses are followed: what an archive's items say is anybody's word.
 
 References:
-    RFC 6890 (2013), special-purpose addresses. RFC 6052 (2010), IPv4 within IPv6.
+    RFC 6890 (2013), special-purpose addresses. RFC 6052 (2010), IPv4 within IPv6. RFC 4291 (2006),
+    2.5.4, global addresses. RFC 6943 (2013), 3.1.1, numbers in other forms.
 """
 
 import ipaddress
+import re
 import socket
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -21,6 +23,8 @@ _SUFFIXES: Final = (".tif", ".tiff", ".jp2")
 _PORTS: Final = {"http": 80, "https": 443}
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
 _OF_IPV4: Final = 0xFFFFFFFF
+_GIVEN_OUT: Final = ipaddress.ip_network("2000::/3")  # of IPv6; others are of one site, or nobody's
+_ENDS_IN_A_NUMBER: Final = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)
 
 PUBLIC_ALONE: Final = "use an archive whose files lie at https addresses of public hosts"
 """What to do about an address that is not followed."""
@@ -134,8 +138,11 @@ def addresses(host: str, port: int, *, own: bool = False) -> tuple[str, ...]:
         that nobody knows.
 
     Raises:
-        UnsafeAddressError: One of them is not public.
+        UnsafeAddressError: One of them is not public, or a number is written so that not all
+            programs read the same in it, such as ``010.0.0.1``.
     """
+    if not own and _ENDS_IN_A_NUMBER.fullmatch(host) and not _is_number(host):
+        raise UnsafeAddressError(_leads(f"{host}:{port}"), hint=PUBLIC_ALONE)
     try:
         found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
     except (OSError, UnicodeError) as error:
@@ -176,7 +183,7 @@ def _is_public(number: str) -> bool:
         within = address.ipv4_mapped or address.sixtofour
         if address in _TRANSLATED:
             within = ipaddress.IPv4Address(int(address) & _OF_IPV4)
-        if address.teredo is not None:
+        if within is None and (address not in _GIVEN_OUT or address.teredo is not None):
             return False
     reached = within or address
     return reached.is_global and not reached.is_multicast

@@ -1,6 +1,7 @@
 """What an archive says leads to public hosts and to its own, whatever it redirects to."""
 
 import json
+import os
 import socket
 from base64 import b64encode
 from contextlib import closing
@@ -9,9 +10,11 @@ from http.client import HTTPConnection
 import numpy as np
 import pytest
 import rasterio
+from requests.adapters import HTTPAdapter
 
 from registry.errors import InvalidInputError, UnavailableError
 from registry.geo import parse_interval
+from registry.learn.inference import asking
 from registry.learn.inference import door as doors
 from registry.learn.inference.archive import Acquired, Search, area_of, fetch, search
 from registry.learn.inference.door import door
@@ -135,6 +138,75 @@ def test_an_api_cannot_have_a_file_of_this_machine_opened(host, tmp_path):
         search(anything(host))
 
 
+LEVEL = "https://api.stacspec.org/v1.0.0"
+LANDING = {"type": "Catalog", "id": "a", "description": "a", "stac_version": "1.0.0"}
+COLLECTION = {
+    **LANDING, "type": "Collection", "license": "other", "links": [],
+    "extent": {"spatial": {"bbox": [[0, 0, 1, 1]]}, "temporal": {"interval": [[None, None]]}},
+}  # fmt: skip
+
+
+def serve(host, landing, collections, *, next_page=False):
+    """Serve an API that has collections, and nothing to search."""
+    links = [{"rel": "data", "href": f"{host.address}/collections"}]
+    conforms = {"conformsTo": [f"{LEVEL}/core", f"{LEVEL}/collections"], "links": links}
+    host.files["/"] = json.dumps({**landing, **conforms}).encode()
+    again = [{"rel": "next", "href": f"{host.address}/collections"}] if next_page else []
+    page = {"collections": collections, "links": again}
+    host.files["/collections"] = json.dumps(page).encode()
+
+
+@pytest.mark.filterwarnings("ignore::pystac_client.warnings.PystacClientWarning")
+def test_an_api_whose_pages_never_end_is_left(host, monkeypatch):
+    monkeypatch.setattr(asking, "_QUESTIONS", 10)
+    serve(host, LANDING, [COLLECTION], next_page=True)
+    with pytest.raises(UnavailableError, match="more than 10 pages"):
+        search(anything(host))
+    assert len(host.asked) == 10
+
+
+@pytest.mark.filterwarnings("ignore::pystac_client.warnings.PystacClientWarning")
+@pytest.mark.parametrize(
+    ("landing", "collection"),
+    [
+        (LANDING, {**COLLECTION, "id": "HLSS30_2.0"}),
+        (LANDING, {**COLLECTION, "type": "Feature"}),
+        (LANDING, {"type": "Collection"}),
+        (LANDING, "a"),
+        ({**LANDING, "type": "Feature"}, COLLECTION),
+        ({}, COLLECTION),
+    ],
+)
+def test_what_is_no_api_to_search_is_said_to_be_none(host, landing, collection):
+    serve(host, landing, [collection])
+    with pytest.raises(UnavailableError, match="does not answer as a STAC API"):
+        search(anything(host))
+
+
+def test_an_answer_that_is_too_large_is_left(host, monkeypatch):
+    monkeypatch.setattr(asking, "_LARGEST", 100_000)
+    host.files["/"] = b"[" * 100_001
+    with pytest.raises(UnavailableError, match="larger than 100,000 bytes"):
+        search(anything(host))
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_an_api_may_have_certificates_of_the_networks_own(monkeypatch, name):
+    for each in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, os.devnull)
+    believed = []
+
+    def send(_, request, **more):
+        believed.append(more["verify"])
+        raise OSError("nobody is there")
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    with pytest.raises(UnavailableError, match="nobody is there"):
+        asking.items("https://127.0.0.1:1", ["a"], bbox=(0, 0, 1, 1), interval="2020")
+    assert believed == [os.devnull]
+
+
 def tunnel(proxy, host, port, *, password=True):
     """Return a connection by the door, or what it says instead."""
     user, _, place = proxy.removeprefix("http://").rpartition("@")
@@ -199,6 +271,29 @@ def test_the_door_opens_to_who_has_its_password(host):
     assert host.asked == []
 
 
+def test_nothing_is_taken_in_from_who_lacks_the_password(host):
+    with door(host.address) as proxy:
+        place = proxy.rpartition("@")[2].split(":")
+        with socket.create_connection((place[0], int(place[1])), 10) as one:
+            asked = f"POST {host.address}/a HTTP/1.1\r\nContent-Length: 16000000\r\n\r\n"
+            one.sendall(asked.encode())
+            assert one.recv(1000).split()[1] == b"407"  # before any of it comes
+    assert host.asked == []
+
+
+@pytest.mark.parametrize("length", ["17000000", "-1", "many"])
+def test_a_question_that_is_too_long_is_refused(host, length):
+    with door(host.address) as proxy:
+        user, _, place = proxy.removeprefix("http://").rpartition("@")
+        with closing(HTTPConnection(place, timeout=10)) as one:
+            one.putrequest("POST", f"{host.address}/a")
+            one.putheader("Proxy-Authorization", f"Basic {b64encode(user.encode()).decode()}")
+            one.putheader("Content-Length", length)
+            one.endheaders()
+            assert one.getresponse().status == 413
+    assert host.asked == []
+
+
 def test_a_network_that_has_its_own_proxy_is_left_by_it_alone(names, monkeypatch, canary):
     names["tiles.example"] = ["93.184.216.34"]
     names["inside.example"] = ["10.0.0.1"]
@@ -211,8 +306,19 @@ def test_a_network_that_has_its_own_proxy_is_left_by_it_alone(names, monkeypatch
     (said,) = canary.heard
     assert said.startswith(b"CONNECT tiles.example:443 HTTP/1.1\r\n")
     assert b64encode(b"me:secret") in said
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
-    with pytest.raises(InvalidInputError, match="socks5"), door("https://earth.example"):
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("socks5://127.0.0.1:1", "of the kind 'socks5'"),
+        ("http://proxy.example:port", "no host and port"),
+        ("http://[::1", "no host and port"),
+    ],
+)
+def test_a_proxy_that_cannot_be_asked_is_said(monkeypatch, said, problem):
+    monkeypatch.setenv("HTTPS_PROXY", said)
+    with pytest.raises(InvalidInputError, match=problem), door("https://earth.example"):
         pass
 
 
@@ -221,8 +327,9 @@ def test_a_network_that_has_its_own_proxy_is_left_by_it_alone(names, monkeypatch
     [
         "0.0.0.0",  # noqa: S104 — nobody binds to it
         "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1",
-        "192.168.1.1", "224.0.0.1", "::", "::1", "::ffff:10.0.0.1", "::ffff:169.254.169.254",
-        "64:ff9b::7f00:1", "2002:7f00:1::", "fc00::1", "fe80::1", "ff02::1", "fd00:ec2::254",
+        "192.168.1.1", "224.0.0.1", "::", "::1", "::7f00:1", "::ffff:10.0.0.1",
+        "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "2002:7f00:1::",
+        "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::2", "ff02::1",
     ],
 )  # fmt: skip
 def test_addresses_that_are_nobody_elses_are_refused(names, number):
@@ -232,3 +339,14 @@ def test_addresses_that_are_nobody_elses_are_refused(names, number):
     place = f"[{number}]" if ":" in number else number
     with pytest.raises(UnsafeAddressError):
         check_href(f"https://{place}/a.tif", api="https://earth.example")
+
+
+@pytest.mark.parametrize("number", ["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808"])
+def test_addresses_that_anybody_may_have_are_followed(number):
+    assert addresses(number, 443) == (number,)
+
+
+@pytest.mark.parametrize("number", ["010.0.0.1", "0x8.8.8.8", "134744072", "8.2056", "8.8.8.8."])
+def test_a_number_that_not_all_programs_read_alike_is_refused(number):
+    with pytest.raises(UnsafeAddressError, match=number):
+        addresses(number, 443)
