@@ -34,6 +34,7 @@ API: Final = "EOLAB_STAC_API"
 
 _MOST_PIXELS: Final = 1 << 32
 _BOX: Final = 4
+_CLOUDED: Final = 100  # per cent
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LONGEST: Final = 16 << 20
 _KEPT: Final = ("datetime", "proj:epsg", "proj:code", "proj:shape", "proj:transform")
@@ -158,9 +159,9 @@ def search(wanted: Search) -> tuple[Acquired, ...]:
     days: dict[tuple[str, float], list[Mapping[str, Any]]] = defaultdict(list)
     clouds: dict[tuple[str, float], list[float]] = defaultdict(list)
     for item in found:
-        properties = item.get("properties") or {}
+        properties = _properties(item)
         cloud = properties.get("eo:cloud_cover")
-        known = [float(cloud)] if isinstance(cloud, int | float) else []
+        known = [float(cloud)] if isinstance(cloud, int | float) and 0 <= cloud <= _CLOUDED else []
         if wanted.max_cloud is not None and known and known[0] > wanted.max_cloud:
             continue
         key = _day(item, properties), wanted.preset.offset(properties)
@@ -180,6 +181,21 @@ def search(wanted: Search) -> tuple[Acquired, ...]:
         )
         for key, items in sorted(days.items())
     )  # fmt: skip
+
+
+def _properties(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an item says of itself.
+
+    Raises:
+        RejectedError: It is no object.
+    """
+    said = item.get("properties") or {}
+    if not isinstance(said, dict):
+        raise RejectedError(
+            f"item {str(item.get('id'))[:80]!r} of the archive has no object as its properties",
+            hint="use an archive whose items are as STAC has them",
+        )
+    return said
 
 
 def _day(item: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
@@ -216,7 +232,7 @@ def _plain(item: Mapping[str, Any], preset: Preset, api: str) -> dict[str, Any]:
         for name, asset in assets.items()
         if name in names and isinstance(asset, dict)
     }
-    properties = item.get("properties") or {}
+    properties = _properties(item)
     return {
         "type": "Feature", "stac_version": "1.0.0",
         "stac_extensions": ["https://stac-extensions.github.io/projection/v1.1.0/schema.json"],

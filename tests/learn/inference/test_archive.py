@@ -15,7 +15,7 @@ from rasterio.warp import Resampling, reproject, transform_bounds, transform_geo
 
 from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
 from registry.geo import parse_interval
-from registry.learn.inference import archive_reader
+from registry.learn.inference import archive_reader, asking
 from registry.learn.inference.archive import Search, _day, area_of, fetch, search
 from registry.learn.inference.limited import UnreadableSceneError
 from registry.learn.inference.meaning import WrongBandsError
@@ -223,6 +223,34 @@ def test_a_date_that_is_none_becomes_no_name_of_a_file(archive):
     item = archive.shelf.items.pop()
     with pytest.raises(RejectedError, match="has the date"):
         _day(item, {"datetime": "../../../etc/passwd"})
+
+
+ITEM = {
+    "id": "one", "collection": "sentinel-2-l2a", "geometry": {}, "assets": {},
+    "properties": {"datetime": "2020-01-13T00:00:00Z"},
+}  # fmt: skip
+
+
+def of_items(monkeypatch, *items):
+    monkeypatch.setattr(asking, "items", lambda *_, **__: list(items))
+    return search(Search(
+        preset=preset_named("sentinel-2-l2a"), area=area_of("2,42,3,43"), max_cloud=50,
+        interval=parse_interval("2020"),
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ["text", ["datetime"], 7])
+def test_an_item_whose_properties_are_none_is_refused(monkeypatch, said):
+    with pytest.raises(RejectedError, match="'one' of the archive has no object as its properties"):
+        of_items(monkeypatch, {**ITEM, "properties": said})
+
+
+@pytest.mark.parametrize("cloud", [float("nan"), float("inf"), -1, 101, 10**400, "10", None])
+def test_clouds_that_are_no_share_are_not_counted(monkeypatch, cloud):
+    odd = {**ITEM, "properties": {**ITEM["properties"], "eo:cloud_cover": cloud}}
+    sure = {**ITEM, "properties": {**ITEM["properties"], "eo:cloud_cover": 20}}
+    (day,) = of_items(monkeypatch, odd, sure)
+    assert (day.cloud, len(day.items)) == (20, 2)
 
 
 def test_an_archives_file_that_is_a_vrt_is_refused(archive, tmp_path):
