@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
@@ -52,3 +53,14 @@ def version_of(tmp_path, ungated):
         return registry, registry.resolve(f"{name}@v1")
 
     return make
+
+
+def subsets(made):
+    return dict(zip(made.rows["sample"].to_pylist(), made.rows["subset"].to_pylist(), strict=True))
+
+
+def scattered(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        row(n, lon=float(rng.uniform(0, 6)), lat=float(rng.uniform(45, 51))) for n in range(count)
+    ]
