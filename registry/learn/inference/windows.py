@@ -112,7 +112,8 @@ class Plan:
         if self.window < 1 or not 0 <= self.overlap < self.window:
             raise InvalidInputError(
                 f"windows of {self.window} pixels cannot overlap by {self.overlap}",
-                hint="let them overlap by less than their size: --window 256 --overlap 64",
+                hint="let them overlap by less than their size: "
+                f"--window {max(self.window, 1)} --overlap {max(self.window, 1) // 4}",
             )
 
     @property
@@ -241,7 +242,8 @@ def sweep(
 ) -> Iterator[Strip]:
     """Yield a network's answers over a scene, blended where windows overlap, from top to bottom.
 
-    Memory is that of two rows of windows of answers and of a few batches, whatever the height.
+    Memory is that of two rows of windows of answers and of a few batches, whatever the height. What
+    the network gives must be its own, not memory that it uses again.
 
     Args:
         scene: What to read.
@@ -261,12 +263,30 @@ def sweep(
     canvas = _Canvas(plan=plan, channels=channels)
     rows = plan.rows
     following = dict(zip(rows, (*rows[1:], plan.height), strict=True))
-    for batch in batches(scene, plan, size=batch_size):
-        answers = net(batch.arrays) if any(batch.used) else {}
-        canvas.put(batch, {head: _checked(answers, head, n, batch) for head, n in channels.items()})
-        progress.advance(len(batch.lefts))
-        if batch.region.left + batch.region.width == plan.width:
-            yield canvas.finish(batch.top, following[batch.top])
+    with ThreadPoolExecutor(1, thread_name_prefix="eolab-blend") as blending:
+        before: Future[Strip | None] | None = None
+        for batch in batches(scene, plan, size=batch_size):
+            answers = net(batch.arrays) if any(batch.used) else {}
+            strip = before.result() if before else None
+            # blended while the network answers the next batch
+            before = blending.submit(_blended, canvas, batch, answers, following[batch.top])
+            progress.advance(len(batch.lefts))
+            if strip:
+                yield strip
+        if before and (strip := before.result()):
+            yield strip
+
+
+def _blended(
+    canvas: "_Canvas", batch: Batch, answers: Mapping[str, Floats], until: int
+) -> Strip | None:
+    """Return the rows that are whole, if the batch is the last of a row of windows."""
+    canvas.put(
+        batch,
+        {head: _checked(answers, head, count, batch) for head, count in canvas.channels.items()},
+    )
+    last = batch.region.left + batch.region.width == canvas.plan.width
+    return canvas.finish(batch.top, until) if last else None
 
 
 def _checked(answers: Mapping[str, Floats], head: str, channels: int, batch: Batch) -> Floats:
