@@ -414,6 +414,34 @@ def test_an_annotation_that_is_not_on_its_sample_is_found(fields, frame, outline
     assert found(fields.check(), "annotations") == expected
 
 
+def test_outlines_beside_masks_are_no_finding(fields):
+    fields.card = replace(fields.card, task="segmentation")
+    outline = shapely.to_wkb(shapely.box(1, 1, 3, 3))
+    fields.annotations = [
+        {"id": name, "sample": name, "category": "crop", "frame": "pixel", "geometry": outline}
+        for name in "ab"
+    ]
+    assert found(fields.check(), "missing-mask") == []
+
+
+def test_segmentation_of_outlines_alone_is_said_once_and_still_passes(fields):
+    fields.card = replace(fields.card, task="segmentation", assets={"s2": fields.card.assets["s2"]})
+    fields.assets = [one for one in fields.assets if one["asset"] == "s2"]
+    used = {one["pixels"] for one in fields.assets}
+    fields.pixels = {digest: row for digest, row in fields.pixels.items() if digest in used}
+    outline = shapely.to_wkb(shapely.box(1, 1, 3, 3))
+    fields.annotations = [
+        {"id": name, "sample": name, "category": "crop", "frame": "pixel", "geometry": outline}
+        for name in "ab"
+    ]
+
+    report = fields.check()
+
+    assert found(report, "missing-mask") == [("info", None, None)]
+    assert report.passed
+    assert "eolab card fields --set task=detection" in report.to_text()
+
+
 def test_rows_that_belong_to_nothing_are_found(fields):
     fields.add("ghost", "s2", fields.image(5))
     fields.annotations = [{"id": "1", "sample": "spirit", "category": "crop"}]

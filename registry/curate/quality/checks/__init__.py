@@ -9,6 +9,7 @@ from registry.curate.quality.checks.duplicates import DUPLICATES
 from registry.curate.quality.checks.footprint import FOOTPRINT, MISSING_FOOTPRINT
 from registry.curate.quality.checks.left_out import LEFT_OUT
 from registry.curate.quality.checks.lfs_pointer import LFS_POINTER
+from registry.curate.quality.checks.missing_mask import MISSING_MASK
 from registry.curate.quality.checks.missing_pair import MISSING_PAIR
 from registry.curate.quality.checks.nan import NAN
 from registry.curate.quality.checks.relations import EMPTY, ORPHANS
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     LFS_POINTER,
     ORPHANS,
     MISSING_PAIR,
+    MISSING_MASK,
     SHAPE_MISMATCH,
     NAN,
     CONSTANT,
