@@ -129,5 +129,6 @@ def leaks(
     if strict and not found.clean:
         raise LeaksFoundError(
             f"split '{name}' of {found.ref} leaks: {', '.join(found.counts)}",
-            hint="make another: eolab split --method group or blocked",
+            hint=f"make another: eolab split {found.ref} --method blocked --buffer-km 2 --name "
+            "blocked; or by --method group",
         )

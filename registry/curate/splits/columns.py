@@ -96,6 +96,13 @@ def having(samples: pa.Table, by: str, values: tuple[str, ...]) -> npt.NDArray[n
         return divided(samples, by).among(values)
     labels = samples["label"].combine_chunks()
     each = Divided(by, labels.flatten())
+    if not each.values:
+        offered = _offered(samples).replace("label, ", "", 1)
+        raise InvalidInputError(
+            f"no sample has a label, so '{values[0]}' cannot be held out",
+            hint=f"hold out by something that samples have: one of {offered}; classes of "
+            "annotations are no labels of samples",
+        )
     found = np.zeros(samples.num_rows, bool)
     found[pc.list_parent_indices(labels).to_numpy()[each.among(values)]] = True
     return found

@@ -151,7 +151,7 @@ def _divided(samples: pa.Table, plan: Plan) -> tuple[Codes, str | None]:
     """
     if plan.method == "temporal":
         moments = _moments(samples)
-        _refuse_few(len(np.unique(moments)), "moments", plan)
+        _refuse_simultaneous(np.unique(moments), plan)
         return assigning.by_time(moments, plan.shares), "samples of equal moments"
     if plan.method in {"random", "stratified"}:
         return _spread(_strata(samples, plan), plan), None
@@ -175,13 +175,45 @@ def _spread(strata: Codes, plan: Plan) -> Codes:
     return assigning.by_stratum(strata, plan.shares, seed=plan.seed)
 
 
+def _refuse_simultaneous(moments: Codes, plan: Plan) -> None:
+    """Refuse to divide by time what was taken at fewer times than there are subsets.
+
+    Raises:
+        InvalidInputError: It was.
+    """
+    wanted = len(plan.shares.subsets)
+    if len(moments) >= wanted:
+        return
+    if len(moments) == 1:
+        when = f"{np.datetime64(int(moments[0]), 'us').astype('datetime64[s]')}Z"
+        problem = f"all samples are of one moment, {when}, so none of them comes later"
+    else:
+        problem = (
+            f"samples are of {len(moments)} moments, too few for {wanted} subsets one after another"
+        )
+    raise InvalidInputError(
+        problem, hint="divide by place or at random: --method blocked, group or random"
+    )
+
+
 def _refuse_few(there: int, what: str, plan: Plan) -> None:
     wanted, of = (plan.folds, "folds") if plan.folds else (len(plan.shares.subsets), "subsets")
     if there < wanted:
         raise InvalidInputError(
-            f"there are {there} {what}, too few for {wanted} {of}",
+            f"the samples have {there} {_single(what) if there == 1 else what}, too few for "
+            f"{wanted} {of}",
             hint="divide by something finer, or into less",
         )
+
+
+def _single(what: str) -> str:
+    """Return one of what samples are kept together by.
+
+    Examples:
+        >>> _single("values of country"), _single("10 km blocks")
+        ('value of country', '10 km block')
+    """
+    return what.replace("values of", "value of", 1).replace(" km blocks", " km block")
 
 
 def _units(samples: pa.Table, plan: Plan, *, among: Some | None = None) -> tuple[Codes, str]:

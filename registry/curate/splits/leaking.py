@@ -29,6 +29,11 @@ _ERROR, _WARNING, _INFO = "error", "warning", "info"
 _SHOWN: Final = 6
 _KEPT: Final = 1000  # findings a check and pair of subsets; the first one counts all
 
+_BLOCKED: Final = "eolab split {ref} --method blocked --buffer-km 2 --name {name}"
+_NAMES: Final[Mapping[str, str]] = {
+    "leak-group": "by-group", "leak-scene": "by-scene",
+    "leak-overlap": "blocked", "leak-near": "blocked",
+}  # fmt: skip
 _SAYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "leak-pixels": (
         _ERROR,
@@ -38,22 +43,22 @@ _SAYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "leak-group": (
         _ERROR,
         "is of group '{what}', as {other} is",
-        "divide by group: eolab split --method group",
+        "divide by group: eolab split {ref} --method group --name {name}",
     ),
     "leak-overlap": (
         _ERROR,
         "covers {share:.0%} of the ground of {other}, or is covered",
-        "divide by blocks with a buffer: eolab split --method blocked --buffer-km",
+        "divide by blocks with a buffer: " + _BLOCKED,
     ),
     "leak-scene": (
         _WARNING,
         "was cut from the scene of {other}",
-        "divide by scene: eolab split --method group --by scene",
+        "divide by scene: eolab split {ref} --method group --by scene --name {name}",
     ),
     "leak-near": (
         _WARNING,
         "lies {km:.2f} km from {other}, less than its own width",
-        "leave a buffer: eolab split --method blocked --buffer-km",
+        "leave a buffer: " + _BLOCKED,
     ),
 }
 
@@ -130,7 +135,7 @@ class LeakReport:
         pairs = Counter(row["check"] for row in whole)
         return [
             f"{_SAYS[check][0]}: {check.removeprefix('leak-')} leaks {count:,} times between "
-            f"{pairs[check]} pairs of subsets; {_SAYS[check][2]}"
+            f"{pairs[check]} pairs of subsets; {_fix(check, self.ref, self.split)}"
             for check, count in self.counts.items()
         ]
 
@@ -195,7 +200,8 @@ def leaks_of(
     distances: list[Distance] = []
     for judged, learned in sides.pairs():
         for check, hits in sides.hits(judged, learned):
-            findings += _found(split, check, judged, learned, hits, sides)
+            fix = _fix(check, str(version.ref), split)
+            findings += _found(split, check, judged, learned, hits, sides, fix)
         if (distance := sides.distance(judged, learned)) is not None:
             distances.append(distance)
     table = pa.Table.from_pylist(findings, LEAKS.arrow)
@@ -221,10 +227,16 @@ def keep_leaks(root: Path, split: str, findings: pa.Table) -> None:
     store.overwrite(root, LEAKS, pa.concat_tables([kept, findings]))
 
 
+def _fix(check: str, ref: str, split: str) -> str:
+    """Return what mends a leak, as a command that can be followed as it stands."""
+    name = _NAMES.get(check, "")
+    return _SAYS[check][2].format(ref=ref, name=f"{name}-2" if name == split else name)
+
+
 def _found(
-    split: str, check: str, judged: int, learned: int, hits: Hits, sides: Sides
+    split: str, check: str, judged: int, learned: int, hits: Hits, sides: Sides, fix: str
 ) -> Iterator[dict[str, Any]]:
-    severity, text, fix = _SAYS[check]
+    severity, text, _ = _SAYS[check]
     pair = f"{sides.names[judged]} and {sides.names[learned]}"
     what = check.removeprefix("leak-")
     total = int((sides.side == judged).sum())
