@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.catalog.card.spec import Task
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.loading.choosing import choose
@@ -110,8 +111,29 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
         ),
         window=many,
         key=_key(ids),
-        warnings=(*warnings, *found.said),
+        warnings=(*warnings, *found.said, *_unmasked(version, kinds)),
     )
+
+
+def _unmasked(version: Version, kinds: Sequence[str]) -> list[str]:
+    """Return that there is nothing to learn segmentation from, where no asset is a mask."""
+    from registry.curate.features.planning import asset_facts
+
+    if version.spec.task != Task.SEGMENTATION or tuple(kinds) != ("mask",):
+        return []
+    if any(one.role.startswith(("label", "mask")) for one in asset_facts(version)):
+        return []
+    if "annotations" in version.tables() and version.count("annotations"):
+        helps = (
+            'the polygons are given as boxes with labels="boxes", or set the card\'s task: '
+            f"eolab card {version.dataset} --set task=detection"
+        )
+    else:
+        helps = (
+            "nothing is given to learn from; say which one is: "
+            f"eolab card {version.dataset} --set 'assets.NAME={{role: labels}}'"
+        )
+    return [f"the card says segmentation, and no asset is a mask: {helps}"]
 
 
 def _resolved(ref: str, registry: "Registry | None") -> Version:

@@ -308,3 +308,30 @@ def test_presences_of_classes_stay_beside_the_one_class_of_a_sample(tmp_path):
     )
     assert batch["label"].tolist() == [0, 1]
     assert batch["labels"].tolist() == [[1, 0], [0, 1]]
+
+
+def test_segmentation_without_a_mask_is_said_with_what_to_do(tmp_path):
+    outline = {"geometry": shapely.to_wkb(shapely.box(1, 1, 4, 4)), "frame": "pixel"}
+    registry, ref = lake_of(
+        tmp_path / "lake", [sample(n) for n in range(3)],
+        annotations=[outline | {"id": "1", "sample": "s00000", "category": "boat"}],
+        spec={"task": "segmentation", "classes": ("boat",)},
+    )  # fmt: skip
+    (said,) = stream(ref, registry=registry).warnings
+    assert said == (
+        "the card says segmentation, and no asset is a mask: the polygons are given as boxes with "
+        'labels="boxes", or set the card\'s task: eolab card toy --set task=detection'
+    )
+    assert not stream(ref, registry=registry, labels="boxes").warnings
+    assert not stream(ref, registry=registry, labels=None).warnings
+    (batch,) = stream(ref, registry=registry, labels="boxes", shuffle=False)
+    assert batch.boxes[0].corners.tolist() == [[1, 1, 4, 4]]
+
+
+def test_segmentation_with_nothing_to_learn_from_is_said(tmp_path):
+    registry, ref = lake_of(
+        tmp_path / "lake", [sample(n) for n in range(3)], spec={"task": "segmentation"}
+    )
+    (said,) = stream(ref, registry=registry).warnings
+    assert "no asset is a mask: nothing is given to learn from" in said
+    assert "eolab card toy --set 'assets.NAME={role: labels}'" in said
