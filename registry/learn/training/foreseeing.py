@@ -38,7 +38,8 @@ def foresee(registry: "Registry", recipe: Recipe) -> None:
         recipe: What is learnt.
 
     Raises:
-        InvalidInputError: The recipe names no dataset, or a band or asset that is not there.
+        InvalidInputError: The recipe names no dataset, or a band or asset that is not there, or
+            the data have nothing of what it learns.
         NotFoundError: There is no such version, split, model or file of weights.
         ContractMismatchError: The model to begin with reads other bands.
     """
@@ -46,6 +47,7 @@ def foresee(registry: "Registry", recipe: Recipe) -> None:
     from registry.learn.loading.choosing import split_table
     from registry.learn.training.beginning import check_bands
     from registry.learn.training.heads import heads_of
+    from registry.learn.training.truths import check_truths
 
     data, init = recipe.data, recipe.init
     if not data.refs:
@@ -61,6 +63,7 @@ def foresee(registry: "Registry", recipe: Recipe) -> None:
     first, *_ = [registry.resolve(ref) for ref in data.refs]
     if not recipe.pretrains:
         split_table(first, data.splits)
+    check_truths(first, recipe)
     heads_of(first, recipe)
     mine = contracts.of_version(
         first, assets=data.assets, bands=data.bands, registry=registry, compute_missing=False

@@ -14,6 +14,7 @@ from registry.errors import InvalidInputError, RejectedError
 from registry.learn.loading.pixel_labels import pixel_labels
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.training.recipe import HeadRecipe, Recipe
+from registry.learn.training.truths import what_fits
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
@@ -111,8 +112,7 @@ def _mask(version: Version, said: HeadRecipe) -> str:
         raise InvalidInputError(
             f"{version.ref} has no mask or raster for {said.task} to learn from: no asset of role "
             "'labels'",
-            hint="take a recipe for labels of whole samples, such as eurosat; eolab recipes lists "
-            "them",
+            hint=what_fits(version),
         )
     if len(there) != 1:
         raise InvalidInputError(

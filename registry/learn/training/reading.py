@@ -1,6 +1,7 @@
 """Documents become frozen dataclasses, and are refused where they say what nobody understands."""
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,12 @@ from typing import Any, TypeVar
 
 from registry.errors import InvalidInputError
 
-__all__ = ["document_of", "nearest", "read", "with_overrides"]
+__all__ = ["close_to", "document_of", "nearest", "read", "with_overrides"]
 
 Noun = TypeVar("Noun")
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_FINITE = "a finite number: neither nan nor infinite"
 
 
 def read(kind: type[Noun], said: object, *, where: str = "") -> Noun:
@@ -29,7 +31,7 @@ def read(kind: type[Noun], said: object, *, where: str = "") -> Noun:
 
     Raises:
         InvalidInputError: A key is not known, one that is needed is missing, or a value has
-            another type.
+            another type, or is a number that is not finite.
     """
     if not isinstance(said, Mapping):
         raise InvalidInputError(
@@ -60,8 +62,17 @@ def nearest(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
         >>> nearest("batchsize", ["batch_size", "bands"])
         "'batch_size'"
     """
-    close = difflib.get_close_matches(word, list(known), n=3) or sorted(known)
-    return " or ".join(f"'{one}'" for one in close)
+    return close_to(word, known) or " or ".join(f"'{one}'" for one in sorted(known))
+
+
+def close_to(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """Return the names that are close to a word; nothing where none is.
+
+    Examples:
+        >>> close_to("eurosatt", ["eurosat", "mae-hls"]), close_to("nope", ["eurosat", "mae-hls"])
+        ("'eurosat'", '')
+    """
+    return " or ".join(f"'{one}'" for one in difflib.get_close_matches(word, list(known), n=3))
 
 
 def document_of(noun: object) -> Any:  # noqa: ANN401 — YAML's own types
@@ -128,6 +139,7 @@ def _down(at: Any, step: str, path: str) -> Any:  # noqa: ANN401 — YAML's own 
 def _value(hint: Any, said: Any, where: str) -> Any:  # noqa: ANN401, PLR0911 — one way a type
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
+        _check_finite(said, where)
         return said
     if origin in (types.UnionType, typing.Union):
         return _one_of(inside, said, where)
@@ -178,13 +190,35 @@ def _plain(kind: Any, said: Any, where: str) -> Any:  # noqa: ANN401 — a type,
             raise _refused(where, said, f"one of {', '.join(kind)}")
         return kind(said)
     if kind is float and isinstance(said, int | float | str) and not isinstance(said, bool):
-        try:
-            return float(said)  # YAML reads 1e-3 as a text
-        except ValueError as error:
-            raise _refused(where, said, _WORDS[float]) from error
+        return _finite(said, where)
     if not isinstance(said, kind) or (kind is int and isinstance(said, bool)):
         raise _refused(where, said, _WORDS.get(kind, kind.__name__))
     return said
+
+
+def _finite(said: float | str, where: str) -> float:
+    try:
+        number = float(said)  # YAML reads 1e-3 as a text
+    except ValueError as error:
+        raise _refused(where, said, _WORDS[float]) from error
+    except OverflowError as error:  # of a whole number with hundreds of digits
+        raise InvalidInputError(
+            f"'{where}' is too large in the recipe", hint=f"give {_FINITE}"
+        ) from error
+    if not math.isfinite(number):
+        raise _refused(where, said, _FINITE)
+    return number
+
+
+def _check_finite(said: Any, where: str) -> None:  # noqa: ANN401 — YAML's own types
+    # However deep it lies in what others read.
+    if isinstance(said, float) and not math.isfinite(said):
+        raise _refused(where, said, _FINITE)
+    inside: Any = said.items() if isinstance(said, Mapping) else ()
+    if isinstance(said, list | tuple):
+        inside = enumerate(said)
+    for key, item in inside:
+        _check_finite(item, _path(where, str(key)))
 
 
 def _path(where: str, key: str) -> str:

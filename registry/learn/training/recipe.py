@@ -26,7 +26,7 @@ from registry.learn.training.parts import (
     Stop,
     within,
 )
-from registry.learn.training.reading import document_of, nearest, read, with_overrides
+from registry.learn.training.reading import close_to, document_of, read, with_overrides
 
 __all__ = [
     "AUGMENTATIONS", "Data", "HeadRecipe", "Init", "Optimiser", "Recipe", "Schedule", "Score",
@@ -239,9 +239,10 @@ def named(name: str, overrides: Mapping[str, Any] = _NOTHING) -> Recipe:
                 f"there is no file '{name}'", hint="name one that is there; a path starts here"
             )
         if not of_file:
+            near = close_to(name, shipped())
+            helps = f"did you mean {near}?" if near else "list them: eolab recipes."
             raise NotFoundError(
-                f"there is no recipe '{name}'",
-                hint=f"did you mean {nearest(name, shipped())}? A file's name ends in .yaml",
+                f"there is no recipe '{name}'", hint=f"{helps} A file's name ends in .yaml"
             )
     try:
         said = yaml.load(path.read_text("utf-8"), Loader=_LOADER)  # noqa: S506 — a safe one

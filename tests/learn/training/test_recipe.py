@@ -67,6 +67,14 @@ def test_a_recipe_survives_yaml(batch, lr, epochs, loss, seeds):
         ("data.crop", [32], "a list of 2"),
         ("precision", "8", "one of 32, bf16, 16"),
         ("name.first", 1, "name a key"),
+        ("optimiser.lr", "nan", r"'optimiser\.lr' is 'nan'.*\n.*a finite number"),
+        ("optimiser.weight_decay", float("nan"), "is nan in the recipe"),
+        ("schedule.floor", ".inf", "give a number"),
+        ("semi", {"weight": float("inf")}, r"'semi\.weight' is inf"),
+        ("heads.0.class_weights", [1.0, float("nan")], r"'heads\.0\.class_weights\.1' is nan"),
+        ("architecture.args.dropout", float("nan"), r"'architecture\.args\.dropout' is nan"),
+        ("architecture.args", {"sizes": [1, float("-inf")]}, r"args\.sizes\.1' is -inf"),
+        ("optimiser.lr", 10**400, "is too large in the recipe"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_can(path, value, said):
@@ -92,6 +100,13 @@ def test_a_file_that_is_not_there_is_said_to_be_missing():
 def test_a_misspelt_recipe_names_its_neighbours():
     with pytest.raises(NotFoundError, match="burn-scars-unet"):
         named("burnscars-unet")
+
+
+def test_a_recipe_like_none_is_told_where_they_are_listed():
+    with pytest.raises(NotFoundError) as caught:
+        named("zzz")
+
+    assert caught.value.hint == "list them: eolab recipes. A file's name ends in .yaml"
 
 
 def test_a_path_out_of_the_folder_is_no_recipe():
