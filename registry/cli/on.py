@@ -73,6 +73,7 @@ _WITH_VALUE: Final = frozenset({
 })  # fmt: skip
 _ALONE: Final = frozenset({"--print"})
 _SHARED: Final = frozenset({"nodes", "processes"})
+_RECIPES: Final = frozenset({".yaml", ".yml"})
 _LAKE_HERE: Final = ".eolab/lake"
 _HANDED_ON: Final = ("EOLAB_LAKE", "EOLAB_USER", "EOLAB_AUTHOR", "EOLAB_CACHE")
 
@@ -117,7 +118,7 @@ def anywhere(
     command: Callable[P, None],
     *,
     shares: bool = True,
-    before: Callable[..., object] | None = None,
+    before: Callable[..., str] | None = None,
 ) -> Callable[P, None]:
     """Give a command the options for running elsewhere, ``--on`` and those that go with it.
 
@@ -129,7 +130,7 @@ def anywhere(
         shares: Whether several processes share its work; otherwise it has no ``--nodes`` and
             ``--processes``, and is one process however many graphics processors it has.
         before: Called with the command's own arguments before it is handed over, to refuse what the
-            job would refuse later.
+            job would refuse later; returns the name of what the job makes.
 
     Returns:
         The command with further options.
@@ -157,9 +158,8 @@ def anywhere(
         if place.is_here:
             command(*args, **kwargs)
         else:
-            if before is not None:
-                before(*args, **kwargs)
-            elsewhere(place)
+            made = None if before is None else before(*args, **kwargs)
+            elsewhere(place, name=None if made is None else f"{command.__name__} {made}")
 
     all_of_them = [*rest, *further, *options]
     shown = signature.replace(parameters=all_of_them)
@@ -168,16 +168,19 @@ def anywhere(
     return somewhere
 
 
-def elsewhere(place: Place, arguments: Sequence[str] | None = None) -> None:
+def elsewhere(
+    place: Place, arguments: Sequence[str] | None = None, *, name: str | None = None
+) -> None:
     """Hand this very command over to another place, or print what would be handed over.
 
     Args:
         place: Where, and with what.
         arguments: What follows ``eolab``; None: what was typed.
+        name: What the job is called by; None: what its words tell.
     """
     from registry.learn.compute.choosing import executor
 
-    command = command_of(place, arguments)
+    command = command_of(place, arguments, name=name)
     runs_it = executor(place.on)
     if place.print_only:
         script = runs_it.script(command)
@@ -187,7 +190,9 @@ def elsewhere(place: Place, arguments: Sequence[str] | None = None) -> None:
     emit(_facts(job), lambda: _told(job))
 
 
-def command_of(place: Place, arguments: Sequence[str] | None = None) -> "Command":
+def command_of(
+    place: Place, arguments: Sequence[str] | None = None, *, name: str | None = None
+) -> "Command":
     """Return the command that a place is to run: what was typed, without where."""
     from registry.learn.compute.contract import Command
 
@@ -196,7 +201,7 @@ def command_of(place: Place, arguments: Sequence[str] | None = None) -> "Command
     words = without_place(arguments)
     return Command(
         argv=("eolab", *words),
-        name=_name(words),
+        name=name or _name(words),
         environment=_environment(),
         resources=place.resources(),
     )
@@ -235,7 +240,11 @@ def _name(words: Sequence[str]) -> str:
     given = _said_name(words)
     if given and words[0][:1] != "-":
         return f"{words[0]} {given}"
-    plain = [Path(word).stem if "/" in word else word for word in words if word[:1] != "-"]
+    plain = [
+        Path(word).stem if "/" in word or Path(word).suffix in _RECIPES else word
+        for word in words
+        if word[:1] != "-"
+    ]
     return " ".join(plain[:2]) or "eolab"
 
 

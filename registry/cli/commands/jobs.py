@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _DID_NOT_SUCCEED = 1
+_OVER_BEFORE = {
+    "succeeded": "had succeeded already",
+    "failed": "had failed already",
+    "cancelled": "was cancelled already",
+    "lost": "was lost already",
+}
 
 JobName = Annotated[
     str,
@@ -80,7 +86,12 @@ def cancel(name: JobName, as_json: Json = False) -> None:
     from registry.learn.compute.records import Records
 
     job = Records().find(name)
-    now = executor_of(job).cancel(job)
+    runs_it = executor_of(job)
+    before = runs_it.status(job)
+    if before.state.is_over:
+        emit(_facts(before), lambda: _ending(before, how=_OVER_BEFORE[before.state]))
+        return
+    now = runs_it.cancel(before)
     emit(_facts(now), lambda: _ending(now))
 
 
@@ -112,9 +123,9 @@ def _table(found: "list[Job]") -> str:
     return table_text(("job", "on", "known there as", "state", "since (UTC)", "why"), rows)
 
 
-def _ending(job: "Job", *, with_log: bool = True) -> str:
+def _ending(job: "Job", *, with_log: bool = True, how: str | None = None) -> str:
     why = f": {job.reason}" if job.reason else ""
-    said = f"job {job.id} is {job.state}{why}"
+    said = f"job {job.id} {how or f'is {job.state}'}{why}"
     if with_log and job.last_lines:
         indented = "\n".join(f"  {line}" for line in job.last_lines.splitlines())
         said += f"\n{printable(indented)}"

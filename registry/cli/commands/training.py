@@ -30,8 +30,8 @@ def register(app: typer.Typer) -> None:
     group.callback()(recipes)
     group.command("show")(show)
     app.add_typer(group, name="recipes")
-    app.command("train")(anywhere(train, before=_asked))
-    app.command("pretrain")(anywhere(pretrain, before=_unlabelled))
+    app.command("train")(anywhere(train, before=_makes))
+    app.command("pretrain")(anywhere(pretrain, before=_makes_unlabelled))
 
 
 def _complete_recipes(incomplete: str) -> list[str]:
@@ -216,6 +216,17 @@ def _unlabelled(*args: Any, **kwargs: Any) -> "Recipe":  # noqa: ANN401 — thos
             f"recipe '{made.name}' learns from labels", hint=f"train it: eolab train {made.name}"
         )
     return made
+
+
+def _makes(*args: Any, name: str | None, **kwargs: Any) -> str:  # noqa: ANN401 — those of _asked
+    """Return the name of what training makes, once the words are in order."""
+    made = _asked(*args, name=name, **kwargs)
+    return name or made.name
+
+
+def _makes_unlabelled(*args: Any, name: str | None, **kwargs: Any) -> str:  # noqa: ANN401 — as above
+    made = _unlabelled(*args, name=name, **kwargs)
+    return name or made.name
 
 
 def _run(

@@ -141,6 +141,8 @@ def test_a_job_is_cancelled_by_a_part_of_its_name(capfd):
 
     assert run(["cancel", "sleep"]) == 0
     assert said(capfd) == f"job {job.id} is cancelled\n"
+    assert run(["cancel", "sleep"]) == 0
+    assert said(capfd) == f"job {job.id} was cancelled already\n"
 
 
 def test_a_job_of_several_processes_fails_with_the_words_of_its_own(tmp_path):
@@ -174,6 +176,7 @@ def test_a_record_that_somebody_else_has_put_there_is_no_job(capfd):
         (("train", "recipe", "--name", "mine"), "train mine"),
         (("train", "recipe", "--name=mine"), "train mine"),
         (("train", "recipes/x.yaml", "--seed", "2"), "train x"),
+        (("train", "x.yaml"), "train x"),
         (("train", "recipe", "--name"), "train recipe"),
         (("predict", "m@v1", "--", "--name", "a"), "predict m@v1"),
     ],

@@ -88,6 +88,8 @@ def test_what_to_do_with_a_model_is_said_by_its_name(said, shared, tmp_path, rec
         (("train", "nothing"), 3, "there is no recipe 'nothing'"),
         (("train", "eurosat", "--set", "data.bach_size=3"), 2, "no key 'data.bach_size'"),
         (("train", "eurosat", "--seed", "1", "--seeds", "0-2"), 2, "both --seed and --seeds"),
+        (("train", "eurosat", "--set", "optimiser.lr=nan"), 2, "'optimiser.lr' is 'nan'"),
+        (("train", "eurosat", "--set", "optimiser.lr=.inf"), 2, "'optimiser.lr' is inf"),
         (("train", "eurosat", "--data", "nowhere@v1"), 3, "nowhere"),
         (("pretrain", "eurosat"), 2, "learns from labels"),
     ],
@@ -106,7 +108,7 @@ def test_what_cannot_be_run_is_said(said, words, status, problem):
         (("--set", "init.model=nobody@v1"), 3, "there is no model 'nobody'"),
         (("--set", "init.weights=nowhere.pt"), 3, "no file of weights 'nowhere.pt'"),
         (("--set", "data.bands=[B99]"), 2, "B99"),
-        (("--set", "data.splits=folds"), 3, "no splits/folds"),
+        (("--set", "data.splits=folds"), 3, "no split 'folds'"),
     ],
 )
 def test_what_cannot_end_well_does_not_begin(
@@ -120,6 +122,48 @@ def test_what_cannot_end_well_does_not_begin(
 
     assert found == status
     assert problem in out.err
+
+
+@pytest.mark.parametrize(
+    ("data", "task", "problem", "hint"),
+    [
+        ("burns", "classification", "has no labels of samples", "take a recipe for them"),
+        ("burns", "regression", "has no targets of samples", "burn-scars-unet"),
+        ("burns", "detection", "has no annotated objects", "it has masks (mask)"),
+        ("scenes", "segmentation", "no mask or raster", "such as eurosat"),
+        ("boats", "classification", "has no labels of samples", "such as ships-fcos"),
+        ("boats", "segmentation", "no mask or raster", "such as ships-fcos"),
+    ],
+)
+def test_data_without_what_a_recipe_learns_are_refused_with_recipes_that_fit(
+    shared, boats, recipe_of, data, task, problem, hint
+):
+    from registry.learn.training.foreseeing import foresee
+
+    ref = boats if data == "boats" else getattr(shared, data)
+    with pytest.raises(InvalidInputError) as caught:
+        foresee(shared.registry, recipe_of(ref, task=task))
+
+    assert problem in caught.value.problem
+    assert hint in caught.value.hint
+
+
+@pytest.fixture(scope="module")
+def boats(shared, simulated):
+    return simulated(shared.registry, "boats", task="detection", samples=6, size=32)
+
+
+def test_a_job_is_called_by_the_recipe_that_a_file_holds(said, tmp_path, recipe_of, monkeypatch):
+    handed = []
+    monkeypatch.setattr("registry.cli.on.elsewhere", lambda _, *, name: handed.append(name))
+    path = tmp_path / "job.yaml"
+    path.write_text(recipe_of(None).replaced({"name": "long"}).to_yaml())
+
+    said("train", str(path), "--on", "local")
+    said("train", str(path), "--on", "local", "--name", "other")
+    said("train", str(path), "--on", "local", "--name", "no")
+
+    assert handed == ["train long", "train other"]
 
 
 def test_a_job_is_printed_with_the_same_command(said):
