@@ -19,7 +19,6 @@ from registry.curate.splits.leaking import LEAKS, LeakReport, keep_leaks, leaks_
 from registry.curate.splits.plan import Plan
 from registry.curate.splits.shares import TOLERANCE
 from registry.errors import ConflictError, InvalidInputError
-from registry.lake.names import check_key
 from registry.lake.records import Location
 from registry.progress import SILENT, Progress
 from registry.tables import store
@@ -27,6 +26,7 @@ from registry.tables.schemas import splits_schema
 
 __all__ = ["Split", "split"]
 
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # and its folds' numbers after it
 _FEW: Final = 5  # below this one sample more or less moves a score by 20 points
 _TAKES: Final = {"the buffer": BUFFER, "the gap": GAP, "what went on into a later one": OVERLAP}
 _COLUMNS: Final = (
@@ -124,7 +124,7 @@ def split(
         ConflictError: There is one of that name, or others kept moving the branch.
     """
     chosen = plan or Plan()
-    check_key(f"splits/{name}")
+    _check_name(name)
     version = registry.resolve(ref)
     names = [name, *(f"{name}-{number}" for number in range(chosen.folds))]
     _refuse_published(version, names)
@@ -159,6 +159,20 @@ def split(
         ref=str(version.ref), name=name, plan=chosen, rows=rows, left_out=made.left_out,
         reasons=_reasons(rows, chosen, made), leaks=found[name],
     )  # fmt: skip
+
+
+def _check_name(name: str) -> None:
+    """Refuse what cannot name a split, as a table of it would be named by it.
+
+    Raises:
+        InvalidInputError: It cannot.
+    """
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise InvalidInputError(
+            f"{name!r} is no name for a split" if name else "a split needs a name",
+            hint="use at most 100 letters, digits, '_', '-' and '.', a letter or digit first and "
+            "no '..', as in --name default",
+        )
 
 
 def _refuse_published(version: Version, names: Sequence[str]) -> None:
