@@ -106,12 +106,21 @@ def board_text(board: "Board", *, runs: bool) -> str:
     titles = [METRICS[one].title for one in metrics]
     text += table_text(["", "model", "seeds", *titles, "reads"], table)
     for entry in board.entries:
-        few = [] if entry.enough else [f"{entry.seeds} seeds: train three, to be ranked"]
-        text += _lines(f"{entry.name}: {one}" for one in [*few, *map(str, entry.notes)])
+        text += _lines(f"{entry.name}: {one}" for one in [*_few(entry), *map(str, entry.notes)])
         if runs:
             pairs = zip(entry.models, entry.runs, strict=False)
             text += _lines(f"{model}: eolab replay {run}" for model, run in pairs)
     return text + f"protocol {board.protocol}: {board.said}\n"
+
+
+def _few(entry: "Entry") -> list[str]:
+    """Return that an entry has too few seeds, and what its intervals are of then."""
+    if entry.enough:
+        return []
+    if entry.seeds == 1:
+        return ["1 seed: train three, to be ranked; its intervals are of the samples alone"]
+    wide = "its intervals are of seeds too, and wide for so few"
+    return [f"{entry.seeds} seeds: train three, to be ranked; {wide}"]
 
 
 def _score_text(entry: "Entry", metric: str) -> str:

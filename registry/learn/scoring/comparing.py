@@ -98,18 +98,18 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         Differences with intervals, of every metric and class that both have.
 
     Raises:
-        InvalidInputError: They have no answer of one name and task in common, or were not scored
-            on the same classes.
+        InvalidInputError: They are the same, have no answer of one name and task in common, or
+            were not scored on the same classes.
         NotFoundError: There is no such model, version or split.
     """
     version = pinned(registry, on)
     exam = exam_of(registry, version, split=split, splits=splits, resamples=resamples, seed=seed)
-    sides = []
-    for named in (ours, theirs):
-        refs = _versions_of(registry, named)
-        sides.append({
-            ref: _kept(registry, exam, ref, keep=keep, progress=progress) for ref in refs
-        })
+    named = [_versions_of(registry, one) for one in (ours, theirs)]
+    _refuse_itself(*named)
+    sides = [
+        {ref: _kept(registry, exam, ref, keep=keep, progress=progress) for ref in refs}
+        for refs in named
+    ]
     heads = _heads(sides[0], sides[1], (ours, theirs))
     _check_ignored(registry, exam, sides, heads)
     groups = groups_of(version)
@@ -168,6 +168,19 @@ def _versions_of(registry: "Registry", named: str) -> tuple[str, ...]:
     ]
     by_seed = {one.card.seed: one.ref for one in alike}  # the newest of each seed
     return tuple(by_seed.values())
+
+
+def _refuse_itself(ours: Sequence[str], theirs: Sequence[str]) -> None:
+    """Refuse to compare a model with itself, of which nothing can be learnt.
+
+    Raises:
+        InvalidInputError: It is what is asked.
+    """
+    if set(ours) == set(theirs):
+        raise InvalidInputError(
+            f"both models are {', '.join(ours)}: a model does not differ from itself",
+            hint="name another model, another version of it, or a floor: floor:majority",
+        )
 
 
 def _kept(
@@ -310,9 +323,11 @@ def _remarks(names: Sequence[str], sides: Sequence[Mapping[str, Any]], groups: i
             said.append(f"{name} stands for {tags}, the newest of each seed")
         if len(side) < FEWEST_SEEDS and not first.startswith(FLOOR):
             said.append(
-                f"{first.partition('@')[0]} has {len(side)} seed{'s' if len(side) > 1 else ''}: "
+                f"{name} has {len(side)} seed{'s' if len(side) > 1 else ''}: "
                 f"train {FEWEST_SEEDS} before a difference is believed"
             )
+    if both := [ref for ref in sides[0] if ref in sides[1]]:
+        said.append(f"{', '.join(both)} on both sides: they differ less than two models would")
     if (few := intervals.few_groups(groups)) is not None:
         said.append(f"{few}, and p is too small")
     if groups < 2:  # noqa: PLR2004 — nothing to draw

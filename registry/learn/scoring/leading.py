@@ -320,5 +320,6 @@ def _protocol_words(protocol: Mapping[str, Any]) -> str:
     interval = protocol["interval"]
     return (
         f"{cut}, not resized; {100 * interval['level']:.0f} % intervals by {interval['resamples']} "
-        f"draws of groups, seed {interval['seed']}"
+        f"draws of groups, seed {interval['seed']}; over several seeds also by Student's t of "
+        "their mean, wide where they are few"
     )

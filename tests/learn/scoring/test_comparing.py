@@ -75,7 +75,24 @@ def test_two_models_are_compared_without_asking_them_again(lab, scored, monkeypa
     assert accuracy["difference"] == pytest.approx(accuracy["ours"] - accuracy["theirs"])
     assert accuracy["low"] <= accuracy["difference"] <= accuracy["high"]
     assert accuracy["ours"] == scored[0].value("accuracy")
-    assert any("toy-net has 1 seed" in one for one in found.said)
+    assert any("toy-net@v1 has 1 seed:" in one for one in found.said)
+
+
+def test_versions_of_one_model_are_told_apart_in_what_is_said(lab, scored):
+    found = compare(lab.registry, "toy-net@v1", "toy-net@v2", on="fields@v1", resamples=20)
+    seeds = [one.partition(" has 1 seed:")[0] for one in found.said if "has 1 seed:" in one]
+    assert seeds == ["toy-net@v1", "toy-net@v2"]
+
+
+def test_what_stands_on_both_sides_is_said(lab, scored):
+    found = compare(lab.registry, "toy-net", "toy-net@v2", on="fields@v1", resamples=20)
+    assert any(one.startswith("toy-net@v2 on both sides") for one in found.said)
+
+
+@pytest.mark.parametrize("name", ["toy-net@v1", "toy-net", "floor:majority"])
+def test_a_model_is_not_compared_with_itself(lab, name):
+    with pytest.raises(InvalidInputError, match="does not differ from itself"):
+        compare(lab.registry, name, name, on="fields@v1")
 
 
 def test_a_name_alone_stands_for_all_its_seeds(lab, scored):

@@ -69,6 +69,17 @@ def test_commands_say_what_the_library_says(lab, scored, lake, capsys, tmp_path)
     assert "3 and 1 seeds" in capsys.readouterr().out
 
 
+def test_too_few_seeds_are_said_with_what_their_intervals_are_of(lab, scored, made, lake, capsys):
+    for seed in (0, 1):
+        pair = made(lab.registry, lab.version, "pair-net", seed=seed)
+        evaluate(lab.registry, pair, on="fields@v1", resamples=100)
+    assert run(["leaderboard", "fields"]) == 0
+    text = capsys.readouterr().out
+    assert "many-net: 1 seed: train three, to be ranked" in text
+    assert "pair-net: 2 seeds: train three, to be ranked; its intervals are of seeds too" in text
+    assert "100 draws of groups, seed 0; over several seeds also by Student's t" in text
+
+
 def test_a_place_to_run_at_stands_beside_the_version(lab, lake, capsys):
     words = ["evaluate", "toy-net@v1", "--on", "fields@v1", "--on", "slurm", "--print"]
     assert run([*words, "--by", "season"]) == 0
