@@ -182,7 +182,13 @@ class Conversion:
         return dtype.type(nodata)
 
 
-def conversion(wanted: Contract, given: Contract, *, allow: Collection[str] = ()) -> Conversion:
+def conversion(
+    wanted: Contract,
+    given: Contract,
+    *,
+    allow: Collection[str] = (),
+    dataset: str | None = None,
+) -> Conversion:
     """Return how the arrays of some data become what a model reads.
 
     Bands are found by name, else by their common letter, whatever their order. Units of one kind
@@ -193,6 +199,7 @@ def conversion(wanted: Contract, given: Contract, *, allow: Collection[str] = ()
         wanted: The model's contract.
         given: The data's.
         allow: Of :data:`ALLOWED`.
+        dataset: Name of the one that the data are of, for what helps; None if of none.
 
     Returns:
         The conversion; :attr:`Conversion.said` tells what it does and assumes.
@@ -219,7 +226,7 @@ def conversion(wanted: Contract, given: Contract, *, allow: Collection[str] = ()
         raise InvalidInputError(
             f"there is no rule '{unknown[0]}' to allow", hint=f"there are {', '.join(ALLOWED)}"
         )
-    steps, sources, said = steps_of(wanted, given, allow=allow)
+    steps, sources, said = steps_of(wanted, given, allow=allow, dataset=dataset)
     return Conversion(wanted=wanted, given=given, sources=sources, said=tuple(said), steps=steps)
 
 

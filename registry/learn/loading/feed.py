@@ -338,7 +338,7 @@ def feed(  # noqa: PLR0913 — the choices that training has
     wanted = contract or given
     if bands is not None:
         wanted = select(wanted, bands)
-    found = conversion(wanted, given, allow=allow)
+    found = conversion(wanted, given, allow=allow, dataset=version.dataset)
     chosen = (
         sorted(masks, key=lambda name: name != MASK)
         if assets is None

@@ -43,7 +43,7 @@ Steps = dict[str, tuple[Step, ...]]
 
 
 def steps_of(
-    wanted: Contract, given: Contract, *, allow: Collection[str]
+    wanted: Contract, given: Contract, *, allow: Collection[str], dataset: str | None = None
 ) -> tuple[Steps, dict[str, str], list[str]]:
     """Return how each band is made by the model's asset, the data's assets, and what is said.
 
@@ -62,7 +62,7 @@ def steps_of(
             continue
         if source.asset != one.asset:
             said.append(f"{one.asset}: is taken from '{source.asset}'")
-        places = _places(one, source, said)
+        places = _places(one, source, said, dataset)
         _compare_levels(one, source, allow, said)
         _compare_sizes(one, source, allow, said)
         _compare_frames(one, source, said)
@@ -103,10 +103,10 @@ def _refuse_absent(one: Input, given: Contract) -> None:
 
 
 # --------------------------------------------------------------------------------------- bands
-def _places(one: Input, source: Input, said: list[str]) -> list[int]:
+def _places(one: Input, source: Input, said: list[str], dataset: str | None) -> list[int]:
     found = _matched(one, source)
     if missing := [band for band, place in zip(one.bands, found, strict=True) if place is None]:
-        _refuse_bands(one, source, missing)
+        _refuse_bands(one, source, missing, dataset)
     places = [place for place in found if place is not None]
     said += _widths(one, source, places)
     if places != list(range(len(source.bands))):
@@ -180,13 +180,14 @@ def _narrow(band: Band) -> bool:
     return band.common == "N2" or is_narrow(band.name)
 
 
-def _refuse_bands(one: Input, source: Input, missing: list[Band]) -> None:
+def _refuse_bands(one: Input, source: Input, missing: list[Band], dataset: str | None) -> None:
     names = ", ".join(f"{b.name} ({b.common})" if b.common else b.name for b in missing)
     there = ", ".join(f"{b.name} ({b.common})" if b.common else b.name for b in source.bands)
     unnamed = all(band.name.isdecimal() for band in source.bands)
     helps = (
-        f"nobody named its {len(source.bands)} bands: name all in order in the card, as in "
-        f"--set 'assets.{source.asset}={{bands: [B02, B03, …]}}'"
+        f"nobody named its {len(source.bands)} bands: name all in order in the card: eolab card "
+        f"{dataset or 'NAME'} --set 'assets.{source.asset}={{bands: [B02, B03, …]}}'; then "
+        "publish, and use that version"
         if unnamed
         else f"it has {there}; use data that have it, or a model that does without"
     )

@@ -66,6 +66,7 @@ class Predictor:
         allow: Differences that are accepted, of :data:`registry.learn.loading.conversion.ALLOWED`.
         alone: Whether each sample goes by itself.
         network: The model's, where it is at hand already.
+        dataset: Name of the one that the data are of, for what helps; None if of none.
 
     Raises:
         ContractMismatchError: The data do not give what the model reads.
@@ -82,6 +83,7 @@ class Predictor:
         allow: Collection[str] = (),
         alone: bool = False,
         network: "nn.Module | None" = None,
+        dataset: str | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise InvalidInputError(
@@ -92,7 +94,9 @@ class Predictor:
         self.device = device
         self.precision = precision
         self.alone = alone
-        self.conversion = conversion(model.card.contract, given, allow=allow)
+        self.conversion = conversion(
+            model.card.contract, given, allow=allow, dataset=dataset
+        )
         self.network: Any = network_of(model, device=device) if network is None else network
         stone = model.tombstone
         withdrawn = () if stone is None else (f"{model.ref} was withdrawn: {stone.reason}",)

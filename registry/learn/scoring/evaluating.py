@@ -184,7 +184,9 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
     given = of_version(version, assets=there, registry=registry, compute_missing=False)
     assets = tuple(dict.fromkeys([*(one.asset for one in given.inputs), *truths]))
     with _threads(threads) as used:
-        predictor = Predictor(found, given=given, device=device, precision=precision)
+        predictor = Predictor(
+            found, given=given, device=device, precision=precision, dataset=version.dataset
+        )
         kept = judged(
             registry, exam, card.heads, model_answer(predictor, truths),
             assets=assets, batch_size=batch_size, ignored=ignored, progress=progress,

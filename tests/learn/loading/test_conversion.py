@@ -87,7 +87,11 @@ def test_bands_that_nobody_named_are_asked_for_in_the_card():
     unnamed = contract(*(Band(name=str(n)) for n in (1, 2)))
     with pytest.raises(ContractMismatchError) as caught:
         conversion(contract("B04"), unnamed)
+    assert "eolab card NAME --set 'assets." in caught.value.hint
     assert "bands: [B02, B03, …]" in caught.value.hint
+    with pytest.raises(ContractMismatchError) as caught:
+        conversion(contract("B04"), unnamed, dataset="ships")
+    assert "eolab card ships --set 'assets." in caught.value.hint
 
 
 def test_unnamed_bands_of_both_are_taken_by_place_and_that_is_said():
