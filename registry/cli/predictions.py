@@ -104,10 +104,11 @@ def prediction_text(done: "Prediction", *, kept: bool = True) -> str:
     if drawn.mean is not None:
         unit = f" {done.head.unit}" if done.head.unit else ""
         lines.append(f"mean {drawn.mean:.6g}{unit}")
-    return "\n".join(lines) + (f"\n\n{_areas_text(done.areas)}" if done.areas else "")
+    told = _areas_text(done.areas, tested=done.tested is not None)
+    return "\n".join(lines) + (f"\n\n{told}" if done.areas else "")
 
 
-def _areas_text(areas: "Sequence[ClassArea]") -> str:
+def _areas_text(areas: "Sequence[ClassArea]", *, tested: bool) -> str:
     rows = [
         (
             one.name,
@@ -124,7 +125,8 @@ def _areas_text(areas: "Sequence[ClassArea]") -> str:
     told = table_text(columns, [row[: len(columns)] for row in rows])
     if len(columns) == len(headings):
         return told
-    return f"{told}\nareas are counted pixels; --test VERSION takes the map's errors out of them"
+    advice = "" if tested else "; --test VERSION takes the map's errors out of them"
+    return f"{told}\nareas are counted pixels{advice}"
 
 
 def dates_text(found: "Dated", *, kept: bool) -> str:

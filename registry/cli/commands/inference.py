@@ -90,7 +90,7 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Rows and columns of a window; by default what the model learned from.",
+            help="Pixels of a window's edge; by default what the model learned from.",
             show_default=False,
         ),
     ] = None,
@@ -98,7 +98,8 @@ def predict(
         int | None,
         typer.Option(
             min=0,
-            help="Rows and columns that windows share; by default a quarter of one.",
+            help="Pixels that neighbouring windows share in rows and in columns, less than a "
+            "window; by default a quarter of one.",
             show_default=False,
         ),
     ] = None,
@@ -217,7 +218,7 @@ def predict(
         out = output or _passing(model, head, Path(folder))
         if archive is None:
             from registry.learn.inference import predict as predicted
-            from registry.learn.inference.archive import area_of
+            from registry.learn.inference.asked_area import area_of
 
             asked = _by_input(scenes or ())
             _check(out, picture, options, asked)
@@ -271,7 +272,8 @@ def _search(
     archive: str, aoi: str | None, time: str | None, max_cloud: float | None, api: str | None
 ) -> "Search":
     from registry.geo import parse_interval
-    from registry.learn.inference.archive import Search, area_of
+    from registry.learn.inference.archive import Search
+    from registry.learn.inference.asked_area import area_of
     from registry.learn.inference.presets import preset_named
 
     if aoi is None or time is None:

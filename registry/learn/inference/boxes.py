@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING_OBSERVED", "Found", "collection", "detect", "kept_once"]
 
 NOTHING_OBSERVED: Final = (
-    "nothing was observed: the scene holds nodata alone, so nothing is predicted"
+    "nothing was observed: the scene, or what of it lies within the area, holds nodata alone, so "
+    "nothing is predicted"
 )
 """What is said of a scene without a single value."""
 

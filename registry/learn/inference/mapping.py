@@ -86,7 +86,7 @@ class Drawn:
     """``map``, and as asked for ``probabilities``, ``uncertainty``, ``domain``."""
 
     pixels: int
-    """Of the scene."""
+    """Of the scene, or of the area of it that was asked for."""
 
     observed: int
     """Of these with values in all inputs."""

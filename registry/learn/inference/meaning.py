@@ -1,5 +1,6 @@
 """What a file's bands and numbers mean, in the words of the model that reads them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -15,6 +16,7 @@ __all__ = ["Reading", "WrongBandsError", "input_of"]
 
 _NO_NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 _MANY: Final = 16  # bands that a hint lists
+_SUCH_AS: Final = MappingProxyType({"scale": "0.0001", "offset": "-0.1"})
 
 
 class WrongBandsError(InvalidInputError):
@@ -44,6 +46,15 @@ class Reading:
 
     resampling: str = "bilinear"
     """How files are warped that lie on another grid than the first."""
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "offset"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise InvalidInputError(
+                    f"the {name} of a file's numbers is {value}",
+                    hint=f"give a finite number, such as --{name} {_SUCH_AS[name]}",
+                )
 
 
 def input_of(
@@ -81,15 +92,43 @@ def input_of(
     except ContractMismatchError as error:
         order = ",".join(band.name for band in wanted.bands)
         raise ContractMismatchError(
-            f"{name}: {error.problem}",
-            hint=f"say what the file holds: --bands {order} names its bands in their order, "
-            "--scale and --offset make physical values of its numbers; --allow gsd lets pixels "
-            "have another size",
+            f"{name}: {_problem(error, wanted, whole, reading)}",
+            hint=f"it is read as {','.join(names)}; say what the file holds: --bands {order} names "
+            "its bands in their order, --scale and --offset make physical values of its numbers; "
+            "--allow gsd lets pixels have another size",
         ) from error
     said.extend(one for one in found.said if one not in said)
     places = [step.source for step in found.steps[wanted.asset]]
     given = replace(whole, bands=tuple(whole.bands[at] for at in places), gsd=wanted.gsd)
     return given, tuple(header.numbers[at] for at in places)
+
+
+def _problem(error: ContractMismatchError, wanted: Input, given: Input, reading: Reading) -> str:
+    """Return what is wrong, without blaming bands for one whose name no sensor has.
+
+    Such a name leaves open which sensor all others are of, so that none of them is certain. That is
+    reason enough to refuse, and not to call them missing.
+    """
+    names = [band.name for band in given.bands]
+    strange = {name for name in names if not any(common_letters([name], asset=wanted.asset))}
+    if not strange:
+        return error.problem
+    for left_out in (*({name} for name in sorted(strange)), strange):
+        rest = [name for name in names if name not in left_out]
+        letters = common_letters(rest, asset=wanted.asset)
+        if not any(letters):
+            continue
+        by_name = dict(zip(rest, letters, strict=True))
+        bands = tuple(
+            replace(one, common=by_name.get(one.name) or one.common) for one in given.bands
+        )
+        likely = replace(given, bands=bands)
+        try:
+            conversion(Contract(inputs=(wanted,)), Contract(inputs=(likely,)), allow=reading.allow)
+        except ContractMismatchError as narrower:
+            return narrower.problem
+        return f"no sensor has a band {', '.join(sorted(left_out))}, so no other is certain"
+    return error.problem
 
 
 def _bands(

@@ -17,7 +17,7 @@ from registry.learn.inference.meaning import Reading
 from registry.learn.inference.outputs import check_kind, check_places
 from registry.learn.inference.scenes import open_files
 from registry.learn.inference.windows import Arrays, Floats, Net
-from registry.learn.inference.within import within
+from registry.learn.inference.within import Within, within
 from registry.learn.models.architecture import Head, HeadTask
 from registry.progress import SILENT, Progress
 
@@ -62,6 +62,9 @@ class Prediction:
     said: tuple[str, ...] = ()
     """What was converted, assumed or left out, in words."""
 
+    tested: str | None = None
+    """Ref of the version whose test samples were asked for the errors of areas; None of none."""
+
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON's own types."""
         from dataclasses import asdict
@@ -88,10 +91,18 @@ def options_for(card: "Card", options: Options | None = None) -> Options:
     Args:
         card: The model's.
         options: What is asked for; a window of 0 asks for the model's.
+
+    Raises:
+        InvalidInputError: Windows would overlap by their whole size.
     """
     asked = options or Options(window=0)
     size = max(card.size) if card.size else _WINDOW
     window = asked.window or min(-(-size // _MULTIPLE) * _MULTIPLE, _LARGEST)
+    if asked.overlap >= window:
+        raise InvalidInputError(
+            f"windows of {window} pixels cannot overlap by {asked.overlap}",
+            hint=f"give pixels, less than a window has: --overlap {window // 4}",
+        )
     return replace(
         asked, window=window, overlap=asked.overlap if asked.overlap >= 0 else window // 4
     )
@@ -148,11 +159,12 @@ def predict(  # noqa: PLR0913 — each is its own decision
         ContractMismatchError: It does not give what the model reads.
         AnswerError: The network's answers make no map.
         InvalidInputError: What would be written is read, or its suffix is of another kind; the
-            area lies elsewhere.
+            area lies elsewhere, or covers no pixel.
     """
     from registry.learn.models import shelf
 
     found = shelf.resolve(registry, model) if isinstance(model, str) else model
+    options_for(found.card, options)  # refuses before anything is opened or loaded
     files = _files(found.card.contract, scene)
     check_kind(Path(out), chosen_head(found.card.heads, head))
     check_places(outputs(Path(out), options), [one for listed in files.values() for one in listed])
@@ -200,7 +212,7 @@ def _without_errors(
     said = f"errors of areas are those on the test samples of {test}, {samples:,} draws"
     if covered[0].adjusted_share is None:
         said = f"the {samples:,} test samples of {test} are too few to tell the errors of areas"
-    return replace(done, areas=covered, said=(*done.said, said))
+    return replace(done, areas=covered, said=(*done.said, said), tested=test)
 
 
 def predict_scene(
@@ -236,6 +248,8 @@ def predict_scene(
     if options.abstain:
         net = watched(net, predictor.embed, card.domain, name=model.ref)
     drawn = draw(scene, net, chosen, out, options=options, tags=tags, progress=progress)
+    if isinstance(scene, Within):
+        drawn = replace(drawn, pixels=scene.pixels)
     covered = areas(drawn.counts, pixel_m2=scene.placement.pixel_area_m2()) if drawn.counts else ()
     if not drawn.observed:
         said = (*said, NOTHING_OBSERVED)

@@ -1,5 +1,6 @@
 """A scene of which only what lies within an area counts."""
 
+import math
 from typing import Final, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = ["Within", "inside", "is_box", "moved", "within"]
 
 _LONGITUDE_LATITUDE: Final = "OGC:CRS84"
 _PIECES: Final = 100  # of an edge as long as the area
+_ROWS: Final = 512  # that are counted at a time
 
 
 class Within:
@@ -25,14 +27,18 @@ class Within:
     at the area's edge.
     """
 
-    def __init__(self, scene: Placed, area: BaseGeometry, *, blank: bool = False) -> None:
+    def __init__(
+        self, scene: Placed, area: BaseGeometry, *, pixels: int, blank: bool = False
+    ) -> None:
         """Take a scene that has a place; :func:`within` does it.
 
         Args:
             scene: The whole of it.
             area: Polygons in the scene's own coordinates.
+            pixels: How many of the scene lie within.
             blank: Whether values beyond the area become those of nothing.
         """
+        self.pixels = pixels
         self.placement = scene.placement
         self.contract = scene.contract
         self.said = scene.said
@@ -50,7 +56,7 @@ class Within:
 
     def blanked(self) -> Self:
         """Return the same without what lies beyond, for what is shown or kept."""
-        return type(self)(self._scene, self._area, blank=True)
+        return type(self)(self._scene, self._area, pixels=self.pixels, blank=True)
 
     def read(self, region: Region) -> tuple[Arrays, Mask]:
         """Return values of a region, and where they were observed within the area."""
@@ -129,7 +135,8 @@ def within(scene: Placed, area: BaseGeometry) -> Within:
         area: Polygons in longitudes and latitudes.
 
     Raises:
-        InvalidInputError: The scene has no place, or one beyond the area.
+        InvalidInputError: The scene has no place, or one beyond the area; or the area lies between
+            the centres of pixels.
     """
     crs, transform = scene.placement.crs, scene.placement.transform
     if crs is None or transform is None:
@@ -138,10 +145,43 @@ def within(scene: Placed, area: BaseGeometry) -> Within:
             hint="predict all of it: leave out --aoi",
         )
     a, b, c, d, e, f = transform
-    pixels = shapely.box(0, 0, scene.width, scene.height)
+    grid = shapely.box(0, 0, scene.width, scene.height)
     there = moved(area, normalise_crs(crs))
-    if not there.intersects(shapely.affinity.affine_transform(pixels, [a, b, d, e, c, f])):
+    if not there.intersects(shapely.affinity.affine_transform(grid, [a, b, d, e, c, f])):
         raise InvalidInputError(
             "the area lies beyond the scene", hint="give longitudes first: --aoi W,S,E,N"
         )
-    return Within(scene, there)
+    pixels = _count(there, transform, scene)
+    if not pixels:
+        raise InvalidInputError(
+            f"the area covers no pixel's centre: pixels are {_size(scene)} wide",
+            hint="draw a larger area, of a pixel at least",
+        )
+    return Within(scene, there, pixels=pixels)
+
+
+def _count(area: BaseGeometry, transform: tuple[float, ...], scene: Placed) -> int:
+    """Return how many pixels of a scene lie within an area."""
+    from rasterio import Affine
+
+    back = ~Affine(*transform)
+    on_grid = shapely.affinity.affine_transform(
+        area, [back.a, back.b, back.d, back.e, back.c, back.f]
+    )
+    west, north, east, south = on_grid.bounds  # in pixels, rows from above
+    left, right = max(math.floor(west), 0), min(math.ceil(east), scene.width)
+    top, bottom = max(math.floor(north), 0), min(math.ceil(south), scene.height)
+    found = 0
+    for row in range(top, bottom if left < right else top, _ROWS):
+        region = Region(top=row, left=left, height=min(_ROWS, bottom - row), width=right - left)
+        found += int(inside(area, transform, region).sum())
+    return found
+
+
+def _size(scene: Placed) -> str:
+    """Return how wide a scene's pixels are, in its own unit."""
+    area = scene.placement.pixel_area_m2()
+    if area is not None:
+        return f"{area**0.5:g} m"
+    a, _, _, d, *_ = scene.placement.transform or (math.nan,) * 6
+    return f"{math.hypot(a, d):g} degrees"

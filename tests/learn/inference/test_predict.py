@@ -91,6 +91,27 @@ def test_one_file_does_for_one_input(lake, geotiff, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["scene.tif", "--scale", "nan"], "the scale of a file's numbers is nan"),
+        (["scene.tif", "--offset", "inf"], "the offset of a file's numbers is inf"),
+        (
+            ["--from", "hls-s30", "--aoi", "1,2,3,4", "--time", "2023", "--max-cloud", "nan"],
+            "--max-cloud",
+        ),
+    ],
+)
+def test_numbers_of_a_command_are_finite(
+    lake, geotiff, tmp_path, monkeypatch, capfd, words, problem
+):
+    monkeypatch.chdir(tmp_path)
+    geotiff()
+    assert run(["predict", "wet@v1", *words, "-o", "map.tif"]) == 2
+    assert problem in capfd.readouterr().err
+    assert not (tmp_path / "map.tif").exists()
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["-o", "scene.tif"],
@@ -148,6 +169,22 @@ def test_a_scene_of_nodata_alone_is_said_to_be_so(lake, geotiff, tmp_path, capfd
     assert any("nothing was observed" in one for one in said["said"])
 
 
+def test_an_area_between_pixels_leaves_no_map(lake, geotiff, tmp_path, capfd):
+    words = ["predict", "wet@v1", str(geotiff()), "-o", str(tmp_path / "map.tif")]
+    x, y = 15.0100001, 45.1500001
+    assert run([*words, "--aoi", f"{x},{y},{x + 1e-7},{y + 1e-7}"]) == 2
+    assert "covers no pixel's centre: pixels are 10 m wide" in capfd.readouterr().err
+    assert not (tmp_path / "map.tif").exists()
+
+
+def test_windows_that_overlap_whole_are_refused_before_the_scene_is_opened(lake, tmp_path, capfd):
+    words = ["predict", "wet@v1", "nowhere.tif", "-o", str(tmp_path / "map.tif")]
+    assert run([*words, "--overlap", "32"]) == 2
+    said = capfd.readouterr().err
+    assert "windows of 32 pixels cannot overlap by 32" in said
+    assert "--overlap 8" in said
+
+
 def test_annotations_lie_within_the_area_alone(lake, geotiff, tmp_path, capfd):
     area = shapely.Polygon([(15.001, 45.141), (15.026, 45.143), (15.012, 45.152)])
     (tmp_path / "area.geojson").write_text(shapely.to_geojson(area))
@@ -157,7 +194,8 @@ def test_annotations_lie_within_the_area_alone(lake, geotiff, tmp_path, capfd):
     ])  # fmt: skip
     said = json.loads(capfd.readouterr().out)
     assert status == 0, said
-    assert 0 < said["observed"] == sum(one["pixels"] for one in said["areas"]) < said["pixels"]
+    assert 0 < said["observed"] == sum(one["pixels"] for one in said["areas"]) < 150 * 210
+    assert said["pixels"] == said["observed"]  # what lies beyond is not what was not observed
     rows = lake.resolve("wetmaps@draft").table("annotations").to_pylist()
     shapes = [shapely.from_wkb(row["geometry"]) for row in rows]
     assert shapes

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import rasterio
 import shapely
 
 import registry
+from registry.cli.predictions import prediction_text
 from registry.errors import CorruptError, InvalidInputError
 from registry.lake import init
 from registry.learn.inference.areas import areas
@@ -53,6 +55,15 @@ def test_fewer_draws_make_wider_intervals():
     few = areas({"a": 50, "b": 50}, confusion=test * 1000, draws=50)[0]
     assert few.adjusted_share == pytest.approx(many.adjusted_share)
     assert few.high - few.low > many.high - many.low
+
+
+def test_a_test_is_advised_where_none_was_made(tmp_path, geotiff, contract, tell, water):
+    with open_files(contract, {"image": [geotiff()]}) as scene:
+        done = predicted(scene, tell, water, tmp_path / "map.tif")
+    counted = replace(done, areas=areas(done.drawn.counts))
+    assert "--test VERSION" in prediction_text(counted)
+    told = prediction_text(replace(counted, tested="wet-fields@v1"))
+    assert told.endswith("areas are counted pixels")
 
 
 def test_without_a_test_areas_are_counted():

@@ -68,6 +68,24 @@ def test_wrong_bands_are_refused(geotiff, contract):
         open_files(contract, {"image": [geotiff(bands=("B02", "B03", "B08"))]})
 
 
+def test_a_band_that_no_sensor_has_makes_no_other_missing(geotiff):
+    letters = {"BLUE": "B", "GREEN": "G", "SWIR_2": "S2"}
+    bands = tuple(
+        Band(name=name, common=letter, unit="reflectance", scale=1e-4)
+        for name, letter in letters.items()
+    )
+    wanted = Contract(inputs=(Input(asset="image", bands=bands),))
+    reading = Reading(bands={"": ("B02", "B03", "B99")})
+    with pytest.raises(ContractMismatchError) as caught:
+        open_files(wanted, {"image": [geotiff()]}, reading=reading)
+    assert "the model reads SWIR_2 (S2) of 'image'" in caught.value.problem
+    assert "BLUE" not in caught.value.problem
+    assert "it is read as B02,B03,B99" in caught.value.hint
+    two = Contract(inputs=(Input(asset="image", bands=bands[:2]),))
+    with pytest.raises(ContractMismatchError, match="no sensor has a band B99"):
+        open_files(two, {"image": [geotiff()]}, reading=reading)
+
+
 def test_pixels_of_another_size_are_refused_unless_allowed(geotiff, contract):
     coarse = Contract(inputs=(Input(asset="image", bands=contract.inputs[0].bands, gsd=30.0),))
     path = geotiff()
@@ -99,6 +117,14 @@ def test_what_is_said_of_numbers_counts(geotiff, contract):
     with open_files(contract, {"image": [geotiff()]}, reading=reading) as scene:
         one = scene.contract.inputs[0]
         assert (one.bands[0].scale, one.bands[0].offset, one.nodata) == (2e-4, -0.1, 7)
+
+
+@pytest.mark.parametrize("name", ["scale", "offset"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_are_not_finite_make_no_physical_values(name, value):
+    with pytest.raises(InvalidInputError, match=f"the {name} of a file's numbers is") as caught:
+        Reading(**{name: value})
+    assert f"--{name} " in caught.value.hint
 
 
 def test_inputs_on_other_grids_are_warped_onto_the_first(geotiff, contract, tmp_path):

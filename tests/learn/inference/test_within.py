@@ -70,3 +70,15 @@ def test_an_area_elsewhere_and_a_scene_without_a_place_are_said(geotiff, contrac
         pytest.raises(InvalidInputError, match="the scene has no place"),
     ):
         within(scene, area)
+
+
+def test_pixels_of_an_area_are_counted_and_one_between_their_centres_is_refused(
+    geotiff, contract, area, inside
+):
+    with open_files(contract, {"image": [geotiff()]}) as scene:
+        assert within(scene, area).pixels == within(scene, area).blanked().pixels == inside.sum()
+        large = shapely.box(14, 44, 16, 46)
+        assert within(scene, large).pixels == 150 * 210
+        middle = area.representative_point()
+        with pytest.raises(InvalidInputError, match=r"no pixel's centre: pixels are 10 m wide"):
+            within(scene, middle.buffer(1e-9))
