@@ -4,7 +4,6 @@ References:
     STAC API 1.0.0 (2023), item search. OGC 17-069r4, features.
 """
 
-import json
 import math
 import os
 import re
@@ -27,22 +26,19 @@ from registry.learn.inference.web import check_api, check_file
 from registry.learn.inference.within import is_box, moved
 from registry.learn.loading.contract import Input
 
-__all__ = ["Acquired", "Search", "area_of", "fetch", "search"]
+__all__ = ["Acquired", "Search", "fetch", "search"]
 
 API: Final = "EOLAB_STAC_API"
 """Names the archive's address where none is given."""
 
 _MOST_PIXELS: Final = 1 << 32
-_BOX: Final = 4
 _CLOUDED: Final = 100  # per cent
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_LONGEST: Final = 16 << 20
 _KEPT: Final = ("datetime", "proj:epsg", "proj:code", "proj:shape", "proj:transform")
 _OF_ASSET: Final = ("href", "type", "proj:shape", "proj:transform", "proj:epsg", "proj:code")
 _OTHER_NEAR_INFRARED: Final = {"N": "N2", "N2": "N"}
 _SECONDS: Final = 3600.0
 _PROXIES: Final = ("GDAL_HTTP_PROXY", "GDAL_HTTPS_PROXY", "http_proxy", "https_proxy", "all_proxy")
-_NO_GEOJSON: Final = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,50 +86,6 @@ class Acquired:
 
     offset: float
     """Added to values after scaling."""
-
-
-def area_of(text: str) -> BaseGeometry:
-    """Return the area that somebody means.
-
-    Args:
-        text: ``west,south,east,north`` in degrees, or a file of GeoJSON.
-
-    Raises:
-        InvalidInputError: It is neither, or not on the globe.
-
-    Examples:
-        >>> area_of("2.8,42.3,2.9,42.4").bounds
-        (2.8, 42.3, 2.9, 42.4)
-    """
-    parts = text.split(",")
-    try:
-        if len(parts) == _BOX:
-            west, south, east, north = (float(part) for part in parts)
-            area: BaseGeometry = shapely.box(west, south, east, north)
-            right = west < east and south < north
-        else:
-            with Path(text).open("rb") as file:
-                area = _merged(json.loads(file.read(_LONGEST)))
-            right = area.area > 0
-    except (*_NO_GEOJSON, shapely.GEOSException) as error:
-        raise InvalidInputError(
-            f"'{text}' is no area: {error}",
-            hint="give west,south,east,north in degrees, or a file of GeoJSON",
-        ) from error
-    bounds = area.bounds
-    globe = shapely.box(-180, -90, 180, 90)
-    if not right or not all(map(math.isfinite, bounds)) or not globe.covers(area.envelope):
-        raise InvalidInputError(
-            f"'{text}' is no area on the globe",
-            hint="give west,south,east,north in degrees, longitude first",
-        )
-    return area
-
-
-def _merged(document: Mapping[str, Any]) -> BaseGeometry:
-    features = document.get("features", [document])
-    shapes = [shapely.geometry.shape(one.get("geometry", one)) for one in features]
-    return shapely.union_all(shapes)
 
 
 def search(wanted: Search) -> tuple[Acquired, ...]:

@@ -94,9 +94,7 @@ class Predictor:
         self.device = device
         self.precision = precision
         self.alone = alone
-        self.conversion = conversion(
-            model.card.contract, given, allow=allow, dataset=dataset
-        )
+        self.conversion = conversion(model.card.contract, given, allow=allow, dataset=dataset)
         self.network: Any = network_of(model, device=device) if network is None else network
         stone = model.tombstone
         withdrawn = () if stone is None else (f"{model.ref} was withdrawn: {stone.reason}",)

@@ -16,7 +16,8 @@ from rasterio.warp import Resampling, reproject, transform_bounds, transform_geo
 from registry.errors import InvalidInputError, NotFoundError, RejectedError, UnavailableError
 from registry.geo import parse_interval
 from registry.learn.inference import archive_reader, asking
-from registry.learn.inference.archive import Search, _day, area_of, fetch, search
+from registry.learn.inference.archive import Search, _day, fetch, search
+from registry.learn.inference.asked_area import area_of
 from registry.learn.inference.limited import UnreadableSceneError
 from registry.learn.inference.meaning import WrongBandsError
 from registry.learn.inference.presets import preset_named
@@ -292,24 +293,6 @@ def test_an_api_is_asked_over_https_or_on_this_machine():
             check_api(bad)
     with pytest.raises(UnsafeAddressError, match="named like no GeoTIFF"):
         check_file("https://203.0.113.5.example/a.vrt", api="https://earth.example")
-
-
-def test_areas_are_boxes_or_files(tmp_path):
-    path = tmp_path / "area.geojson"
-    path.write_text(json.dumps({"type": "Feature", "geometry": {
-        "type": "Polygon", "coordinates": [[[1, 2], [3, 2], [3, 4], [1, 2]]]}}))  # fmt: skip
-    assert area_of(str(path)).bounds == (1, 2, 3, 4)
-    (tmp_path / "line.geojson").write_text(shapely.to_geojson(shapely.box(1, 2, 3, 4).boundary))
-    for bad in (
-        str(tmp_path / "line.geojson"),
-        "1,2,3",
-        "3,2,1,4",
-        "1,2,3,400",
-        "a,b,c,d",
-        "nowhere.geojson",
-    ):
-        with pytest.raises(InvalidInputError):
-            area_of(bad)
 
 
 def test_the_reader_keeps_to_a_limit_that_is_lower_than_its_own():

@@ -16,7 +16,8 @@ from registry.errors import InvalidInputError, UnavailableError
 from registry.geo import parse_interval
 from registry.learn.inference import asking
 from registry.learn.inference import door as doors
-from registry.learn.inference.archive import Acquired, Search, area_of, fetch, search
+from registry.learn.inference.archive import Acquired, Search, fetch, search
+from registry.learn.inference.asked_area import area_of
 from registry.learn.inference.door import door
 from registry.learn.inference.presets import preset_named
 from registry.learn.inference.web import UnsafeAddressError, addresses, check_href

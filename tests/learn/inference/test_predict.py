@@ -17,7 +17,8 @@ from registry.errors import InvalidInputError
 from registry.geo import parse_interval
 from registry.lake import init
 from registry.learn.inference import predict
-from registry.learn.inference.archive import Acquired, Search, area_of
+from registry.learn.inference.archive import Acquired, Search
+from registry.learn.inference.asked_area import area_of
 from registry.learn.inference.dates import predict_from
 from registry.learn.inference.mapping import Options
 from registry.learn.inference.predicting import options_for
