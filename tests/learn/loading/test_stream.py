@@ -203,7 +203,7 @@ def test_what_is_not_there_is_said(lake):
     registry, ref = lake
     with pytest.raises(NotFoundError, match="no sample has an asset 's9'"):
         stream(ref, registry=registry, assets=["s9"])
-    with pytest.raises(NotFoundError, match="no splits/mine"):
+    with pytest.raises(NotFoundError, match="no split 'mine'"):
         stream(ref, registry=registry, split="train", splits="mine")
     with pytest.raises(InvalidInputError, match="no fold 3"):
         stream(ref, registry=registry, split="train", fold=3)
