@@ -75,7 +75,8 @@ class Running:
         app.mount("/files", StaticFiles(directory=folder))
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none")
+        # no log_config: it would shut handlers down, and that of absl closes what it writes to
+        config = uvicorn.Config(app, log_config=None, log_level="error", lifespan="off", ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
