@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Final, Protocol
 
 import numpy as np
@@ -25,12 +26,16 @@ __all__ = [
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Arrays = Mapping[str, npt.NDArray[np.generic]]
+_Memory = dict[str, npt.NDArray[np.generic]]
 Net = Callable[[Arrays], Mapping[str, Floats]]
 """Stored values by asset, ``(window, band, y, x)`` or ``(window, time, band, y, x)``, to answers by
 head: ``(window, channel, y, x)``, or ``(window, channel)`` for one answer a window."""
 
 _AHEAD: Final = 2
 """Batches that are read while the network has one."""
+
+_IN_USE: Final = 2
+"""Batches that are not: the network has one, and the answers to another are blended."""
 
 
 class AnswerError(RejectedError):
@@ -147,7 +152,8 @@ class Batch:
     """First column of each."""
 
     arrays: Arrays
-    """By asset, windows first; only those of which something was observed."""
+    """By asset, windows first; only those of which something was observed. The memory is used again
+    when the second batch after this one is asked for."""
 
     used: tuple[bool, ...]
     """Of which something was observed, one a window of ``lefts``."""
@@ -187,11 +193,12 @@ def batches(scene: Scene, plan: Plan, *, size: int = 8) -> Iterator[Batch]:
     columns = plan.columns
     groups = [columns[n : n + max(size, 1)] for n in range(0, len(columns), max(size, 1))]
     wanted = ((top, lefts) for top in plan.rows for lefts in groups)
+    memory: Iterator[_Memory] = cycle([{} for _ in range(_AHEAD + _IN_USE)])
     coming: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="eolab-scene") as pool:
         try:
             for top, lefts in wanted:
-                coming.append(pool.submit(_read, scene, plan, top, lefts))
+                coming.append(pool.submit(_read, scene, plan, top, lefts, next(memory)))
                 if len(coming) > _AHEAD:
                     yield coming.popleft().result()
             while coming:
@@ -200,7 +207,7 @@ def batches(scene: Scene, plan: Plan, *, size: int = 8) -> Iterator[Batch]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read(scene: Scene, plan: Plan, top: int, lefts: tuple[int, ...]) -> Batch:
+def _read(scene: Scene, plan: Plan, top: int, lefts: tuple[int, ...], memory: _Memory) -> Batch:
     region = Region(
         top=top,
         left=lefts[0],
@@ -210,22 +217,26 @@ def _read(scene: Scene, plan: Plan, top: int, lefts: tuple[int, ...]) -> Batch:
     arrays, observed = scene.read(region)
     spans = [slice(left - lefts[0], left - lefts[0] + plan.window) for left in lefts]
     used = tuple(bool(observed[:, span].any()) for span in spans)
+    seen = [span for span, one in zip(spans, used, strict=True) if one]
     cut = {
-        asset: _stacked(array, [s for s, one in zip(spans, used, strict=True) if one], plan.window)
-        for asset, array in arrays.items()
+        asset: _stacked(array, seen, plan.window, memory, asset) for asset, array in arrays.items()
     }
     return Batch(top=top, lefts=lefts, arrays=cut, used=used, region=region, observed=observed)
 
 
 def _stacked(
-    array: npt.NDArray[np.generic], spans: list[slice], window: int
+    array: npt.NDArray[np.generic], spans: list[slice], window: int, memory: _Memory, asset: str
 ) -> npt.NDArray[np.generic]:
     *outer, height, width = array.shape
     if height < window or width < window:
         below, beside = window - height, max(window - width, 0)
         edges = [(0, 0)] * len(outer) + [(0, below), (0, beside)]
         array = np.pad(array, edges, mode="symmetric")
-    made = np.empty((len(spans), *outer, window, window), array.dtype)
+    shape = (len(spans), *outer, window, window)
+    held = memory.get(asset)
+    if held is None or held.dtype != array.dtype or held[: len(spans)].shape != shape:
+        held = memory[asset] = np.empty(shape, array.dtype)  # fresh memory is slow to write to
+    made = held[: len(spans)]
     for n, span in enumerate(spans):
         made[n] = array[..., span]
     return made
@@ -243,7 +254,7 @@ def sweep(
     """Yield a network's answers over a scene, blended where windows overlap, from top to bottom.
 
     Memory is that of two rows of windows of answers and of a few batches, whatever the height. What
-    the network gives must be its own, not memory that it uses again.
+    the network gives may be what it was given, but not memory that it uses again.
 
     Args:
         scene: What to read.

@@ -1,8 +1,11 @@
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import registry.learn.inference.windows as windows_module
 from registry.errors import InvalidInputError
 from registry.learn.inference.windows import AnswerError, Plan, sweep
 
@@ -63,6 +66,24 @@ def test_windows_that_disagree_pass_into_each_other_without_a_step(held, coordin
     assert row.min() == 0
     assert row.max() > 0.99
     assert np.abs(np.diff(row)).max() < 0.06
+
+
+def test_answers_that_are_the_input_itself_are_blended_before_it_is_read_over(
+    held, coordinates, monkeypatch
+):
+    put = windows_module._Canvas.put
+
+    def late(*said):
+        time.sleep(0.002)  # so that reading is ahead as far as it can be
+        put(*said)
+
+    monkeypatch.setattr(windows_module._Canvas, "put", late)
+    scene = held(coordinates(50, 300).astype(np.float32))
+    values, _ = swept(
+        scene, lambda arrays: {"a": arrays["image"]}, window=16, overlap=4,
+        channels={"a": len(scene.array)}, batch_size=2,
+    )  # fmt: skip
+    assert np.array_equal(values["a"], scene.array)
 
 
 def test_what_nobody_observed_is_said_to_be_so_and_costs_no_answer(held, coordinates):
