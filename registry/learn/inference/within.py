@@ -8,6 +8,7 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from registry.curate.formats.unplaced import unplaced_allowed
 from registry.errors import InvalidInputError
 from registry.geo import normalise_crs, transform_points
 from registry.learn.inference.mapping import Placed
@@ -96,7 +97,8 @@ def inside(area: BaseGeometry, transform: tuple[float, ...], region: Region) -> 
 
     window = Window(region.left, region.top, region.width, region.height)
     place = transform_of(window, Affine(*transform))
-    found: Mask = geometry_mask([area], (region.height, region.width), place, invert=True)
+    with unplaced_allowed():  # what rasterio burns into has no place
+        found: Mask = geometry_mask([area], (region.height, region.width), place, invert=True)
     return found
 
 
