@@ -5,8 +5,7 @@ overlap's beginning to its end. Each step is a weighted mean of two values, so w
 one without a sum kept beside them, and answers that agree come out to the last bit.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.errors import InvalidInputError, RejectedError
+from registry.learn.loading.ahead import ahead
 from registry.progress import SILENT, Progress
 
 __all__ = [
@@ -180,31 +180,26 @@ class Strip:
 
 
 def batches(scene: Scene, plan: Plan, *, size: int = 8) -> Iterator[Batch]:
-    """Yield the windows of a scene, row by row, read ahead by a thread.
+    """Return the windows of a scene, row by row, read ahead by a thread.
 
     Args:
         scene: What to read.
         plan: Where windows lie.
         size: Windows at a time, at least 1.
 
-    Yields:
+    Returns:
         Batches, those of a row of windows from left to right, rows from top to bottom.
     """
+    return ahead(_batches(scene, plan, max(size, 1)), _AHEAD)
+
+
+def _batches(scene: Scene, plan: Plan, size: int) -> Generator[Batch, None, None]:
     columns = plan.columns
-    groups = [columns[n : n + max(size, 1)] for n in range(0, len(columns), max(size, 1))]
-    wanted = ((top, lefts) for top in plan.rows for lefts in groups)
+    groups = [columns[n : n + size] for n in range(0, len(columns), size)]
     memory: Iterator[_Memory] = cycle([{} for _ in range(_AHEAD + _IN_USE)])
-    coming: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="eolab-scene") as pool:
-        try:
-            for top, lefts in wanted:
-                coming.append(pool.submit(_read, scene, plan, top, lefts, next(memory)))
-                if len(coming) > _AHEAD:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    for top in plan.rows:
+        for lefts in groups:
+            yield _read(scene, plan, top, lefts, next(memory))
 
 
 def _read(scene: Scene, plan: Plan, top: int, lefts: tuple[int, ...], memory: _Memory) -> Batch:
