@@ -32,8 +32,7 @@ standard deviation; and as much of the value itself."""
 
 _MOST_BYTES: Final = 1_900_000_000  # Protocol Buffers end at 2 GiB
 _OPSET: Final = 20
-_SIDE: Final = 64
-_IMAGE: Final = 4
+_SIDE: Final = 64  # pixels, of a model that does not say
 _QUANTITIES: Final = frozenset({HeadTask.REGRESSION, HeadTask.PIXEL_REGRESSION})
 _UNFIT: Final = frozenset({HeadTask.DETECTION})
 _SILENT: Final = frozenset({HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE})
