@@ -20,23 +20,23 @@ from registry.learn.training.errors import (
     DivergedError,
     InterruptedTrainingError,
 )
+from registry.learn.training.loader import Loader
 from registry.learn.training.measures import better, usual
 from registry.learn.training.position import (
     Fitted,
     Learner,
-    Loader,
     Position,
     fitted,
     keep,
     restore,
     write,
 )
-from registry.learn.training.sharing import Share, everybodys
+from registry.learn.training.sharing import Part, everybodys
 from registry.learn.training.tasks import Task
 from registry.learn.training.waiting import Waiting, advice
 from registry.progress import SILENT, Progress
 
-__all__ = ["Fitted", "Loader", "chance", "fit", "samples_of", "steps_of"]
+__all__ = ["Fitted", "chance", "fit", "samples_of", "steps_of"]
 
 _LARGEST = 2**63
 _LOG = logging.getLogger(
@@ -277,7 +277,7 @@ def _validated(
         for number, batch in enumerate(validate):
             torch.manual_seed(chance(seed, "validate", number))
             parts.model.validation_step(fabric.to_device(dict(batch)), number)
-    if isinstance(validate, Share):
+    if isinstance(validate, Part):
         everybodys(task, fabric)
     figures = task.figures()
     if (lost := task.loss_seen()) is not None:

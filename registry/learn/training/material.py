@@ -16,7 +16,7 @@ from registry.learn.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
-    from registry.learn.training.loop import Loader
+    from registry.learn.training.loader import Loader
 
 __all__ = ["PREFETCH", "Material", "gather"]
 
@@ -213,7 +213,7 @@ def _measured(
 ) -> "tuple[Loader, Loader]":
     """Return a process's part of the batches to measure on, and all of them."""
     from registry.learn.training.mixing import Once
-    from registry.learn.training.sharing import Share
+    from registry.learn.training.sharing import Part
 
     data = said["recipe"].data
     size = {"batch_size": data.batch_size}
@@ -225,7 +225,7 @@ def _measured(
         return whole, whole
     mine = _loader(version, {**said, **size, "rank": rank, "world": world}, shuffle=False)
     samples = len(choose(version, split=said["split"], splits=said["splits"]).ids)
-    return Share(mine, samples=samples, rank=rank, world=world), whole
+    return Part(mine, samples=samples, rank=rank, world=world), whole
 
 
 def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Loader":

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from registry.learn.training.loop import Loader, chance, samples_of
+from registry.learn.training.loader import Loader, Wrapped
+from registry.learn.training.loop import chance, samples_of
 
 __all__ = ["Beside", "InTurn", "Once", "Permuted"]
 
@@ -106,7 +107,7 @@ class Beside:
                     yield batch
 
 
-class Permuted:
+class Permuted(Wrapped):
     """Batches whose samples have the labels of others: what is learnt from them is chance.
 
     All labels of an epoch are held in memory.
@@ -118,35 +119,19 @@ class Permuted:
     """
 
     def __init__(self, loader: Loader, *, whole: Loader, seed: int) -> None:
-        self.loader, self.whole, self.seed = loader, whole, seed
+        super().__init__(loader)
+        self.whole, self.seed = whole, seed
         self._truth: dict[str, dict[str, Any]] = {}
 
-    def __len__(self) -> int:
-        return len(self.loader)
-
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        if not self._truth:
+            self._gather()
         for batch in self.loader:
             changed = dict(batch)
             of = [self._truth[name] for name in samples_of(batch)]
             for key in of[0]:
                 changed[key] = _joined([one[key] for one in of], batch[key])
             yield changed
-
-    def set_epoch(self, epoch: int) -> None:
-        """Stand at the beginning of an epoch."""
-        if not self._truth:
-            self._gather()
-        self.loader.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where it stands."""
-        return self.loader.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        if not self._truth:
-            self._gather()
-        self.loader.load_state_dict(state)
 
     def _gather(self) -> None:
         self.whole.set_epoch(0)
@@ -161,18 +146,12 @@ class Permuted:
         self._truth = {name: found[names[other]] for name, other in zip(names, others, strict=True)}
 
 
-class Once:
+class Once(Wrapped):
     """Batches in which a sample that stands in for a broken one does not count twice.
 
     Args:
         loader: Gives samples to measure on; some of them again where others cannot be read.
     """
-
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
-
-    def __len__(self) -> int:
-        return len(self.loader)
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         seen: set[str] = set()
@@ -184,18 +163,6 @@ class Once:
                     seen.add(name)
             if kept:
                 yield {key: _some(value, kept) for key, value in batch.items()}
-
-    def set_epoch(self, epoch: int) -> None:
-        """Stand at the beginning of an epoch."""
-        self.loader.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where it stands."""
-        return self.loader.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        self.loader.load_state_dict(state)
 
 
 def _some(value: Any, kept: list[int]) -> Any:  # noqa: ANN401 — a tensor, or a list of what samples have

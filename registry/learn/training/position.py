@@ -1,43 +1,20 @@
 """Where a run stands, and how that is kept and taken up again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import lightning
 import torch
 from torch import Tensor
 
 from registry.learn.training import checkpoints
+from registry.learn.training.loader import Loader
 from registry.learn.training.tasks import Task
 from registry.learn.training.waiting import Waiting
 
-__all__ = ["Fitted", "Learner", "Loader", "Position", "fitted", "keep", "restore", "write"]
-
-
-class Loader(Protocol):
-    """Gives the batches of an epoch, and goes on where it was."""
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the batches of the epoch that was set, from where it stands."""
-        ...
-
-    def __len__(self) -> int:
-        """Return how many batches an epoch has."""
-        ...
-
-    def set_epoch(self, epoch: int) -> None:
-        """Stand at the beginning of an epoch."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where it stands."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        ...
+__all__ = ["Fitted", "Learner", "Position", "fitted", "keep", "restore", "write"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

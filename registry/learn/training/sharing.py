@@ -3,19 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from registry.learn.training.loader import Loader, Wrapped
+
 if TYPE_CHECKING:
     import lightning
 
-    from registry.learn.training.position import Loader
     from registry.learn.training.tasks import Task
 
-__all__ = ["COUNTED", "Share", "everybodys"]
+__all__ = ["COUNTED", "Part", "everybodys"]
 
 COUNTED = "counted"
 """Key of a batch: how many of its first samples count."""
 
 
-class Share:
+class Part(Wrapped):
     """Batches to measure on of one process, each with how many of its samples count.
 
     All processes have equally many samples, so that all ask the network equally often, as those
@@ -29,13 +30,10 @@ class Share:
         world: How many there are.
     """
 
-    def __init__(self, loader: "Loader", *, samples: int, rank: int, world: int) -> None:
-        self.loader = loader
+    def __init__(self, loader: Loader, *, samples: int, rank: int, world: int) -> None:
+        super().__init__(loader)
         share = -(-samples // world)
         self.own = min(share, max(0, samples - rank * share))
-
-    def __len__(self) -> int:
-        return len(self.loader)
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         left = self.own
@@ -43,18 +41,6 @@ class Share:
             counted = min(left, len(batch["id"]))
             left -= counted
             yield {**batch, COUNTED: counted}
-
-    def set_epoch(self, epoch: int) -> None:
-        """Stand at the beginning of an epoch."""
-        self.loader.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where it stands."""
-        return self.loader.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        self.loader.load_state_dict(state)
 
 
 def everybodys(task: "Task", fabric: "lightning.Fabric") -> None:
