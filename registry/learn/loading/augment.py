@@ -35,6 +35,7 @@ _DROPPED_MODALITY: Final = 0.2  # chance that a sample loses one
 _YX: Final = 2
 _IMAGES: Final = 3  # sides of the smallest array that has one image a sample
 _TRIES: Final = 8
+_MOVES: Final = ("flip", "rotate90", "crop")
 _SHAKES: Final = ("jitter", "noise", "drop-bands", "drop-modality")
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -114,7 +115,7 @@ class Augmentation:
         whole = images[first].shape[-_YX], images[first].shape[-1]
         frame = _Frame.of(images, whole=whole, crop=crop)
         turns = []
-        for number, chance in enumerate(self._chances(batch)):
+        for number, chance in enumerate(self._chances(batch, _MOVES)):
             corner = (0, 0)
             if crop is not None:
                 corner = frame.corner(chance["crop"], _seen(images, read, number))
@@ -134,7 +135,7 @@ class Augmentation:
         """
         if not len(batch) or not {*_SHAKES} & {*self.names}:
             return batch
-        read, chances = _inputs(batch, inputs), self._chances(batch)
+        read, chances = _inputs(batch, inputs), self._chances(batch, _SHAKES)
         arrays, valid = dict(batch.arrays), dict(batch.valid)
         for name in read:
             if arrays[name].dtype != np.float32:
@@ -152,22 +153,26 @@ class Augmentation:
         return replace(batch, arrays=arrays, valid=valid)
 
     # ------------------------------------------------------------------------------ chance
-    def _chances(self, batch: Batch) -> list[Mapping[str, np.random.Generator]]:
+    def _chances(
+        self, batch: Batch, names: Collection[str]
+    ) -> list[Mapping[str, np.random.Generator]]:
+        """Return chance for each sample, by those of some names that are asked for."""
+        asked = {one.partition(":")[0] for one in self.names}
+        places = {name: AUGMENTATIONS.index(name) for name in names if name in asked}
         before: Counter[str] = Counter()
         chances = []
-        for name in batch.ids:
-            chances.append(self._chance(name, batch.epoch, before[name]))
-            before[name] += 1
+        for sample in batch.ids:
+            chances.append(self._chance(sample, batch.epoch, before[sample], places))
+            before[sample] += 1
         return chances
 
-    def _chance(self, sample: str, epoch: int, before: int) -> Mapping[str, np.random.Generator]:
+    def _chance(
+        self, sample: str, epoch: int, before: int, places: Mapping[str, int]
+    ) -> Mapping[str, np.random.Generator]:
         """Return chance for one sample, by name, so that one name does not change another's."""
         of_id = int.from_bytes(hashlib.sha256(sample.encode()).digest()[:8])
         root = (self.seed, epoch, of_id, before)
-        return {
-            name: np.random.default_rng((*root, AUGMENTATIONS.index(name)))
-            for name in (one.partition(":")[0] for one in self.names)
-        }
+        return {name: np.random.default_rng((*root, place)) for name, place in places.items()}
 
     def _crop(self) -> tuple[int, int] | None:
         said = [one.partition(":")[2] for one in self.names if one.startswith("crop:")]

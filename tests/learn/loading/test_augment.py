@@ -1,5 +1,7 @@
 """Arrays carry their own coordinates as values, so no symmetry hides a mistake."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -131,6 +133,43 @@ def test_one_augmentation_does_not_change_the_chance_of_another():
     both = Augmentation(("rotate90", "drop-bands"), seed=1)(batch()).arrays["image"]
     kept = both.reshape(3, 3, -1).any(axis=2)
     assert np.array_equal(both[kept], turned[kept])
+
+
+ALL = tuple("crop:4" if name == "crop" else name for name in AUGMENTATIONS)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("flip",), "9cb1ac513b2e49cf"),
+        (("rotate90",), "aad4feffdc900503"),
+        (("crop:4",), "995056548a4e190c"),
+        (("jitter",), "16480b088a39e46b"),
+        (("noise",), "ce849dca37e5c238"),
+        (("drop-bands",), "bfb3f6da19ec2a47"),
+        (("drop-modality",), "c621e4b3d2378477"),
+        (ALL, "c804cfa2ca540ef2"),
+    ],
+)
+def test_what_is_drawn_is_what_it_was_when_models_were_trained_with_it(names, said):
+    ids = ("a", "b", "b", "c", "d", "e")
+    radar = coordinates(6, 8, 8)[:, :1] + 1
+    found = Augmentation(names, seed=5)(batch(6, epoch=3, ids=ids, s1=radar))
+    values = found.arrays["image"].tobytes() + found.arrays["s1"].tobytes()
+    assert hashlib.sha256(values).hexdigest()[:16] == said
+
+
+def test_each_chance_of_a_sample_begins_once(monkeypatch):
+    begun = []
+    plain = np.random.default_rng
+
+    def counted(seed):
+        begun.append(seed)
+        return plain(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", counted)
+    Augmentation(ALL, seed=1)(batch(3))
+    assert len(begun) == len(set(begun)) == 3 * len(AUGMENTATIONS)
 
 
 def test_what_it_is_given_stays_as_it_is():
