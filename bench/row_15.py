@@ -15,7 +15,7 @@ from bench.ground import emptied, scaled, workplace
 from bench.outcome import flops
 from bench.pairs import PAIRS, Comparison, Figure, busy, judged, named
 from bench.scars import Scars, material
-from bench.tuning import Watch, ours, peak, place_to_run, recipe_of, theirs
+from bench.tuning import Watch, ours, peak, place_to_run, recipe_batch, recipe_of, theirs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,6 @@ _WAIT: Final = 2.0
 def run() -> tuple[list[Comparison], list[Figure]]:
     where = place_to_run()
     if where is None:
-        print("  left out: there is no GPU here", flush=True)
         return [], []
     side, batch = _SIDES[where], recipe_batch(where)
     steps = scaled(_STEPS, least=8 if where == "gpu" else 4)
@@ -39,11 +38,6 @@ def run() -> tuple[list[Comparison], list[Figure]]:
         counts = {"train": steps * batch, "validate": batch, "test": 1}
         scars = material(place, counts, size=side)
         return _measured(scars, where, steps=steps, side=side, place=place)
-
-
-def recipe_batch(where: str) -> int:
-    """Return how many chips a step has."""
-    return 32 if where == "gpu" else 4
 
 
 def _measured(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from registry.learn.training.recipe import Recipe
 
 __all__ = ["CPU", "WEIGHTS", "Ours", "Theirs", "Watch", "ours", "peak", "place_to_run",
-           "recipe_of", "theirs"]  # fmt: skip
+           "recipe_batch", "recipe_of", "theirs"]  # fmt: skip
 
 CPU: Final = "EOLAB_BENCH_ON_CPU"
 """Variable that lets rows for a GPU run without one, tiny, to see that they run."""
@@ -36,12 +36,20 @@ _PEAKS: Final = (
 
 
 def place_to_run() -> str | None:
-    """Return ``gpu`` or, where the environment asks for it, ``cpu``; None for neither."""
+    """Return ``gpu`` or, where the environment asks for it, ``cpu``; say in a line if neither."""
     import torch
 
     if torch.cuda.is_available():
         return "gpu"
-    return "cpu" if os.environ.get(CPU) else None
+    if os.environ.get(CPU):
+        return "cpu"
+    print("  left out: there is no GPU here", flush=True)
+    return None
+
+
+def recipe_batch(where: str) -> int:
+    """Return how many chips a step has."""
+    return 32 if where == "gpu" else 4
 
 
 def peak(name: str) -> float | None:
@@ -133,7 +141,7 @@ def recipe_of(where: str, **changes: Any) -> "Recipe":  # noqa: ANN401 — as re
             "backbone": backbone, "bands": bands, "decoder": "UNetDecoder",
             "decoder_channels": list(_CHANNELS[backbone]),
         }},
-        "data": {"ref": REF, "batch_size": 32 if large else 4, "augment": [],
+        "data": {"ref": REF, "batch_size": recipe_batch(where), "augment": [],
                  "threads": usual_threads(), "absent_classes": "allow"},
         "init": {"weights": weights} if weights else {},
         "optimiser": {"lr": 1e-4},
