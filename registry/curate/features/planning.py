@@ -22,7 +22,7 @@ from registry.tables import store
 
 __all__ = [
     "ALL", "Plan", "UnmetNeedsError", "VersionWithdrawnError", "asset_facts", "computable",
-    "plan", "seen_assets", "shortly", "unmet", "work_of",
+    "plan", "role_of", "seen_assets", "shortly", "unmet", "work_of",
 ]  # fmt: skip
 
 ALL: Final = "all"
@@ -261,6 +261,12 @@ def asset_facts(version: Version) -> tuple[AssetFacts, ...]:
     return tuple(_facts(version.spec, first[name]) for name in sorted(first))
 
 
+def role_of(spec: Spec, asset: str) -> str:
+    """Return what an asset is for: as the card says, else by the values it names, or its name."""
+    said = spec.assets.get(asset, AssetSpec())
+    return said.role or ("labels" if said.values or asset.lower() in _LABELS else "data")
+
+
 def _facts(spec: Spec, row: Mapping[str, Any]) -> AssetFacts:
     name, shape = row["asset"], row["shape"]
     said = spec.assets.get(name, AssetSpec())
@@ -278,7 +284,7 @@ def _facts(spec: Spec, row: Mapping[str, Any]) -> AssetFacts:
     )
     return AssetFacts(
         name=name,
-        role=said.role or ("labels" if said.values or name.lower() in _LABELS else "data"),
+        role=role_of(spec, name),
         bands=bands,
         common=common,
         unit=said.unit,

@@ -111,17 +111,26 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
         ),
         window=many,
         key=_key(ids),
-        warnings=(*warnings, *found.said, *_unmasked(version, kinds)),
+        warnings=(*warnings, *found.said, *_unmasked(version, kinds, rows)),
     )
 
 
-def _unmasked(version: Version, kinds: Sequence[str]) -> list[str]:
-    """Return that there is nothing to learn segmentation from, where no asset is a mask."""
-    from registry.curate.features.planning import asset_facts
+def _unmasked(version: Version, kinds: Sequence[str], rows: pa.Table) -> list[str]:
+    """Return that there is nothing to learn segmentation from, where no asset is a mask.
 
+    Args:
+        version: Of which version.
+        kinds: What is given beside the assets.
+        rows: Those of the table of assets that the streamed samples have.
+    """
     if version.spec.task != Task.SEGMENTATION or tuple(kinds) != ("mask",):
         return []
-    if any(one.role.startswith(("label", "mask")) for one in asset_facts(version)):
+    from registry.curate.features.planning import role_of
+    from registry.learn.loading.pixel_labels import pixel_labels
+
+    if any(role_of(version.spec, name) == "labels" for name in _kept(rows)):
+        return []
+    if pixel_labels(version):  # reads all rows, so it comes last: other subsets may have masks
         return []
     if "annotations" in version.tables() and version.count("annotations"):
         helps = (
@@ -161,7 +170,7 @@ def _assets(
         if not asked or len(set(asked)) != len(asked):
             raise InvalidInputError(f"assets is {list(asked)}", hint="name each once, at least one")
         return list(asked), []
-    kept = set(rows.filter(pc.is_valid(rows["pixels"]))["asset"].unique().to_pylist())
+    kept = _kept(rows)
     away = [name for name in there if name not in kept]
     said = [f"assets by reference are left out: {', '.join(away)}"] if away else []
     if not kept:
@@ -177,6 +186,11 @@ def _assets(
         return labels, places.get(name, len(places)), name
 
     return sorted(kept, key=rank), said
+
+
+def _kept(rows: pa.Table) -> set[str]:
+    """Return the assets that have pixels in the lake."""
+    return set(rows.filter(pc.is_valid(rows["pixels"]))["asset"].unique().to_pylist())
 
 
 def _disk_order(places: Mapping[str, Places]) -> tuple[npt.NDArray[np.int64], int]:

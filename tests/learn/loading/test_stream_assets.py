@@ -5,6 +5,7 @@ import pytest
 import shapely
 
 from registry.catalog.card.spec import AssetSpec
+from registry.catalog.version import Version
 from registry.errors import InvalidInputError
 from registry.learn.loading.feed import feed
 from registry.learn.loading.fitting import RaggedBatchError
@@ -335,3 +336,35 @@ def test_segmentation_with_nothing_to_learn_from_is_said(tmp_path):
     (said,) = stream(ref, registry=registry).warnings
     assert "no asset is a mask: nothing is given to learn from" in said
     assert "eolab card toy --set 'assets.NAME={role: labels}'" in said
+
+
+def test_an_asset_is_a_mask_if_whoever_reads_masks_takes_it_for_one(tmp_path):
+    spec = {"task": "segmentation", "assets": {"s2": AssetSpec(role="mask-raster")}}
+    registry, ref = lake_of(tmp_path / "lake", [sample(n) for n in range(3)], spec=spec)
+    (said,) = stream(ref, registry=registry).warnings
+    assert "no asset is a mask" in said
+
+
+def test_that_there_are_masks_is_seen_in_the_rows_that_were_read_anyway(tmp_path, monkeypatch):
+    registry, ref = simulated(tmp_path / "lake", "segmentation", samples=8)
+    scanned = []
+    scan = Version.scan
+
+    def counted(version, table, *arguments, **more):
+        scanned.append(table)
+        return scan(version, table, *arguments, **more)
+
+    monkeypatch.setattr(Version, "scan", counted)
+    assert not stream(ref, registry=registry, split="train").warnings
+    assert scanned.count("assets") == 1
+
+
+def test_a_subset_without_masks_is_no_reason_to_declare_one(tmp_path):
+    masked = {"s2": chip(0), "mask": chip(0, bands=1)[0] % 2}
+    registry, ref = lake_of(
+        tmp_path / "lake",
+        [sample(0, arrays=masked), sample(1)],
+        spec={"task": "segmentation"},
+        splits={"default": {"s00000": "train", "s00001": "test"}},
+    )
+    assert not stream(ref, registry=registry, split="test").warnings
