@@ -110,6 +110,8 @@ def _class_loss(
         return _dice(answer, classes)
     if name == "focal":
         return _focal(answer, classes, weights)
+    if weights is not None and not bool((weights[classes[classes != _NOTHING]] > 0).any()):
+        return answer.sum() * 0  # nothing here counts, and the mean over it would be 0 / 0
     return functional.cross_entropy(
         answer, classes, weight=weights, ignore_index=_NOTHING, label_smoothing=recipe.smoothing
     )

@@ -192,7 +192,10 @@ class Task(lightning.LightningModule):
         """
         total = weight = 0.0
         for head in self.heads:
-            mine = [(loss, known) for name, loss, known in self.losses_seen if name == head.name]
+            mine = [
+                (loss, known) for name, loss, known in self.losses_seen
+                if name == head.name and known  # of nothing a loss may be NaN, and 0 of it too
+            ]  # fmt: skip
             if answers := sum(known for _, known in mine):
                 total += head.weight * math.fsum(loss * known for loss, known in mine) / answers
                 weight += head.weight

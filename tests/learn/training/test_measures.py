@@ -9,6 +9,7 @@ import torch
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.models.factory import build
 from registry.learn.training.loop import _validated
+from registry.learn.training.losses import loss_of
 from registry.learn.training.material import gather
 from registry.learn.training.measures import measure_of
 from registry.learn.training.position import Learner
@@ -85,6 +86,44 @@ def test_each_sample_counts_alike_in_the_loss_however_batches_fall(shared, recip
 
     assert loss(0, 23, 24) == pytest.approx(loss(0, 24), rel=1e-5)
     assert loss(0, 24) == pytest.approx(task.losses(batch, 0)["loss"].item(), rel=1e-5)
+
+
+def test_a_batch_of_which_nothing_is_known_says_nothing_of_the_loss(shared, recipe_of):
+    recipe = recipe_of(shared.burns, **{"data.batch_size": 6})
+    material = gather(shared.registry, recipe, seed=0)
+    network = build(recipe.architecture, contract=material.contract, heads=material.heads)
+    task = Task(network, recipe=recipe, heads=material.heads, contract=material.contract, steps=1)
+    task.eval()
+    (batch,) = material.validate
+    nothing = batch | {
+        "image": torch.full_like(batch["image"], torch.nan),
+        "mask": torch.full_like(batch["mask"], recipe.heads[0].ignore),
+    }
+
+    def loss(*batches):
+        task.on_validation_epoch_start()
+        with torch.no_grad():
+            for number, one in enumerate(batches):
+                task.validation_step(one, number)
+        return task.loss_seen()
+
+    assert loss(batch, nothing) == loss(batch)
+    assert loss(nothing) is None
+
+
+@pytest.mark.parametrize("by", ["cross-entropy", "focal"])
+def test_a_batch_of_classes_that_count_nothing_costs_nothing(by):
+    task = HeadTask.CLASSIFICATION
+    answer = torch.ones(3, 2, requires_grad=True)
+
+    loss = loss_of(
+        Head(name="one", task=task, classes=("a", "b")), HeadRecipe(task=task, loss=by), answer,
+        torch.zeros(3), weights=torch.tensor([0.0, 1.0]),
+    )  # fmt: skip
+    loss.backward()
+
+    assert loss.item() == 0
+    assert not answer.grad.any()
 
 
 def test_processes_that_share_a_validation_measure_what_one_measures(shared, recipe_of):
