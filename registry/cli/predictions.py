@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.cli.options import connected
-from registry.cli.output import jsonable, printable, table_text
+from registry.cli.output import emit, jsonable, printable, table_text
 
 if TYPE_CHECKING:
     from registry.learn.inference.areas import ClassArea
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from registry.learn.inference.mapping import Placed
     from registry.learn.inference.predicting import Prediction
 
-__all__ = ["After", "dates_text", "name_of", "prediction_text", "without_files"]
+__all__ = ["After", "dates_text", "emit_prediction", "name_of", "prediction_text"]
 
 _HECTARE: Final = 10_000.0
 
@@ -81,12 +81,32 @@ def name_of(scenes: Sequence[str]) -> str:
     return re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "scene"
 
 
-def prediction_text(done: "Prediction", *, kept: bool = True) -> str:
+def emit_prediction(done: "Prediction | Dated", after: After, *, kept: bool) -> None:
+    """Print what a model says, and what was made of it.
+
+    Args:
+        done: Of a scene, or of a place at dates.
+        after: What else was made.
+        kept: Whether the files are.
+    """
+    from registry.learn.inference import Prediction
+
+    if isinstance(done, Prediction):
+        said = prediction_text(done, kept=kept)
+    else:
+        said = dates_text(done, kept=kept)
+    document = done.to_document() if kept else _without_files(done.to_document())
+    lines = "".join(f"\n{one}" for one in after.lines)
+    emit(document | {"drafts": after.drafts}, said + lines)
+
+
+def prediction_text(done: "Prediction", *, kept: bool = True, testable: bool = True) -> str:
     """Return what a model says of a scene.
 
     Args:
         done: The prediction.
         kept: Whether its files are.
+        testable: Whether its command takes a test, which takes errors out of areas.
     """
     lines = [f"note: {printable(one)}" for one in done.said]
     drawn = done.drawn
@@ -104,11 +124,11 @@ def prediction_text(done: "Prediction", *, kept: bool = True) -> str:
     if drawn.mean is not None:
         unit = f" {done.head.unit}" if done.head.unit else ""
         lines.append(f"mean {drawn.mean:.6g}{unit}")
-    told = _areas_text(done.areas, tested=done.tested is not None)
+    told = _areas_text(done.areas, advised=testable and done.tested is None)
     return "\n".join(lines) + (f"\n\n{told}" if done.areas else "")
 
 
-def _areas_text(areas: "Sequence[ClassArea]", *, tested: bool) -> str:
+def _areas_text(areas: "Sequence[ClassArea]", *, advised: bool) -> str:
     rows = [
         (
             one.name,
@@ -125,23 +145,28 @@ def _areas_text(areas: "Sequence[ClassArea]", *, tested: bool) -> str:
     told = table_text(columns, [row[: len(columns)] for row in rows])
     if len(columns) == len(headings):
         return told
-    advice = "" if tested else "; --test VERSION takes the map's errors out of them"
+    advice = "; --test VERSION takes the map's errors out of them" if advised else ""
     return f"{told}\nareas are counted pixels{advice}"
 
 
-def dates_text(found: "Dated", *, kept: bool) -> str:
+def dates_text(found: "Dated", *, kept: bool = True) -> str:
     """Return what a model says of a place at dates, and what changed.
 
     Args:
         found: The predictions.
         kept: Whether their files are.
     """
-    told = "\n".join(f"{day}\n{prediction_text(one, kept=kept)}" for day, one in found.days)
-    if found.change is None:
-        return told
-    changes = [*found.steps, found.change] if kept else []
-    told += "".join(f"\nchange: {one}" for one in changes) + "\n"
-    return told + _changed(found.transitions or {})
+    told = "\n".join(
+        f"{day}\n{prediction_text(one, kept=kept, testable=False)}" for day, one in found.days
+    )
+    if found.change is not None:
+        changes = [*found.steps, found.change] if kept else []
+        told += "".join(f"\nchange: {one}" for one in changes) + "\n"
+        told += _changed(found.transitions or {})
+    _, last = found.days[-1]
+    if last.areas:
+        told += f"\neolab evaluate {last.model} --on VERSION measures how often its maps err"
+    return told
 
 
 def _changed(transitions: Mapping[str, int]) -> str:
@@ -150,7 +175,7 @@ def _changed(transitions: Mapping[str, int]) -> str:
     return table_text(["change", "pixels", "share"], rows)
 
 
-def without_files(document: dict[str, Any]) -> dict[str, Any]:
+def _without_files(document: dict[str, Any]) -> dict[str, Any]:
     """Return a result without the files that were made for annotations alone, and are gone."""
     if "days" not in document:
         return document | {"files": {}}

@@ -1,21 +1,22 @@
 """Inference: a model over scenes of any size."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from registry.cli.on import anywhere
 from registry.cli.options import Json, connected
-from registry.cli.output import emit
-from registry.cli.predictions import After, dates_text, name_of, prediction_text, without_files
+from registry.cli.predictions import After, emit_prediction, name_of
 from registry.cli.watch import watching
 from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from registry.learn.inference import Prediction
     from registry.learn.inference.archive import Search
+    from registry.learn.inference.dates import Dated
     from registry.learn.inference.mapping import Options
     from registry.learn.inference.meaning import Reading
 
@@ -196,6 +197,56 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict scenes with a model: a map as a cloud-optimised GeoTIFF."""
+    _check_asked(scenes, archive, output, into)
+    _check_read(
+        archive,
+        of_files={
+            "--bands": bands, "--scale": scale, "--offset": offset, "--nodata": nodata,
+            "--allow": allow, "--test": test,
+        },
+        of_archives={
+            "--time": time, "--max-cloud": max_cloud, "--keep-clouds": keep_clouds or None,
+            "--dates": None if dates == "best" else dates, "--api": api,
+        },
+    )  # fmt: skip
+    options = _options(
+        window, overlap, batch_size, probabilities=probabilities or into is not None,
+        uncertainty=uncertainty, abstain=abstain,
+    )  # fmt: skip
+    after = After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
+    after.name = archive or name_of(scenes or ())
+    asked = _by_input(scenes or ())
+    with watching() as progress, tempfile.TemporaryDirectory(prefix="eolab-map-") as folder:
+        out = output or _passing(model, head, Path(folder))
+        _check_places(out, picture, options, asked)
+        how: dict[str, Any] = {
+            "out": out, "options": options, "head": head, "device": device, "then": after,
+            "progress": progress,
+        }  # fmt: skip
+        done: Prediction | Dated
+        if archive is None:
+            from registry.learn.inference import predict as predicted
+            from registry.learn.inference.asked_area import area_of
+
+            reading = _reading(bands, scale, offset, nodata, allow)
+            area = None if aoi is None else area_of(aoi)
+            done = predicted(
+                connected(), model, asked, reading=reading, area=area, test=test, **how
+            )
+        else:
+            from registry.learn.inference.dates import predict_from
+
+            wanted = _search(archive, aoi, time, max_cloud, api)
+            done = predict_from(
+                connected(), model, wanted, dates=dates, keep_clouds=keep_clouds, **how
+            )
+    emit_prediction(done, after, kept=output is not None)
+
+
+def _check_asked(
+    scenes: Sequence[str] | None, archive: str | None, output: Path | None, into: str | None
+) -> None:
+    """Refuse what says too little, or too much, of what is predicted and of where it goes."""
     if bool(scenes) == bool(archive):
         raise InvalidInputError(
             "two scenes are given" if archive else "no scene is given",
@@ -205,46 +256,32 @@ def predict(
         raise InvalidInputError(
             "nobody says where the prediction goes", hint="name a map: -o map.tif, or --into NAME"
         )
-    options = _options(
-        window, overlap, batch_size, probabilities=probabilities or into is not None,
-        uncertainty=uncertainty, abstain=abstain,
-    )  # fmt: skip
-    if test is not None and archive is not None:
+
+
+def _check_read(
+    archive: str | None, *, of_files: Mapping[str, object], of_archives: Mapping[str, object]
+) -> None:
+    """Refuse options that nothing would read.
+
+    Args:
+        archive: Where the scene is fetched from; None of files.
+        of_files: Values of options that tell of files alone; None where nobody says.
+        of_archives: As much of archives.
+    """
+    unread = of_archives if archive is None else of_files
+    words = [name for name, value in unread.items() if value is not None and value != []]
+    if not words:
+        return
+    said, it = " and ".join(words), "it" if len(words) == 1 else "them"
+    if archive is None:
         raise InvalidInputError(
-            "areas of an archive's days are counted", hint="predict a file of it with --test"
+            f"{said} would choose from an archive, and a file is given",
+            hint=f"leave {it} out, or name an archive in place of the file: --from sentinel-2-l2a",
         )
-    after = After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
-    with watching() as progress, tempfile.TemporaryDirectory(prefix="eolab-map-") as folder:
-        out = output or _passing(model, head, Path(folder))
-        if archive is None:
-            from registry.learn.inference import predict as predicted
-            from registry.learn.inference.asked_area import area_of
-
-            asked = _by_input(scenes or ())
-            _check(out, picture, options, asked)
-            after.name = name_of(scenes or ())
-            done = predicted(
-                connected(), model, asked, out=out, head=head, options=options, device=device,
-                reading=_reading(bands, scale, offset, nodata, allow), test=test,
-                area=None if aoi is None else area_of(aoi), then=after, progress=progress,
-            )  # fmt: skip
-            told = prediction_text(done, kept=output is not None)
-            document = done.to_document()
-        else:
-            from registry.learn.inference.dates import predict_from
-
-            _check(out, picture, options, {})
-            wanted = _search(archive, aoi, time, max_cloud, api)
-            after.name = archive
-            found = predict_from(
-                connected(), model, wanted, out=out, dates=dates, options=options, head=head,
-                device=device, keep_clouds=keep_clouds, then=after, progress=progress,
-            )  # fmt: skip
-            told = dates_text(found, kept=output is not None)
-            document = found.to_document()
-    if output is None:
-        document = without_files(document)
-    emit(document | {"drafts": after.drafts}, told + "".join(f"\n{one}" for one in after.lines))
+    raise InvalidInputError(
+        f"{said} would tell of a file, and {archive} is fetched from an archive",
+        hint=f"leave {it} out, or predict files of it that you have",
+    )
 
 
 def _passing(model: str, head: str | None, folder: Path) -> Path:
@@ -257,7 +294,7 @@ def _passing(model: str, head: str | None, folder: Path) -> Path:
     return folder / f"map{suffix_of(chosen_head(card.heads, head))}"
 
 
-def _check(
+def _check_places(
     out: Path, picture: Path | None, options: "Options", asked: Path | dict[str, list[Path]]
 ) -> None:
     """Refuse to write over what is read, before anything is read."""

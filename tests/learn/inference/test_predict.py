@@ -220,6 +220,22 @@ def test_the_command_says_what_is_missing(lake, capfd, arguments, problem):
     assert problem in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["a.tif", "--time", "2020", "--max-cloud", "0"], "--time and --max-cloud would choose"),
+        (["a.tif", "--dates", "each", "--keep-clouds"], "--keep-clouds and --dates would choose"),
+        (["a.tif", "--api", "https://earth.example"], "--api would choose from an archive"),
+        (["--from", "hls-s30", "--bands", "B02", "--offset", "0"], "--bands and --offset would"),
+        (["--from", "hls-s30", "--nodata", "0", "--allow", "level"], "--nodata and --allow would"),
+        (["--from", "hls-s30", "--scale", "1", "--test", "wet@v1"], "--scale and --test would"),
+    ],
+)
+def test_options_that_nothing_would_read_are_refused(lake, capfd, arguments, problem):
+    assert run(["predict", "wet@v1", "-o", "map.tif", *arguments]) == 2
+    assert problem in capfd.readouterr().err
+
+
 def test_the_command_maps_each_day_of_an_archive_and_what_changed(
     lake, geotiff, tmp_path, capfd, pixels
 ):

@@ -8,12 +8,13 @@ import rasterio
 import shapely
 
 import registry
-from registry.cli.predictions import prediction_text
+from registry.cli.predictions import dates_text, prediction_text
 from registry.errors import CorruptError, InvalidInputError
 from registry.lake import init
 from registry.learn.inference.areas import areas
 from registry.learn.inference.boxes import Found, detect, kept_once
 from registry.learn.inference.changes import change, check_countable, transitions
+from registry.learn.inference.dates import Dated
 from registry.learn.inference.domain import NoDomainError, watched
 from registry.learn.inference.drafts import propose
 from registry.learn.inference.mapping import DISTANCE, Options, draw
@@ -64,6 +65,9 @@ def test_a_test_is_advised_where_none_was_made(tmp_path, geotiff, contract, tell
     assert "--test VERSION" in prediction_text(counted)
     told = prediction_text(replace(counted, tested="wet-fields@v1"))
     assert told.endswith("areas are counted pixels")
+    told = dates_text(Dated(days=(("2020-01-13", counted), ("2020-06-21", counted))))
+    assert "--test" not in told  # which archives refuse
+    assert told.count("eolab evaluate wet@v1 --on VERSION") == 1
 
 
 def test_without_a_test_areas_are_counted():
