@@ -26,7 +26,8 @@ from registry.learn.inference.web import check_href
 __all__ = ["items"]
 
 _MOST: Final = 500
-_SECONDS: Final = 60
+_SECONDS: Final = 60  # without a byte
+_LONGEST: Final = 300.0  # seconds, of a whole search
 _QUESTIONS: Final = 1000  # of one search; an API may have a next page for ever
 _LARGEST: Final = 64 << 20  # bytes of an answer, unpacked; a page of items has a few million
 _CHUNK: Final = 1 << 16
@@ -55,10 +56,10 @@ def items(
 
     Raises:
         NotFoundError: The API has no such collection.
-        UnavailableError: It does not answer, or nonsense.
+        UnavailableError: It does not answer, nonsense, or too slowly.
         UnsafeAddressError: It leads to addresses that are not followed.
     """
-    with door(api) as proxy, _translated(api):
+    with door(api, seconds=_LONGEST) as proxy, _translated(api):
         careful = _Careful(api, proxy)
         with careful.session:
             client = Client.open(api, stac_io=careful, timeout=_SECONDS)

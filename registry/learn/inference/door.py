@@ -39,7 +39,7 @@ _OF_THE_HOP: Final = frozenset({
 
 
 @contextmanager
-def door(api: str) -> Iterator[str]:
+def door(api: str, *, seconds: float | None = None) -> Iterator[str]:
     """Open a way to an archive and to public hosts, and nowhere else.
 
     Where this machine reaches hosts by a proxy of its network alone (``HTTPS_PROXY``,
@@ -47,6 +47,7 @@ def door(api: str) -> Iterator[str]:
 
     Args:
         api: Address of the archive's API; its own host is found once, and may be private.
+        seconds: After how long it closes, whatever comes through it; None to stay open.
 
     Yields:
         Address of an HTTP proxy, with the password that only its user knows.
@@ -54,7 +55,7 @@ def door(api: str) -> Iterator[str]:
     Raises:
         UnsafeAddressError: What was done failed after an address was refused.
         RegistryError: As it was raised inside.
-        UnavailableError: The system lets nobody listen.
+        UnavailableError: The system lets nobody listen, or what was done failed after it closed.
         InvalidInputError: The network's own proxy is of a kind that is not known.
     """
     secret = secrets.token_urlsafe(24)
@@ -69,16 +70,26 @@ def door(api: str) -> Iterator[str]:
         target=server.serve_forever, args=(0.05,), name="eolab-door", daemon=True
     )
     thread.start()
+    end = threading.Timer(seconds or 0, server.close_ways)
+    end.daemon = True
+    if seconds is not None:
+        end.start()
     try:
         yield f"http://eolab:{secret}@127.0.0.1:{server.server_address[1]}"
     except RegistryError as error:
-        if not server.refused or isinstance(error, UnsafeAddressError):
-            raise
-        raise UnsafeAddressError(
-            f"the archive leads to '{server.refused[0][:200]}', which is not followed",
-            hint=PUBLIC_ALONE,
-        ) from error
+        if server.refused and not isinstance(error, UnsafeAddressError):
+            raise UnsafeAddressError(
+                f"the archive leads to '{server.refused[0][:200]}', which is not followed",
+                hint=PUBLIC_ALONE,
+            ) from error
+        if server.closed:
+            raise UnavailableError(
+                f"the archive at {api} takes longer than {seconds:g} s to answer",
+                hint="narrow --aoi or --time, or name another archive by --from",
+            ) from error
+        raise
     finally:
+        end.cancel()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -119,12 +130,40 @@ class _Server(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Visitor)
         self.pass_word = "Basic " + base64.b64encode(f"eolab:{secret}".encode()).decode()
         self.refused: list[str] = []
+        self.closed = False
+        self._ways: set[socket.socket] = set()
+        self._changing = threading.Lock()
         self._api = api
         self._beyond = beyond
         self._home: tuple[str, ...] = ()
 
     def handle_error(self, *_: Any) -> None:  # noqa: ANN401 — whatever it was, the visitor left
         """Say nothing: a connection that breaks is seen at both of its ends."""
+
+    def close_ways(self) -> None:
+        """End all connections, and make no more."""
+        self.closed = True
+        with self._changing:
+            for way in self._ways:
+                with suppress(OSError):  # the other side ended it
+                    way.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def ended_with(self, way: socket.socket) -> Iterator[None]:
+        """Have a connection end when the door closes.
+
+        Yields:
+            Nothing.
+        """
+        with self._changing:
+            self._ways.add(way)
+        if self.closed:
+            self.close_ways()
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._ways.discard(way)
 
     def reached(self, scheme: str, host: str, port: int) -> socket.socket:
         """Return a connection.
@@ -133,6 +172,8 @@ class _Server(ThreadingTCPServer):
             UnsafeAddressError: There shall be none.
             OSError: There is none.
         """
+        if self.closed:
+            raise OSError("it took too long")
         try:
             known = self._known(scheme, host, port)
         except UnsafeAddressError:
@@ -270,7 +311,7 @@ class _Visitor(BaseHTTPRequestHandler):
         except OSError as error:
             self.send_error(502)
             raise ValueError(scheme) from error
-        with far:
+        with far, self.server.ended_with(far):
             far.settimeout(_IDLE)
             yield far
 

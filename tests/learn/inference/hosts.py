@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
@@ -49,6 +50,27 @@ class Host(_Local):
         self.elsewhere = {}
         self.asked = []
         self.sent = 0
+
+
+class Trickling(_Local):
+    """Answers whoever asks, a byte at a time, and is not through with it for some time."""
+
+    def __init__(self):
+        super().__init__(_Dripping)
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.asked = 0
+
+
+class _Dripping(BaseRequestHandler):
+    def handle(self):
+        self.server.asked += 1
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+        try:
+            for byte in head + b" " * 300:
+                self.request.sendall(bytes([byte]))
+                time.sleep(0.01)
+        except OSError:
+            pass  # who asked has gone
 
 
 class _Serving(BaseHTTPRequestHandler):

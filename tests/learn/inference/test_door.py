@@ -22,7 +22,7 @@ from registry.learn.inference.door import door
 from registry.learn.inference.presets import preset_named
 from registry.learn.inference.web import UnsafeAddressError, addresses, check_href
 from registry.learn.loading.contract import Band, Input
-from tests.learn.inference.hosts import Canary, Host
+from tests.learn.inference.hosts import Canary, Host, Trickling
 
 UTM = "EPSG:32631"
 LEFT, TOP = 483_000, 4_688_000
@@ -189,6 +189,24 @@ def test_an_answer_that_is_too_large_is_left(host, monkeypatch):
     host.files["/"] = b"[" * 100_001
     with pytest.raises(UnavailableError, match="larger than 100,000 bytes"):
         search(anything(host))
+
+
+def test_a_search_that_never_ends_is_left_however_often_something_comes(monkeypatch):
+    monkeypatch.setattr(asking, "_LONGEST", 0.2)
+    with Trickling() as slow:
+        with pytest.raises(UnavailableError, match=r"takes longer than 0\.2 s to answer"):
+            search(anything(slow))
+        assert slow.asked == 1  # nor is it asked again
+
+
+def test_a_tunnel_ends_when_the_door_closes():
+    with Trickling() as slow, door(f"https://127.0.0.1:{slow.port}", seconds=0.3) as proxy:
+        with closing(tunnel(proxy, "127.0.0.1", slow.port)) as way:
+            while way.sock.recv(1000):
+                pass
+        assert slow.asked == 1
+        with pytest.raises(OSError, match="502"):
+            tunnel(proxy, "127.0.0.1", slow.port)
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
