@@ -1,5 +1,6 @@
 """Bytes brought near before they are needed: the pieces of the next window, in long reads."""
 
+import atexit
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,7 @@ class Foresight:
         self._lock = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="eolab-foresight", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # as those do that it works for
 
     def reach(self, step: int) -> None:
         """Say which batch is read now."""
@@ -113,6 +115,7 @@ class Foresight:
             self._closed = True
             self._lock.notify_all()
         self._thread.join()
+        atexit.unregister(self.close)
 
     def _work(self) -> None:
         # Whoever reads the same bytes meets the same error, and says it.

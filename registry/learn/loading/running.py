@@ -1,5 +1,6 @@
 """One pass over the batches of an epoch: threads fill buffers ahead of whoever reads them."""
 
+import atexit
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -114,6 +115,8 @@ class Run:
         self._parts = 2 * max(1, threads)
         for thread in self._threads:
             thread.start()
+        # A thread that the interpreter stops inside a library may take the process with it.
+        atexit.register(self.close)
 
     @property
     def read(self) -> int:
@@ -140,6 +143,7 @@ class Run:
             self._lock.notify_all()
         for thread in self._threads:
             thread.join()
+        atexit.unregister(self.close)
 
     def _release(self, step: int) -> None:
         with self._lock:

@@ -1,6 +1,8 @@
 """Streams: what batches hold, whatever the threads, and where they go on."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -197,6 +199,28 @@ def test_a_stream_that_is_left_early_ends_its_threads(lake):
     next(batches)
     batches.close()
     assert not [one for one in threading.enumerate() if one.name == "eolab-stream"]
+
+
+_LEFT = """
+import atexit, sys, threading
+
+@atexit.register
+def last():
+    print([one.name for one in threading.enumerate() if one.name.startswith("eolab")])
+
+import registry
+
+lake = registry.connect(sys.argv[1])
+batches = iter(registry.stream(sys.argv[2], registry=lake, batch_size=4, threads=2))
+next(batches)
+"""
+
+
+def test_a_process_may_end_in_the_middle_of_a_stream(lake):
+    registry, ref = lake
+    words = [sys.executable, "-c", _LEFT, registry.lake.address, ref]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
 def test_what_is_not_there_is_said(lake):
