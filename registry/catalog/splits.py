@@ -15,6 +15,7 @@ __all__ = [
     "in_lab_words",
     "is_subset",
     "is_subset_word",
+    "is_test",
     "learning_order",
     "subset_of",
     "subset_word_pattern",
@@ -76,6 +77,16 @@ def in_lab_words(word: str) -> str:
         ('validate', 'unlabelled')
     """
     return subset_of(word) or word
+
+
+def is_test(word: str) -> bool:
+    """Return whether somebody's word for a subset names one that is kept for judging alone.
+
+    Examples:
+        >>> is_test("testing"), is_test("test:bolivia"), is_test("validate")
+        (True, True, False)
+    """
+    return in_lab_words(word).partition(":")[0] == "test"
 
 
 def learning_order(name: str) -> tuple[int, str]:

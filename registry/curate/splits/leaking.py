@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ __all__ = ["LEAKS", "Distance", "LeakReport", "keep_leaks", "leaks", "leaks_of",
 LEAKS: Final = reports_schema("leaks")
 """Where findings are kept: ``reports/leaks``."""
 
+_ALL_SEEN: Final[Mapping[str, pa.Array]] = MappingProxyType({})
 _ERROR, _WARNING, _INFO = "error", "warning", "info"
 _SHOWN: Final = 6
 _KEPT: Final = 1000  # findings a check and pair of subsets; the first one counts all
@@ -185,7 +187,12 @@ def split_rows(version: Version, split: str) -> pa.Table:
 
 
 def leaks_of(
-    version: Version, split: str, rows: pa.Table, *, pretrained: Sequence[Version] = ()
+    version: Version,
+    split: str,
+    rows: pa.Table,
+    *,
+    pretrained: Sequence[Version] = (),
+    seen: Mapping[str, pa.Array] = _ALL_SEEN,
 ) -> LeakReport:
     """Return what leaks between subsets, whose rows need not be kept yet.
 
@@ -194,8 +201,9 @@ def leaks_of(
         split: What the split is called.
         rows: Rows of ``splits/<name>``.
         pretrained: Versions that were seen before.
+        seen: By their refs, the ids that were; all if nothing is said.
     """
-    sides = Sides.of(version, rows, pretrained)
+    sides = Sides.of(version, rows, pretrained, seen)
     findings: list[dict[str, Any]] = []
     distances: list[Distance] = []
     for judged, learned in sides.pairs():

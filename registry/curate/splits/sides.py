@@ -67,8 +67,21 @@ class Sides:
     """Which sample has which array, of all that several samples share."""
 
     @classmethod
-    def of(cls, version: Version, rows: pa.Table, pretrained: Sequence[Version]) -> "Sides":
-        """Return the sides of a split's rows, and those of versions that were seen before."""
+    def of(
+        cls,
+        version: Version,
+        rows: pa.Table,
+        pretrained: Sequence[Version],
+        seen: Mapping[str, pa.Array],
+    ) -> "Sides":
+        """Return the sides of a split's rows, and those of versions that were seen before.
+
+        Args:
+            version: Whose split.
+            rows: Of the split.
+            pretrained: Versions that were seen before.
+            seen: By their refs, the ids that were; all if nothing is said.
+        """
         tables = [_sample_rows(version)]
         subset = pc.coalesce(rows["subset"], pc.binary_join_element_wise(
             "fold", pc.cast(rows["fold"], pa.string()), " "
@@ -79,7 +92,9 @@ class Sides:
         words = [subset.take(where)]
         for one in pretrained:
             tables.append(_sample_rows(one))
-            words.append(pa.chunked_array([pa.array([f"pretraining {one.ref}"] * len(tables[-1]))]))
+            ids = tables[-1]["id"]
+            known = pc.is_in(ids, value_set=seen.get(str(one.ref), ids))
+            words.append(pc.if_else(known, f"pretraining {one.ref}", pa.scalar(None, pa.string())))
         samples = pa.concat_tables(tables)
         sides = pa.chunked_array([chunk for one in words for chunk in one.chunks], pa.string())
         names = tuple(sorted(sides.unique().drop_null().to_pylist(), key=learning_order))

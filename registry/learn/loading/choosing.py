@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.catalog.splits import in_lab_words, usual_split
+from registry.catalog.splits import in_lab_words, is_test, usual_split
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
 
-__all__ = ["Choice", "choose", "split_table"]
+__all__ = ["BUT_TEST", "Choice", "choose", "split_table"]
+
+BUT_TEST: Final = "but-test"
+"""A word for all samples but those of ``test`` and ``test:<name>``: also those in no subset."""
 
 _FOLDER: Final = "splits/"
 
@@ -47,7 +50,7 @@ def choose(
     Args:
         version: Of which version.
         split: ``train``, ``validate``, ``test`` or ``test:<name>``; other words for them are
-            understood; all samples if None.
+            understood; ``but-test`` for all that no test has; all samples if None.
         splits: Which table of splits, as in ``splits/<name>``; by default ``default``, else
             ``official``, else the only one.
         fold: Which fold of a cross-validation is held out, from 0.
@@ -66,7 +69,8 @@ def choose(
     if split is not None or splits is not None or fold is not None:
         table = split_table(version, splits)
         members = _members(version, table, split=split, fold=fold)
-        ids = ids.filter(pc.is_in(ids, value_set=members))
+        inside = pc.is_in(ids, value_set=members)
+        ids = ids.filter(pc.invert(inside) if split == BUT_TEST else inside)
         said = f"{split or 'all subsets'} of splits/{table} in {version.ref}"
     if slice is not None:
         ids = ids.filter(pc.is_in(ids, value_set=_sliced(version, slice, registry)))
@@ -98,10 +102,19 @@ def split_table(version: Version, name: str | None = None) -> str:
 
 
 def _members(version: Version, table: str, *, split: str | None, fold: int | None) -> pa.Array:
+    """Return the samples of a subset; for ``but-test`` those of the tests, perhaps none.
+
+    Raises:
+        InvalidInputError: No sample is in the subset.
+    """
     rows = pa.Table.from_batches(list(version.scan(f"{_FOLDER}{table}")))
     subsets = _as_the_lab_says(rows["subset"].combine_chunks())
     if fold is not None:
         subsets = _folded(subsets, rows, fold=fold, table=table)
+    if split == BUT_TEST:
+        tests = [word for word in subsets.drop_null().unique().to_pylist() if is_test(word)]
+        judged = pc.is_in(subsets, value_set=pa.array(tests, pa.string()))
+        return rows["sample"].combine_chunks().filter(judged)
     if split is None:
         return rows["sample"].combine_chunks().filter(pc.is_valid(subsets))
     wanted = in_lab_words(split)

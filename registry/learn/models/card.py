@@ -3,17 +3,17 @@
 import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from registry.errors import CorruptError, InvalidInputError
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Architecture, Head, HeadTask
 
-__all__ = ["Card", "Lineage"]
+__all__ = ["Card", "Learned", "Lineage"]
 
 
 def _plain(value: object) -> object:
@@ -31,6 +31,30 @@ def _plain(value: object) -> object:
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+Subsets = Literal["all", "but-test", "train"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """Which samples of a version weights have met."""
+
+    ref: str
+    """Of the version."""
+
+    subsets: Subsets = "all"
+    """Of the split: ``train`` is what taught and what chose the weights, so ``validate`` too;
+    ``but-test`` is all but its tests; ``all`` looks at no split."""
+
+    split: str | None = None
+    """Name of that split."""
+
+    split_id: str | None = None
+    """Content id of its table."""
+
+    slice: str | None = None
+    """Id of the slice that all of them but those of ``validate`` were in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """What a model was made of."""
@@ -45,7 +69,7 @@ class Lineage:
     """Its commit on the lake where the model was trained."""
 
     split: str | None = None
-    """Name of the split; None where all samples were used, as in pretraining."""
+    """Name of the split that was learned and validated by; None in pretraining."""
 
     split_id: str | None = None
     """Content id of the split's table."""
@@ -61,6 +85,33 @@ class Lineage:
 
     pretrained_on: tuple[str, ...] = ()
     """Refs of the versions that its parents learned from, nearest first."""
+
+    learned: tuple[Learned, ...] = ()
+    """Which samples of its versions it has met; see :meth:`met`."""
+
+    learned_before: tuple[Learned, ...] = ()
+    """Which samples its parents have met; see :meth:`met_before`."""
+
+    def met(self) -> tuple[Learned, ...]:
+        """Return which samples the model has met, version by version.
+
+        Returns:
+            Of a version of which nobody says: what taught and validated by the split, or all.
+        """
+        subsets: Subsets = "all" if self.split is None else "train"
+        said = {one.ref for one in self.learned}
+        rest = [ref for ref in dict.fromkeys(self.dataset.split(",")) if ref not in said]
+        unsaid = (
+            Learned(ref=ref, subsets=subsets, split=self.split, split_id=self.split_id)
+            for ref in rest
+        )
+        return (*self.learned, *unsaid)
+
+    def met_before(self) -> tuple[Learned, ...]:
+        """Return which samples its parents have met; all of a version of which nobody says."""
+        said = {one.ref for one in self.learned_before}
+        rest = [ref for ref in dict.fromkeys(self.pretrained_on) if ref not in said]
+        return (*self.learned_before, *(Learned(ref=ref) for ref in rest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +173,7 @@ class Card:
         """Return it as JSON's own types; metrics that are no finite number are left out."""
         lineage = None
         if self.lineage is not None:
-            lineage = {one.name: getattr(self.lineage, one.name) for one in fields(self.lineage)}
+            lineage = asdict(self.lineage)
         return {
             "name": self.name,
             "architecture": self.architecture.to_document(),
@@ -165,13 +216,20 @@ class Card:
             if said.get("size") is not None:
                 said["size"] = tuple(said["size"])
             if said.get("lineage") is not None:
-                pretrained = tuple(said["lineage"].pop("pretrained_on", ()))
-                said["lineage"] = Lineage(**said["lineage"], pretrained_on=pretrained)
+                said["lineage"] = _lineage(said["lineage"])
             return _checked(cls(**said))
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise CorruptError(
                 f"the model's card cannot be read: {error}", hint="pull the model again"
             ) from error
+
+
+def _lineage(said: Mapping[str, Any]) -> Lineage:
+    learned = {
+        name: tuple(Learned(**one) for one in said.get(name, ()))
+        for name in ("learned", "learned_before")
+    }
+    return Lineage(**{**said, **learned, "pretrained_on": tuple(said.get("pretrained_on", ()))})
 
 
 def _checked(card: Card) -> Card:
@@ -189,7 +247,11 @@ def _checked(card: Card) -> Card:
             _each(band, mean=_NUMBER | None, std=_NUMBER | None)
     if card.lineage is not None:
         _each(card.lineage, dataset=str, content_id=str, commit=str, split=_TEXT, parent=_TEXT)
-        _each(card.lineage, parent_sha256=_TEXT)
+        _each(card.lineage, parent_sha256=_TEXT, split_id=_TEXT, slice=_TEXT)
+        for part in (*card.lineage.learned, *card.lineage.learned_before):
+            _each(part, ref=str, split=_TEXT, split_id=_TEXT, slice=_TEXT)
+            if part.subsets not in get_args(Subsets):
+                raise ValueError(f"no subsets are called {part.subsets!r}")
     texts = [*(one for head in card.heads for one in head.classes), *card.metrics]
     texts += card.lineage.pretrained_on if card.lineage is not None else ()
     numbers = [*card.metrics.values(), *(card.size or ())]

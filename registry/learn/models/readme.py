@@ -147,6 +147,9 @@ def _made(card: "Card") -> str:
         lines.append(
             f"- Content of that version: `{lineage.content_id}`, commit `{lineage.commit}`"
         )
+        if held := [one for one in lineage.learned if one.subsets == "but-test"]:
+            tests = ", ".join(f"split `{one.split}` of `{one.ref}`" for one in held)
+            lines.append(f"- Left out what is called test by {tests}")
         if lineage.parent:
             lines.append(f"- Began with the weights of `{lineage.parent}`")
         if lineage.pretrained_on:

@@ -1,14 +1,14 @@
 """What a reader of a score has to know besides: withdrawals, purges, leaks, samples seen before."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from registry.catalog.splits import in_lab_words
+from registry.catalog.splits import in_lab_words, is_test
 from registry.curate.splits.leaking import LEAKS, leaks_of
 from registry.errors import NotFoundError, RegistryError
 from registry.tables import store
@@ -16,7 +16,7 @@ from registry.tables import store
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.catalog.version import Version
-    from registry.learn.models.card import Lineage
+    from registry.learn.models.card import Learned, Lineage
     from registry.learn.models.shelf import Model
     from registry.learn.scoring.protocol import Exam
 
@@ -24,8 +24,6 @@ __all__ = ["FEW", "Note", "of_model", "of_split", "seen_before"]
 
 FEW: Final = "few"
 """Kind of the note that says that intervals rest on few groups."""
-
-_LEARNED: Final = ("train", "validate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +86,8 @@ def seen_before(registry: "Registry", exam: "Exam", lineage: "Lineage | None") -
     """Return which scored samples a model has met before, in training or in pretraining.
 
     Pixels are compared by their hashes, so a sample that was renamed or copied into another
-    dataset is found; of versions used for pretraining also groups, scenes and ground.
+    dataset is found; of versions used for pretraining also groups, scenes and ground. Only the
+    samples count that were learned from, or that chose the weights.
 
     Args:
         registry: Where the versions are.
@@ -99,10 +98,13 @@ def seen_before(registry: "Registry", exam: "Exam", lineage: "Lineage | None") -
         text = "nobody knows what the weights learned from, so they may know these samples"
         return (Note(severity="info", kind="unknown", message=text),)
     found: list[Note] = []
-    for ref in dict.fromkeys(lineage.dataset.split(",")):
-        found += _trained(registry, exam, ref, lineage)
-    for ref in dict.fromkeys(lineage.pretrained_on):
-        found += _pretrained(registry, exam, ref)
+    for one in lineage.met():
+        found += _trained(registry, exam, one)
+    before: dict[str, list[Learned]] = {}
+    for one in lineage.met_before():
+        before.setdefault(one.ref, []).append(one)
+    for ref, learned in before.items():
+        found += _pretrained(registry, exam, ref, learned)
     return tuple(found)
 
 
@@ -128,55 +130,78 @@ def _leaks(version: "Version", split: str | None, subset: str | None) -> Iterato
             yield Note(severity=row["severity"], kind="leak", message=text)
 
 
-def _trained(registry: "Registry", exam: "Exam", ref: str, lineage: "Lineage") -> Iterator[Note]:
+def _trained(registry: "Registry", exam: "Exam", learned: "Learned") -> Iterator[Note]:
     """Yield whether training samples are among the scored ones; by pixels of another version."""
     try:
-        version = registry.resolve(ref)
-        learned = _learned_ids(version, lineage.split)
+        version = registry.resolve(learned.ref)
+        ids = _learned_ids(registry, version, learned)
     except RegistryError as error:
-        yield _unknown(ref, error)
+        yield _unknown(learned.ref, error)
         return
     if version.content_id == exam.version.content_id:
-        known = set(learned)
+        known = set(ids.to_pylist())
         again = [one for one in exam.ids if one in known]
     else:
-        again = _same_pixels(exam, version, learned)
+        again = _same_pixels(exam, version, ids)
     if again:
-        yield _seen(again, exam, f"the model was trained on ({ref})")
+        yield _seen(again, exam, f"the model was trained on ({learned.ref})")
 
 
-def _learned_ids(version: "Version", split: str | None) -> list[str]:
-    if split is None or f"splits/{split}" not in version.tables():
-        return list(version.table("samples", ["id"])["id"].to_pylist())
-    rows = version.table(f"splits/{split}", ["sample", "subset"])
-    said = [one for one in rows["subset"].unique().to_pylist() if one]
-    learned = [one for one in said if in_lab_words(one) in _LEARNED]
-    chosen = pc.is_in(rows["subset"], value_set=pa.array(learned, pa.string()))
-    return list(rows["sample"].filter(chosen).to_pylist())
+def _learned_ids(registry: "Registry", version: "Version", learned: "Learned") -> pa.Array:
+    """Return which samples were met; all where the split is no longer there to tell.
+
+    Raises:
+        NotFoundError: The slice that they were in is not there.
+    """
+    from registry.query.slices import find_slice
+
+    ids = version.table("samples", ["id"])["id"].combine_chunks()
+    validated = ids.slice(0, 0)
+    if learned.subsets != "all" and f"splits/{learned.split}" in version.tables():
+        rows = version.table(f"splits/{learned.split}", ["sample", "subset"])
+        if learned.subsets == "but-test":
+            ids = ids.filter(pc.invert(pc.is_in(ids, value_set=_those(rows, is_test))))
+        else:
+            validated = _those(rows, lambda word: in_lab_words(word) == "validate")
+            ids = _those(rows, lambda word: in_lab_words(word) == "train")
+    if learned.slice is not None:
+        inside = pa.array(find_slice(registry, learned.slice).ids, pa.string())
+        ids = ids.filter(pc.is_in(ids, value_set=inside))
+    return pa.concat_arrays([ids, validated])
 
 
-def _same_pixels(exam: "Exam", other: "Version", learned: Sequence[str]) -> list[str]:
+def _those(rows: pa.Table, meant: Callable[[str], bool]) -> pa.Array:
+    """Return the samples of the subsets whose words are meant."""
+    words = [word for word in rows["subset"].unique().to_pylist() if word and meant(word)]
+    chosen = pc.is_in(rows["subset"], value_set=pa.array(words, pa.string()))
+    return rows["sample"].filter(chosen).combine_chunks()
+
+
+def _same_pixels(exam: "Exam", other: "Version", learned: pa.Array) -> list[str]:
     theirs = _digests(other, learned)
     known = pc.unique(theirs["pixels"])
-    mine = _digests(exam.version, exam.ids)
+    mine = _digests(exam.version, pa.array(exam.ids, pa.string()))
     hit = mine.filter(pc.is_in(mine["pixels"], value_set=known))
     return sorted(set(hit["sample"].to_pylist()))
 
 
-def _digests(version: "Version", ids: Sequence[str]) -> pa.Table:
+def _digests(version: "Version", ids: pa.Array) -> pa.Table:
     """Return which sample has which array, of assets that are no labels."""
     labels = [name for name, one in version.spec.assets.items() if one.role == "labels"]
     rows = version.table("assets", ["sample", "asset", "pixels"])
-    wanted = pc.is_in(rows["sample"], value_set=pa.array(ids, pa.string()))
+    wanted = pc.is_in(rows["sample"], value_set=ids)
     wanted = pc.and_(
         wanted, pc.invert(pc.is_in(rows["asset"], value_set=pa.array(labels, pa.string())))
     )
     return rows.filter(pc.and_(wanted, pc.is_valid(rows["pixels"])))
 
 
-def _pretrained(registry: "Registry", exam: "Exam", ref: str) -> Iterator[Note]:
+def _pretrained(
+    registry: "Registry", exam: "Exam", ref: str, learned: Sequence["Learned"]
+) -> Iterator[Note]:
     try:
         version = registry.resolve(ref)
+        ids = pa.concat_arrays([_learned_ids(registry, version, one) for one in learned])
     except RegistryError as error:
         yield _unknown(ref, error)
         return
@@ -186,7 +211,10 @@ def _pretrained(registry: "Registry", exam: "Exam", ref: str) -> Iterator[Note]:
         "subset": pa.array([subset] * len(exam.ids), pa.string()),
         "fold": pa.nulls(len(exam.ids), pa.int32()),
     })
-    found = leaks_of(exam.version, exam.split or "all", rows, pretrained=[version]).findings
+    found = leaks_of(
+        exam.version, exam.split or "all", rows,
+        pretrained=[version], seen={str(version.ref): ids},
+    ).findings  # fmt: skip
     for row in found.filter(pc.is_null(found["sample"])).to_pylist():
         yield Note(severity=row["severity"], kind="seen", message=str(row["message"]))
 

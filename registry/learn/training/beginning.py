@@ -66,10 +66,11 @@ def begin(
         check_bands(parent, contract)
         _fill(network, _of_model(parent), parent.ref)
         before = parent.card.lineage
-        learnt = () if before is None else (*before.dataset.split(","), *before.pretrained_on)
+        met = () if before is None else (*before.met(), *before.met_before())
         lineage = replace(
             lineage, parent=parent.ref, parent_sha256=parent.card.weights_sha256,
-            pretrained_on=tuple(dict.fromkeys(learnt)),
+            pretrained_on=tuple(dict.fromkeys(one.ref for one in met)),
+            learned_before=tuple(dict.fromkeys(met)),
         )  # fmt: skip
     elif said.weights is not None:
         path = Path(said.weights)

@@ -47,6 +47,7 @@ def foresee(registry: "Registry", recipe: Recipe) -> None:
     from registry.learn.loading.choosing import split_table
     from registry.learn.training.beginning import check_bands
     from registry.learn.training.heads import heads_of
+    from registry.learn.training.material import split_of_tests
     from registry.learn.training.truths import check_truths
 
     data, init = recipe.data, recipe.init
@@ -60,9 +61,12 @@ def foresee(registry: "Registry", recipe: Recipe) -> None:
             hint="name one that is there: --set init.weights=PATH",
         )
     parent = None if init.model is None else resolve(registry, init.model)
-    first, *_ = [registry.resolve(ref) for ref in data.refs]
-    if not recipe.pretrains:
-        split_table(first, data.splits)
+    first, *others = [registry.resolve(ref) for ref in data.refs]
+    for version in (first, *others):
+        if recipe.pretrains:
+            split_of_tests(version, recipe)
+        else:
+            split_table(version, data.splits)
     check_truths(first, recipe)
     heads_of(first, recipe)
     mine = contracts.of_version(

@@ -1,16 +1,16 @@
 """What a run learns from: versions, what their numbers mean, heads, batches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from registry.catalog.version import Version
-from registry.errors import InvalidInputError, NotFoundError
+from registry.errors import InvalidInputError
 from registry.learn.loading import contract as contracts
-from registry.learn.loading.choosing import choose, split_table
+from registry.learn.loading.choosing import BUT_TEST, choose, split_table
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Head
-from registry.learn.models.card import Lineage
+from registry.learn.models.card import Learned, Lineage
 from registry.learn.training.heads import KINDS, Spread, heads_of, masks_of, spread_of
 from registry.learn.training.recipe import Recipe
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from registry.catalog.registry import Registry
     from registry.learn.training.loader import Loader
 
-__all__ = ["PREFETCH", "Material", "gather"]
+__all__ = ["PREFETCH", "Material", "gather", "split_of_tests"]
 
 PREFETCH: Final = 2
 """Batches that are made ahead: one is ready even where another comes late."""
@@ -56,7 +56,7 @@ class Material:
     """What the model will be made of."""
 
     said: tuple[str, ...] = ()
-    """What loaders convert, in words."""
+    """What is left out of the versions, a line each."""
 
 
 def gather(
@@ -88,11 +88,13 @@ def gather(
         )
     versions = tuple(registry.resolve(ref) for ref in data.refs)
     first = versions[0]
-    chosen = _chosen(first, recipe)
-    choose(first, registry=registry, **chosen)  # says if there is nothing to learn from
+    choices = [_chosen(one, recipe) for one in versions]
+    for one, said in zip(versions, choices, strict=True):
+        choose(one, registry=registry, **said)  # says if there is nothing to learn from
+        if data.fraction < 1:
+            said["slice"] = _fraction(registry, one, said, data.fraction, seed)
+    chosen = choices[0]
     held = None if recipe.pretrains else _held(first, chosen)
-    if data.fraction < 1:
-        chosen["slice"] = _fraction(registry, first, chosen, data.fraction, seed)
     contract = _contract(registry, first, recipe, chosen)
     heads = heads_of(first, recipe)
     heads, spreads = spread_of(registry, first, recipe, heads, chosen)
@@ -101,7 +103,7 @@ def gather(
         "recipe": recipe, "seed": seed,
     }  # fmt: skip
     share = {"batch_size": data.batch_size // world, "rank": rank, "world": world}
-    train = _train(versions, recipe, chosen, common, share)
+    train = _train(versions, recipe, choices, common, share)
     validate = whole = None
     if held is not None:
         validate, whole = _measured(first, {**common, **held}, rank=rank, world=world)
@@ -115,8 +117,26 @@ def gather(
         validate=validate,
         held=whole,
         plain=_loader(first, {**common, **chosen, **alone}, shuffle=False),
-        lineage=_lineage(versions, chosen),
+        lineage=_lineage(versions, recipe, choices),
+        said=tuple(line for one in versions if (line := _left_out(registry, one, recipe))),
     )
+
+
+def split_of_tests(version: Version, recipe: Recipe) -> str | None:
+    """Return the name of the split whose tests pretraining leaves out; None where it leaves none.
+
+    Args:
+        version: What is learnt from.
+        recipe: Says whether it does, and which split is meant.
+
+    Raises:
+        NotFoundError: The version has splits, but none of that name.
+        InvalidInputError: It has several, and nothing says which is meant.
+    """
+    split = any(name.startswith("splits/") for name in version.tables())
+    if not split or recipe.data.subset == "all":
+        return None
+    return split_table(version, recipe.data.splits)
 
 
 def _chosen(version: Version, recipe: Recipe) -> dict[str, Any]:
@@ -125,7 +145,8 @@ def _chosen(version: Version, recipe: Recipe) -> dict[str, Any]:
     if recipe.data.slice is not None:
         said["slice"] = recipe.data.slice
     if recipe.pretrains:
-        return said
+        split = split_of_tests(version, recipe)
+        return said if split is None else {**said, "split": BUT_TEST, "splits": split}
     return {**said, "split": "train", "splits": split_table(version, recipe.data.splits)}
 
 
@@ -188,23 +209,25 @@ def _kinds(heads: tuple[Head, ...]) -> tuple[str, ...]:
 def _train(
     versions: tuple[Version, ...],
     recipe: Recipe,
-    chosen: Mapping[str, Any],
+    choices: Sequence[Mapping[str, Any]],
     common: Mapping[str, Any],
     share: Mapping[str, Any],
 ) -> "Loader":
     from registry.learn.training.mixing import Beside, InTurn, Permuted
 
     augment = () if recipe.data.permute_labels else recipe.data.augment
-    said = {**common, **chosen, **share, "augment": augment}
-    loaders = [_loader(version, said, shuffle=True) for version in versions]
+    every = [{**common, **chosen, **share, "augment": augment} for chosen in choices]
+    loaders = [
+        _loader(version, said, shuffle=True) for version, said in zip(versions, every, strict=True)
+    ]
     made = loaders[0] if len(loaders) == 1 else InTurn(loaders)
     if recipe.data.permute_labels and not recipe.pretrains:
         alone = {"batch_size": recipe.data.batch_size, "rank": 0, "world": 1}
-        whole = _loader(versions[0], {**common, **chosen, **alone}, shuffle=False)
-        return Permuted(made, whole=whole, seed=said["seed"])
+        whole = _loader(versions[0], {**common, **choices[0], **alone}, shuffle=False)
+        return Permuted(made, whole=whole, seed=common["seed"])
     if recipe.semi is None:
         return made
-    everything = {**said, "slice": recipe.data.slice}  # not that of a share of the labels
+    everything = {**every[0], "slice": recipe.data.slice}  # not that of a share of the labels
     return Beside(made, _loader(versions[0], everything, shuffle=True))
 
 
@@ -268,19 +291,46 @@ def _check_numbers(version: Version, head: Head, there: tuple[str, ...]) -> None
         )
 
 
-def _lineage(versions: tuple[Version, ...], chosen: Mapping[str, Any]) -> Lineage:
-    first, splits = versions[0], chosen.get("splits")
-    split_id = None
-    if splits is not None:
-        try:
-            split_id = first.data_id_of(f"splits/{splits}")
-        except NotFoundError:
-            split_id = None
+def _left_out(registry: "Registry", version: Version, recipe: Recipe) -> str | None:
+    """Return a line on the samples of tests that pretraining leaves out; None if it leaves none."""
+    chosen = _chosen(version, recipe)
+    if chosen.pop("split", None) != BUT_TEST:
+        return None
+    split = chosen.pop("splits")
+    there = len(choose(version, registry=registry, **chosen).ids)
+    taken = len(choose(version, registry=registry, split=BUT_TEST, splits=split, **chosen).ids)
+    if taken == there:
+        return None
+    return (
+        f"{there - taken:,} of {there:,} samples of {version.ref} are left out: splits/{split} "
+        "calls them test; data.subset=all takes them too"
+    )
+
+
+def _lineage(
+    versions: tuple[Version, ...], recipe: Recipe, choices: Sequence[Mapping[str, Any]]
+) -> Lineage:
+    learned = tuple(
+        _learned(version, recipe, one) for version, one in zip(versions, choices, strict=True)
+    )
+    own = None if recipe.pretrains else learned[0]
     return Lineage(
         dataset=",".join(f"{one.dataset}@{one.label}" for one in versions),
         content_id=",".join(one.content_id for one in versions),
         commit=",".join(one.commit.id for one in versions),
-        split=splits,
-        split_id=split_id,
-        slice=chosen.get("slice"),
+        split=None if own is None else own.split,
+        split_id=None if own is None else own.split_id,
+        slice=choices[0].get("slice"),
+        learned=learned,
+    )
+
+
+def _learned(version: Version, recipe: Recipe, chosen: Mapping[str, Any]) -> Learned:
+    split = chosen.get("splits")
+    return Learned(
+        ref=f"{version.dataset}@{version.label}",
+        subsets="all" if split is None else "but-test" if recipe.pretrains else "train",
+        split=split,
+        split_id=None if split is None else version.data_id_of(f"splits/{split}"),
+        slice=recipe.data.slice if recipe.semi is not None else chosen.get("slice"),
     )

@@ -69,6 +69,10 @@ class Data:
     slice: str | None = None
     """Id of a slice: only its samples."""
 
+    subset: Literal["but-test", "all"] = "but-test"
+    """What pretraining learns from: all that the split does not call ``test`` or ``test:*``, or
+    ``all``. A version without a split has nothing to leave out."""
+
     assets: tuple[str, ...] | None = None
     """Assets that the network reads, in its order; all of role ``data`` if None."""
 

@@ -146,6 +146,11 @@ class Recipe:
                 f"{alone[0].task} is learnt alone",
                 hint="make a recipe of each",
             )
+        if self.data.subset == "all" and not self.pretrains:
+            raise InvalidInputError(
+                f"recipe '{self.name}' learns from labels, so from the split's train alone",
+                hint="leave data.subset out; it is for pretraining",
+            )
         within("epochs", self.epochs, 1, None)
         within("accumulate", self.accumulate, 1, None)
         for name in ("steps", "checkpoint_steps"):

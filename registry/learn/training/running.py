@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "fit", "train"]
 
+_LOG = logging.getLogger("eolab.training")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -162,6 +163,9 @@ def fit(
         # Data
         fabric = _fabric(ran)
         material = gather(source, ran, seed=seed, rank=fabric.global_rank, world=fabric.world_size)
+        if _writes():
+            for said in material.said:
+                _LOG.info("training %s: %s", ran.name, said)
         # Model
         torch.manual_seed(loop.chance(seed, "weights"))
         network = _network(ran, material)

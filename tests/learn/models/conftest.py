@@ -11,7 +11,7 @@ from registry.catalog.registry import Registry
 from registry.lake import init
 from registry.learn.loading.contract import Band, Contract, Input
 from registry.learn.models.architecture import Architecture, Head, HeadTask
-from registry.learn.models.card import Card, Lineage
+from registry.learn.models.card import Card, Learned, Lineage
 
 
 @pytest.fixture(autouse=True)
@@ -139,4 +139,5 @@ def lineage():
     return Lineage(
         dataset="scenes@v2", content_id="ab" * 32, commit="cd" * 20, split="default",
         parent="mae-hls@v3", pretrained_on=("raw@v1",),
+        learned_before=(Learned(ref="raw@v1", subsets="but-test", split="default"),),
     )  # fmt: skip

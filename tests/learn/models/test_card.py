@@ -69,6 +69,8 @@ def test_what_is_no_card_is_said_to_be_damaged(text):
         (("heads", 0, "task"), "magic"), (("contract", "inputs", 0, "bands", 0, "scale"), "x"),
         (("contract", "inputs", 0, "bands"), []), (("contract", "inputs", 0, "frames"), "3"),
         (("lineage", "dataset"), None), (("lineage", "pretrained_on"), [3]),
+        (("lineage", "learned"), [3]), (("lineage", "learned_before", 0, "ref"), 3),
+        (("lineage", "learned_before", 0, "subsets"), "none"), (("lineage", "slice"), 3),
         (("architecture", "args"), 3), (("smoke",), "no"), (("name",), None), (("more",), 1),
         (("lineage",), "scenes@v2"), (("heads", 0), "mask"), (("contract",), []),
     ],

@@ -13,12 +13,13 @@ from registry.cli.app import run
 from registry.curate.splits.leaking import leaks
 from registry.lake import init
 from registry.learn.models import shelf
-from registry.learn.models.card import Lineage
+from registry.learn.models.card import Learned, Lineage
 from registry.learn.scoring.comparing import compare
-from registry.learn.scoring.evaluating import evaluate
+from registry.learn.scoring.evaluating import evaluate, exam_of
 from registry.learn.scoring.keeping import keep
 from registry.learn.scoring.leading import leaderboard
-from registry.learn.scoring.notes import of_model
+from registry.learn.scoring.notes import of_model, seen_before
+from registry.query.slices import slice as cut
 from registry.tables import store
 from registry.tables.schemas import splits_schema
 
@@ -74,6 +75,57 @@ def test_a_version_used_for_pretraining_counts(world):
     gone, few = with_pretraining("met-whom", "nowhere@v1")
     assert few.message == "6 groups: intervals are too narrow"
     assert (gone.severity, gone.kind) == ("info", "unknown")
+
+
+def _sliced(world, *numbers):
+    listed = ", ".join(f"'chip-{one:03}'" for one in numbers)
+    text = f'SELECT id FROM "fields@v1".samples WHERE id IN ({listed})'  # noqa: S608 — of this test
+    return cut(world.registry, text).id
+
+
+def _seen(world, subset="test", **lineage):
+    version = world.version
+    made = Lineage(**{
+        "dataset": "fields@v1", "content_id": version.content_id, "commit": version.commit.id,
+        "split": "default", **lineage,
+    })  # fmt: skip
+    return seen_before(world.registry, exam_of(world.registry, version, split=subset), made)
+
+
+@pytest.mark.parametrize(
+    ("met", "numbers", "seen"),
+    [
+        ({"subsets": "all"}, (), True),
+        ({"subsets": "but-test", "split": "default"}, (), False),
+        ({"subsets": "train", "split": "default"}, (), False),
+        ({"subsets": "all"}, (0, 1, 21), False),
+        ({"subsets": "all"}, (0, 1, 40), True),
+        ({"subsets": "but-test", "split": "default"}, (0, 40), False),
+    ],
+)
+def test_only_what_was_met_counts_of_a_version_used_for_pretraining(world, met, numbers, seen):
+    one = Learned(ref="fields@v1", slice=_sliced(world, *numbers) if numbers else None, **met)
+
+    as_parent = _seen(world, pretrained_on=("fields@v1",), learned_before=(one,))
+    itself = _seen(world, split=None, learned=(one,))
+
+    assert any(note.severity == "error" for note in as_parent) == seen
+    assert any("leak pixels" in note.message for note in as_parent) == seen
+    assert bool(itself) == seen
+
+
+def test_what_a_parent_met_is_all_of_its_versions_where_its_card_does_not_say(world):
+    assert "24 of 24" in _seen(world, pretrained_on=("fields@v1",))[0].message
+
+
+def test_training_samples_that_a_slice_left_out_were_not_met(world):
+    one = Learned(ref="fields@v1", subsets="train", split="default", slice=_sliced(world, 0, 1))
+
+    (trained,) = _seen(world, subset="train", learned=(one,))
+    (validated,) = _seen(world, subset="validate", learned=(one,))
+
+    assert "2 of 20 scored" in trained.message
+    assert "4 of 4 scored" in validated.message
 
 
 def test_scoring_on_the_training_samples_is_noted(world):
