@@ -3,27 +3,24 @@
 It knows NumPy alone; the adapters to PyTorch and TensorFlow hand on what it gives.
 """
 
+import weakref
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final, TypeVar
-
-import numpy as np
-import numpy.typing as npt
 
 from registry.catalog.ref import Ref
 from registry.catalog.registry import Registry, connect
 from registry.catalog.version import Version
-from registry.curate.features.pixel_labels import UNLABELLED, PixelLabels, pixel_labels
+from registry.curate.features.pixel_labels import PixelLabels, pixel_labels
 from registry.errors import InvalidInputError
 from registry.learn.loading.ahead import ahead
-from registry.learn.loading.augment import VALID, Augmentation, moved_boxes
-from registry.learn.loading.batch import Batch
+from registry.learn.loading.augment import Augmentation
 from registry.learn.loading.contract import Chosen, Contract, of_version, select
 from registry.learn.loading.conversion import Conversion, conversion
-from registry.learn.loading.sharing import Share, sharing
+from registry.learn.loading.making import Making
+from registry.learn.loading.sharing import sharing
 from registry.learn.loading.stream import Stream, stream
-from registry.learn.loading.turning import Moves, quick
 
 __all__ = ["IMAGE", "MASK", "Feed", "feed"]
 
@@ -32,9 +29,6 @@ IMAGE: Final = "image"
 
 MASK: Final = "mask"
 """Key of the first mask."""
-
-_YX: Final = 2
-
 
 Made = TypeVar("Made")
 
@@ -57,20 +51,8 @@ class Feed:
     stream: Stream
     """Where batches come from."""
 
-    conversion: Conversion
-    """How stored inputs become what a model reads."""
-
-    masks: Mapping[str, PixelLabels]
-    """How masks are read, by asset."""
-
-    normalise: bool = True
-    """Whether inputs are converted; otherwise they stay as they are stored, as 32-bit floats."""
-
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    """What chance does to each batch."""
-
-    keys: Mapping[str, str]
-    """By asset, the key that its array has in a batch."""
+    making: Making
+    """What is made of each."""
 
     prefetch: int = 0
     """Batches that a thread makes while somebody works on the last one."""
@@ -78,60 +60,123 @@ class Feed:
     _epoch: int = 0
     _given: dict[str, Any] | None = None
     _pending: dict[str, Any] | None = None
-    _running: Generator[Any, None, None] | None = field(default=None, repr=False)
+    _running: "weakref.ref[Generator[Any, None, None]] | None" = field(default=None, repr=False)
+    _coming: "_Coming | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._epoch = self.stream.epoch
 
     @property
+    def conversion(self) -> Conversion:
+        """How stored inputs become what a model reads."""
+        return self.making.conversion
+
+    @property
+    def masks(self) -> Mapping[str, PixelLabels]:
+        """How masks are read, by asset."""
+        return self.making.masks
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """By asset, the key that its array has in a batch."""
+        return self.making.keys
+
+    @property
     def said(self) -> tuple[str, ...]:
         """What is converted and assumed, in words."""
-        told = self.conversion.said if self.normalise else ("inputs stay as they are stored",)
-        return (*told, *(mask.said for mask in self.masks.values()))
+        return self.making.said
 
     # ------------------------------------------------------------------------------- batches
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Return the batches of an epoch, each as arrays of its own by key."""
-        return self.run(lambda batch: batch)
+        return self.run(_as_it_is)
 
     def run(self, make: Callable[[dict[str, Any]], Made]) -> Generator[Made, None, None]:
         """Return the batches of an epoch as something else.
 
         Args:
-            make: Makes it of a batch; in the thread that works ahead, if there is one.
+            make: Makes it of a batch; in the thread that works ahead, if there is one. What was
+                made of the next epoch is given to whoever asks for the same. It should not hold
+                the feed, which otherwise outlives its last user.
         """
-        if self._running is not None:
-            self._running.close()
-        self._running = found = self._given_one_by_one(make)
+        self._leave()
+        found = self._given_one_by_one(make)
+        # Weakly, for the iteration holds the feed: one that is left ends when it is forgotten.
+        self._running = weakref.ref(found)
         return found
 
     def _given_one_by_one(
         self, make: Callable[[dict[str, Any]], Made]
     ) -> Generator[Made, None, None]:
-        pending, self._pending = self._pending, None
         epoch = self._epoch
-        if pending is None:
-            self.stream.set_epoch(epoch)
-        else:
-            self.stream.resume(pending)
-        with closing(ahead(self._made(make), self.prefetch)) as made:
+        made = self._taken_up(make) or self._begun(make)
+        kept = False
+        try:
             for state, one in made:
-                if state["step"] == len(self):
-                    made.close()  # nobody may ask for more, as Lightning does not
-                    self._epoch = epoch + 1
-                    self._given = state | {"epoch": epoch + 1, "step": 0}
+                if state["step"] < len(self):
+                    self._given = state
                     yield one
-                    return
-                self._given = state
+                    continue
+                kept = self._keep(made, make)
+                if not kept:
+                    made.close()  # nobody may ask for more, as Lightning does not
+                self._epoch, self._given = epoch + 1, state | {"epoch": epoch + 1, "step": 0}
                 yield one
+                return
+        finally:
+            if not kept:
+                made.close()
 
-    def _made(
+    @property
+    def _follows(self) -> bool:
+        """Whether the next epoch begins while the last batches of this one are used.
+
+        What is not shuffled is mostly read once, to measure on it.
+        """
+        return self.prefetch > 0 and self.stream.plan.shuffle
+
+    def _begun(
         self, make: Callable[[dict[str, Any]], Made]
     ) -> Generator[tuple[dict[str, Any], Made], None, None]:
-        with sharing(self.stream.settings.threads) as share:
-            for stored in self.stream:
-                batch = self.augmentation.shaken(self._moved(stored, share), inputs=self._inputs())
-                yield self.stream.state(), make(self._named(batch))
+        pending, self._pending = self._pending, None
+        if pending is None:
+            self.stream.set_epoch(self._epoch)
+        else:
+            self.stream.resume(pending)
+        return ahead(_made(self.stream, self.making, make, on=self._follows), self.prefetch)
+
+    def _keep(
+        self, made: Generator[Any, None, None], make: Callable[[dict[str, Any]], Any]
+    ) -> bool:
+        """Return whether what is made goes on into the next epoch, and then keep it for that."""
+        if self._follows:
+            end = weakref.finalize(self, made.close)
+            self._coming = _Coming(made=made, make=make, end=end)
+        return self._follows
+
+    def _taken_up(
+        self, make: Callable[[dict[str, Any]], Made]
+    ) -> Generator[tuple[dict[str, Any], Made], None, None] | None:
+        """Return what was made of this epoch while the one before was used, if it was."""
+        coming, self._coming = self._coming, None
+        if coming is None:
+            return None
+        if coming.make == make:
+            return coming.taken()
+        coming.end()
+        return None
+
+    def _leave(self) -> None:
+        """End the iteration that runs, if there is one."""
+        if self._running is not None and (running := self._running()) is not None:
+            running.close()
+        self._running = None
+
+    def _forget(self) -> None:
+        """Throw away what was made of an epoch that does not come."""
+        if self._coming is not None:
+            self._coming.end()
+        self._coming = None
 
     # ------------------------------------------------------------------------------ position
     @property
@@ -148,6 +193,7 @@ class Feed:
         if epoch < 0:
             raise InvalidInputError(f"epoch is {epoch}", hint="give at least 0")
         if epoch != self._epoch:
+            self._forget()
             self._epoch, self._pending, self._given = epoch, None, None
 
     def state(self) -> dict[str, Any]:
@@ -164,8 +210,8 @@ class Feed:
         Raises:
             InvalidInputError: That one had other samples, or gave them in another order.
         """
-        if self._running is not None:
-            self._running.close()
+        self._leave()
+        self._forget()
         self.stream.resume(state)
         self._epoch, self._pending = self.stream.epoch, self.stream.state()
         self._given = None
@@ -174,122 +220,33 @@ class Feed:
         """Return how many batches an epoch has."""
         return len(self.stream)
 
-    def _inputs(self) -> tuple[str, ...]:
-        return tuple(self.conversion.steps)
 
-    def _moved(self, stored: Batch, share: Share) -> Batch:
-        """Return a batch converted, flipped, turned and cut, each sample in one go."""
-        inputs = self._inputs()
-        seen = {asset: self._seen(asset, stored, share) for asset in inputs}
-        images = {
-            name: one
-            for asset in inputs
-            for name, one in (
-                (asset, stored.arrays[self.conversion.sources[asset]]),
-                (asset + VALID, seen[asset]),
-            )
-        }
-        images |= {asset: stored.arrays[asset] for asset in self.masks if asset in stored.arrays}
-        moves = self.augmentation.moves(replace(stored, arrays=images), inputs=inputs)
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        for asset in inputs:
-            arrays[asset] = self._input(asset, stored, moves, share)
-            observed = seen[asset]
-            arrays[asset + VALID] = moves.turned(asset + VALID, observed) if moves else observed
-        for asset in self.masks:
-            if asset in stored.arrays:
-                arrays[asset] = self._mask(asset, stored, moves, share)
-        sources = self.conversion.sources
-        return replace(
-            stored,
-            arrays=arrays,
-            valid={
-                asset: np.array(stored.valid[sources[asset]])
-                for asset in inputs
-                if sources[asset] in stored.valid
-            },
-            times={
-                asset: np.array(stored.times[source])
-                for asset, source in sources.items()
-                if source in stored.times
-            },
-            boxes=moved_boxes(stored, moves) if moves else stored.boxes,
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Coming:
+    """Batches that are made ahead of an epoch nobody has asked for yet."""
 
-    def _seen(self, asset: str, stored: Batch, share: Share) -> npt.NDArray[np.bool_]:
-        source = self.conversion.sources[asset]
-        array, there = stored.arrays[source], stored.valid.get(source)
-        seen = np.empty((*array.shape[: -_YX - 1], *array.shape[-_YX:]), np.bool_)
+    made: Generator[Any, None, None]
+    make: Callable[[dict[str, Any]], Any]
+    end: "weakref.finalize[..., Feed]"  # with the feed, or with the process while threads run
 
-        def fill(numbers: range) -> None:
-            some = slice(numbers.start, numbers.stop)
-            seen[some] = self.conversion.seen(asset, array[some])
-            if there is not None:
-                seen[some][~there[some]] = False
+    def taken(self) -> Generator[Any, None, None]:
+        """Return them to whoever asks for that epoch, and ends them."""
+        self.end.detach()
+        return self.made
 
-        share(fill, len(array))
-        return seen
 
-    def _input(
-        self, asset: str, stored: Batch, moves: Moves | None, share: Share
-    ) -> npt.NDArray[np.float32]:
-        source = self.conversion.sources[asset]
-        array, there = stored.arrays[source], stored.valid.get(source)
-        places = [step.source for step in self.conversion.steps[asset]]
-        shape = (*array.shape[1 : -_YX - 1], len(places), *array.shape[-_YX:])
-        out = _room(asset, moves, len(array), shape, np.dtype(np.float32))
+def _made(
+    stream: Stream, making: Making, make: Callable[[dict[str, Any]], Made], *, on: bool
+) -> Generator[tuple[dict[str, Any], Made], None, None]:
+    """Yield what is made of each batch with where the stream stands; of all epochs, or of one."""
+    with sharing(stream.settings.threads) as share:
+        for _ in repeat(None) if on else (None,):
+            for stored in stream:
+                yield stream.state(), make(making.of(stored, share))
 
-        def fill(numbers: range) -> None:
-            for number in numbers:
-                image, target = _view(asset, moves, array[number], number), out[number]
-                if self.normalise:
-                    self.conversion.apply(asset, image, out=target)
-                else:
-                    target[...] = np.take(image, places, axis=-_YX - 1)
-                if there is not None:
-                    target[~there[number]] = 0
 
-        share(fill, len(array))
-        return out
-
-    def _mask(
-        self, asset: str, stored: Batch, moves: Moves | None, share: Share
-    ) -> npt.NDArray[Any]:
-        mask, array, there = self.masks[asset], stored.arrays[asset], stored.valid.get(asset)
-        nothing = mask.apply(array[:0])  # its shape and type
-        out = _room(asset, moves, len(array), nothing.shape[1:], nothing.dtype)
-
-        def fill(numbers: range) -> None:
-            some = slice(numbers.start, numbers.stop)
-            classes = mask.apply(array[some], ids=stored.ids[some])
-            if there is not None:
-                classes[~there[some]] = np.nan if mask.quantity else UNLABELLED
-            for number, one in zip(numbers, classes, strict=True):
-                out[number] = _view(asset, moves, one, number)
-
-        share(fill, len(array))
-        return out
-
-    def _named(self, batch: Batch) -> dict[str, Any]:
-        named: dict[str, Any] = {"id": list(batch.ids)}
-        for name, array in batch.arrays.items():
-            asset = name.removesuffix(VALID) if name not in self.keys else name
-            named[self.keys[asset] + name[len(asset) :]] = array
-        for asset, moments in batch.times.items():
-            seconds = moments.astype("datetime64[ms]").astype(np.float64) / 1000
-            seconds[np.isnat(moments)] = np.nan
-            named[f"{self.keys[asset]}_times"] = seconds
-        if batch.target is not None:
-            named["target"] = np.array(batch.target, np.float32)
-        for one in (batch.target, batch.labels, batch.label):
-            if one is not None:
-                named["label"] = np.array(one)
-        if batch.labels is not None:  # beside one class a sample, which then is the label
-            named["labels"] = np.array(batch.labels)
-        if batch.boxes is not None:
-            named["bbox_xyxy"] = [one.corners.copy() for one in batch.boxes]  # the stream's own
-            named["label"] = [one.classes.copy() for one in batch.boxes]
-        return named
+def _as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
+    return batch
 
 
 def feed(  # noqa: PLR0913 — the choices that training has
@@ -320,7 +277,8 @@ def feed(  # noqa: PLR0913 — the choices that training has
         allow: What may differ from the contract, as :func:`conversion.conversion` has it.
         normalise: Whether inputs are normalised; otherwise their stored values are given.
         augment: Names of augmentations.
-        prefetch: Batches that a thread makes while somebody works on the last one.
+        prefetch: Batches that a thread makes while somebody works on the last one; where samples
+            are shuffled, also those of the next epoch.
         arguments: Of :func:`stream.stream`.
 
     Raises:
@@ -350,29 +308,19 @@ def feed(  # noqa: PLR0913 — the choices that training has
     )  # fmt: skip
     return Feed(
         stream=made,
-        conversion=found,
-        masks={name: masks[name] for name in chosen},
-        normalise=normalise,
-        augmentation=Augmentation(tuple(augment), seed=int(arguments.get("seed", 0))),
-        keys=_keys(list(found.steps), chosen),
+        making=Making(
+            conversion=found,
+            masks={name: masks[name] for name in chosen},
+            normalise=normalise,
+            augmentation=Augmentation(tuple(augment), seed=int(arguments.get("seed", 0))),
+            keys=_keys(list(found.steps), chosen),
+        ),
         prefetch=prefetch,
     )
 
 
 def _resolved(registry: Registry | None, ref: Ref | str) -> Version:
     return (registry or connect()).resolve(ref)
-
-
-def _room(
-    name: str, moves: Moves | None, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> npt.NDArray[Any]:
-    """Return room for images of some shape after their turns."""
-    return np.empty((count, *(moves.shape(name, shape) if moves else shape)), dtype)
-
-
-def _view(name: str, moves: Moves | None, image: npt.NDArray[Any], number: int) -> npt.NDArray[Any]:
-    """Return a sample's image after its turn, to be read once."""
-    return quick(moves.view(name, image, number)) if moves else image
 
 
 def _keys(inputs: Sequence[str], masks: Sequence[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Versions as batches of tensors, for PyTorch, Lightning and TorchGeo."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -87,17 +88,7 @@ class Loader(IterableDataset[Sample]):
                 "the loader runs in a worker of a DataLoader, so every batch would come twice",
                 hint="use the loader as it is, or num_workers=0; its threads are in the stream",
             )
-        return self.feed.run(
-            lambda batch: {name: self._tensor(value) for name, value in batch.items()}
-        )
-
-    def _tensor(self, value: Any) -> Any:  # noqa: ANN401 — an array, a list of them, or text
-        if isinstance(value, np.ndarray):
-            tensor = torch.from_numpy(np.ascontiguousarray(value))
-            return tensor.pin_memory() if self.pin else tensor
-        if isinstance(value, list):
-            return [self._tensor(one) for one in value]
-        return value
+        return self.feed.run(_pinned_sample if self.pin else _sample)
 
     # --------------------------------------------------------------------------- position
     @property
@@ -155,7 +146,8 @@ def loader(  # noqa: PLR0913 — the choices that training has
         normalise: Whether inputs are normalised; otherwise their stored values are given.
         augment: Names of augmentations, such as ``flip``, ``rotate90``, ``crop:224``.
         pin: Lay tensors into pinned memory where there is a GPU.
-        prefetch: Batches to make while the network computes.
+        prefetch: Batches to make while the network computes; where samples are shuffled, also
+            those of the next epoch.
         arguments: Of :func:`registry.learn.loading.stream.stream`: ``split``, ``batch_size``,
             ``seed``, ``assets``, … Rank and world are those of ``torch.distributed`` unless they
             are given.
@@ -173,6 +165,22 @@ def loader(  # noqa: PLR0913 — the choices that training has
         augment=augment, prefetch=prefetch, **(_ranks() | arguments),
     )  # fmt: skip
     return Loader(made, pin=pin)
+
+
+def _sample(batch: Mapping[str, Any], *, pin: bool = False) -> Sample:
+    return {name: _tensor(value, pin=pin) for name, value in batch.items()}
+
+
+_pinned_sample = partial(_sample, pin=True)
+
+
+def _tensor(value: Any, *, pin: bool) -> Any:  # noqa: ANN401 — an array, a list of them, or text
+    if isinstance(value, np.ndarray):
+        tensor = torch.from_numpy(np.ascontiguousarray(value))
+        return tensor.pin_memory() if pin else tensor
+    if isinstance(value, list):
+        return [_tensor(one, pin=pin) for one in value]
+    return value
 
 
 def converted(conversion: Conversion, asset: str, stored: torch.Tensor) -> torch.Tensor:

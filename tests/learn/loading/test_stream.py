@@ -195,10 +195,12 @@ def test_a_stream_that_is_left_early_ends_its_threads(lake):
     import threading
 
     registry, ref = lake
+    before = {*threading.enumerate()}
     batches = iter(stream(ref, registry=registry, batch_size=2, threads=3))
     next(batches)
+    assert {*threading.enumerate()} - before
     batches.close()
-    assert not [one for one in threading.enumerate() if one.name == "eolab-stream"]
+    assert not {*threading.enumerate()} - before
 
 
 _LEFT = """
