@@ -125,8 +125,8 @@ def _process(words: list[str], folder: Path, environment: dict[str, str]) -> Ite
     program = shutil.which(words[0], path=path["PATH"])
     with (folder / f"{words[0]}-{Path(words[-1]).name}.out").open("wb") as out:
         process = subprocess.Popen(
-            [program, *words[1:]], env=os.environ | path | environment, stdin=subprocess.DEVNULL,
-            stdout=out, stderr=out, start_new_session=True,
+            [program, *words[1:]], env=os.environ | path | environment, cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     try:
         yield
