@@ -55,7 +55,7 @@ def confusion(run: Ours | Theirs, scars: Scars, *, batch_size: int) -> npt.NDArr
 def _our_answers(run: Any, scars: Scars, batch_size: int, device: str) -> Any:  # noqa: ANN401 — pairs
     from registry import connect
     from registry.learn.loading.torch import loader
-    from registry.learn.training.tasks import inputs_of
+    from registry.learn.training.batches import inputs_of
 
     contract = run.material.contract
     network = run.network.to(device).eval()

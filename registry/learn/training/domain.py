@@ -92,7 +92,7 @@ def _embedded(
 ) -> Vectors:
     import torch
 
-    from registry.learn.training.tasks import inputs_of
+    from registry.learn.training.batches import inputs_of
 
     found: list[Vectors] = []
     count = 0

@@ -119,19 +119,16 @@ def draw_answers(run: "Run") -> bytes | None:
     """
     import torch
 
-    from registry.learn.training.tasks import Task
+    from registry.learn.training.batches import inputs_of, truth_of
 
     if run.material.held is None:
         return None
     batch = next(iter(run.material.held), None)
     if batch is None:
         return None
-    task = Task(run.network, recipe=run.recipe, heads=run.card.heads, contract=run.card.contract,
-                steps=1)  # fmt: skip
-    task.eval()
-    inputs = task.inputs_of(batch)
+    run.network.eval()
     with torch.no_grad():
-        answers = task.network(inputs)
+        answers = run.network(inputs_of(run.card.contract, batch))
     images = [_seen(run, one.numpy()) for one in batch["image"][:_SHOWN]]
     dense = [head for head in run.card.heads if head.task in _DENSE]
     columns = 1 + 2 * len(dense)
@@ -139,11 +136,11 @@ def draw_answers(run: "Run") -> bytes | None:
     panels = figure.subplots(len(images), columns, squeeze=False)
     for number, image in enumerate(images):
         panels[number][0].imshow(image)
-        said = _words(run.card.heads, batch, answers, number, task)
+        said = _words(run.card.heads, batch, answers, number)
         panels[number][0].set_title(said or str(batch["id"][number])[:28], fontsize="small")
         _boxes(panels[number][0], run.card.heads, batch, answers, number)
         for place, head in enumerate(dense):
-            truth = _plane(task.truth_of(head, batch)[number].numpy())
+            truth = _plane(truth_of(head, batch)[number].numpy())
             given = answers[head.name][number].float()
             _map(panels[number][1 + 2 * place], head, truth, f"{head.name}: truth", truth)
             _map(panels[number][2 + 2 * place], head, _answer(head, given.numpy()),
@@ -236,16 +233,17 @@ def _legend(figure: "Figure", dense: list[Head]) -> None:
 
 
 def _words(
-    heads: tuple[Head, ...], batch: Mapping[str, Any], answers: Mapping[str, Any], number: int,
-    task: Any,  # noqa: ANN401 — imported late
-) -> str:  # fmt: skip
+    heads: tuple[Head, ...], batch: Mapping[str, Any], answers: Mapping[str, Any], number: int
+) -> str:
+    from registry.learn.training.batches import truth_of
+
     for head in heads:
         if head.task is HeadTask.CLASSIFICATION:
-            truth = int(task.truth_of(head, batch)[number])
+            truth = int(truth_of(head, batch)[number])
             said = head.classes[int(answers[head.name][number].argmax())]
             return f"{head.classes[truth] if truth >= 0 else '?'} → {said}"
         if head.task is HeadTask.REGRESSION:
-            wanted = float(task.truth_of(head, batch)[number])
+            wanted = float(truth_of(head, batch)[number])
             given = float(answers[head.name][number]) * head.std + head.mean
             return f"{wanted:.3g} → {given:.3g} {head.unit or ''}"
     return ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from registry.learn.training.batches import COUNTED
 from registry.learn.training.loader import Loader, Wrapped
 
 if TYPE_CHECKING:
@@ -10,10 +11,7 @@ if TYPE_CHECKING:
 
     from registry.learn.training.tasks import Task
 
-__all__ = ["COUNTED", "Part", "everybodys"]
-
-COUNTED = "counted"
-"""Key of a batch: how many of its first samples count."""
+__all__ = ["Part", "everybodys"]
 
 
 class Part(Wrapped):

@@ -6,20 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from registry.errors import InvalidInputError
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Head, HeadTask
+from registry.learn.training.batches import COUNTED, boxes_of, inputs_of, truth_of
 from registry.learn.training.losses import known_of, loss_of, weighted
 from registry.learn.training.measures import Measure, measure_of
 from registry.learn.training.recipe import Recipe
-from registry.learn.training.sharing import COUNTED
 
-__all__ = ["Task", "boxes_of", "inputs_of", "rate"]
+__all__ = ["Task", "rate"]
 
 _OWN = {HeadTask.RECONSTRUCTION, HeadTask.CONTRASTIVE}
 _CLASSED = {
@@ -75,17 +73,6 @@ class Task(lightning.LightningModule):
         """
         return cast("dict[str, Any]", self.network(inputs))
 
-    def inputs_of(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Return what the network reads of a batch: see :func:`inputs_of`.
-
-        Args:
-            batch: As a loader gives it.
-
-        Returns:
-            Tensors by asset.
-        """
-        return inputs_of(self.contract, batch)
-
     def losses(self, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:
         """Return the losses of a batch by head, and their weighted mean as ``loss``.
 
@@ -97,7 +84,7 @@ class Task(lightning.LightningModule):
             Scalars.
         """
         labelled = batch.get("labelled", batch)
-        inputs = self.inputs_of(labelled)
+        inputs = inputs_of(self.contract, labelled)
         first = self.heads[0].task
         if first in _OWN:
             generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
@@ -149,7 +136,7 @@ class Task(lightning.LightningModule):
             batch: As a loader gives it; where it says so, only its first samples count.
             index: How many came before it.
         """
-        inputs = self.inputs_of(batch)
+        inputs = inputs_of(self.contract, batch)
         samples = len(next(iter(inputs.values())))
         counted = int(batch.get(COUNTED, samples))
         if self.heads[0].task in _OWN:
@@ -164,7 +151,7 @@ class Task(lightning.LightningModule):
             if head.task is HeadTask.DETECTION:
                 self.measures[head.name].update(answer, boxes_of(batch)[:counted])
                 continue
-            truth = self.truth_of(head, batch)[:counted]
+            truth = truth_of(head, batch)[:counted]
             loss = float(loss_of(head, recipe, answer.float(), truth))
             self.losses_seen.append((head.name, loss, known_of(head, recipe, truth)))
             self.measures[head.name].update(answer, truth)
@@ -214,33 +201,6 @@ class Task(lightning.LightningModule):
                 measured = self.measures[head.name].compute()
                 found |= {prefix + name: value for name, value in measured.items()}
         return found
-
-    def truth_of(self, head: Head, batch: Mapping[str, Any]) -> Tensor:
-        """Return what a head should have answered.
-
-        Args:
-            head: Which.
-            batch: As a loader gives it.
-
-        Returns:
-            Classes, presences or quantities.
-
-        Raises:
-            InvalidInputError: The batch has nothing of the kind.
-        """
-        keys = {
-            HeadTask.CLASSIFICATION: ("label",),
-            HeadTask.MULTILABEL: ("labels", "label"),
-            HeadTask.REGRESSION: ("target", "label"),
-        }.get(head.task, ("mask",))
-        named = (head.asset,) if head.asset is not None else ()
-        for key in (*named, *keys):
-            if key in batch:
-                return cast("Tensor", batch[key])
-        raise InvalidInputError(
-            f"the batch has no '{keys[0]}' for head '{head.name}'; it has {', '.join(batch)}",
-            hint="say in the recipe which asset the head learns from: heads.0.asset",
-        )
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 — one of Lightning's many
         """Return the optimiser and its schedule, as Lightning wants them."""
@@ -300,7 +260,7 @@ class Task(lightning.LightningModule):
             answer = answers[head.name].float()
             weights = self.class_weights.get(head.name)
             found[head.name] = loss_of(
-                head, recipe, answer, self.truth_of(head, batch),
+                head, recipe, answer, truth_of(head, batch),
                 weights=None if weights is None else weights.to(answer.device),
             )  # fmt: skip
         pairs = [(head.weight, found[head.name]) for head in self.heads]
@@ -317,7 +277,7 @@ class Task(lightning.LightningModule):
         semi = self.recipe.semi
         if semi is None or self.teacher is None:
             return {}
-        inputs = self.inputs_of(batch)
+        inputs = inputs_of(self.contract, batch)
         noisy = {
             name: value + semi.noise * torch.randn_like(value)
             if not name.endswith(("_valid", "_day"))
@@ -341,50 +301,6 @@ def _sure(head: Head, answers: Mapping[str, Tensor]) -> Tensor:
     if head.task is HeadTask.MULTILABEL:
         return answer.sigmoid()
     return answer.softmax(1) if head.task in _CLASSED else answer
-
-
-def inputs_of(contract: Contract, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return what a network reads of a batch.
-
-    Args:
-        contract: What it reads.
-        batch: By TorchGeo's keys: the first asset is ``image``, others have their names.
-
-    Returns:
-        Tensors by asset, with ``<asset>_valid`` and ``<asset>_day`` where there are such.
-    """
-    read: dict[str, Tensor] = {}
-    for number, one in enumerate(contract.inputs):
-        key = "image" if number == 0 else one.asset
-        if key not in batch:
-            continue
-        read[one.asset] = batch[key]
-        if (seen := batch.get(f"{key}_valid")) is not None:
-            read[f"{one.asset}_valid"] = seen.flatten(-2).any(-1) if seen.ndim > 2 else seen  # noqa: PLR2004 — has y and x
-        if (times := batch.get(f"{key}_times")) is not None:
-            read[f"{one.asset}_day"] = _day(times)
-    return read
-
-
-def _day(seconds: Tensor) -> Tensor:
-    """Return days of year, from 1; 0 where there is no time."""
-    known = torch.nan_to_num(seconds.double(), nan=0.0)
-    days = np.floor(known.cpu().numpy() / 86_400).astype("datetime64[D]")
-    of_year = (days - days.astype("datetime64[Y]")).astype(np.float32) + 1
-    return torch.from_numpy(of_year).to(seconds.device) * torch.isfinite(seconds)
-
-
-def boxes_of(batch: Mapping[str, Any]) -> list[dict[str, Tensor]]:
-    """Return the boxes of a batch as detectors take them.
-
-    Args:
-        batch: With ``bbox_xyxy`` and ``label``, a tensor a sample each.
-
-    Returns:
-        ``boxes`` (object, 4) and ``labels`` (object,) of each sample.
-    """
-    pairs = zip(batch["bbox_xyxy"], batch["label"], strict=True)
-    return [{"boxes": boxes, "labels": labels} for boxes, labels in pairs]
 
 
 def rate(recipe: Recipe, step: int, steps: int) -> float:
