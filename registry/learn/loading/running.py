@@ -4,7 +4,7 @@ import atexit
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ _KEPT: Final = 2  # batches that stay whole: the one that is read, and the one b
 _TRIES: Final = 16  # samples that are tried in place of one that cannot be read
 
 Numbers = npt.NDArray[np.int64]
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,18 +125,27 @@ class Run:
         """Bytes of payloads that were read so far."""
         return sum(desk.read for desk in self._desks)
 
-    def batches(self, first: int) -> Iterator[tuple[int, Filled]]:
-        """Yield each batch with its step; a batch stays whole until the second next is asked for.
+    def batches(self, first: int, make: Callable[[int, Filled], Made]) -> Iterator[Made]:
+        """Yield what is made of each batch, which stays whole until the second next is asked for.
+
+        Args:
+            first: The first batch's step.
+            make: Makes it of a batch's step and buffers.
 
         Raises:
             CorruptChipError: A chip cannot be read, and nothing may take its place.
         """
         for step in range(first, self._last):
-            self._release(step)
+            ready = self._is_filled(step)
+            if not ready:
+                self._release(step)
             filled = self._wait(step) if self._threads else self._fill_here(step)
             if filled.errors:
                 raise filled.errors[min(filled.errors)]
-            yield step, filled
+            made = make(step, filled)
+            if ready:  # not before: threads that begin at once would fight it for the interpreter
+                self._release(step)
+            yield made
 
     def close(self) -> None:
         """End the threads; waits for what each is reading."""
@@ -150,6 +161,11 @@ class Run:
             self._open.pop(step - _KEPT, None)
             self._room = step + self._ring.slots - _KEPT + 1
             self._lock.notify_all()
+
+    def _is_filled(self, step: int) -> bool:
+        with self._lock:
+            found = self._open.get(step)
+            return found is not None and not found.left
 
     def _wait(self, step: int) -> Filled:
         with self._lock:

@@ -175,12 +175,16 @@ class Stream:
         ahead = Foresight(
             self._filler.reader, self.places, plan=self.plan, order=order, first=first
         )
+
+        def made(step: int, filled: Filled) -> Batch:
+            ahead.reach(step)
+            self._tell(filled, epoch, step)
+            return self._batch(filled, epoch, step)
+
         try:
-            for step, filled in run.batches(first):
-                ahead.reach(step)
-                self._tell(filled, epoch, step)
-                self.step = step + 1
-                yield self._batch(filled, epoch, step)
+            for batch in run.batches(first, made):
+                self.step = batch.step + 1
+                yield batch
             if self.epoch == epoch:
                 self.epoch, self.step = epoch + 1, 0
         finally:

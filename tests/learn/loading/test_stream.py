@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
 
 import registry as lab
 from registry.errors import InvalidInputError, NotFoundError
+from registry.learn.loading.buffers import Ring
+from registry.learn.loading.running import Run
 from registry.learn.loading.stream import stream
 from tests.learn.loading.lakes import SIDE, chip, lake_of, sample
 
@@ -192,8 +196,6 @@ def test_buffers_are_a_few_that_the_allocator_made_and_are_filled_again(lake):
 
 
 def test_a_stream_that_is_left_early_ends_its_threads(lake):
-    import threading
-
     registry, ref = lake
     before = {*threading.enumerate()}
     batches = iter(stream(ref, registry=registry, batch_size=2, threads=3))
@@ -247,3 +249,49 @@ def test_numbers_out_of_range_are_refused(lake, wrong):
     registry, ref = lake
     with pytest.raises(InvalidInputError):
         stream(ref, registry=registry, **wrong)
+
+
+class _Counted:
+    """Fills nothing, and tells how many samples were begun."""
+
+    def __init__(self):
+        self.begun = 0
+        self.more = threading.Condition()
+
+    def fill(self, buffers, at, sample, *, epoch, desk):
+        with self.more:
+            self.begun += 1
+            self.more.notify_all()
+        return 0, 0
+
+    def wait(self, count, seconds):
+        with self.more:
+            return self.more.wait_for(lambda: self.begun >= count, seconds)
+
+
+def test_threads_rest_while_a_batch_that_is_ready_is_made():
+    filler, ring = _Counted(), Ring({"s2": ((2,), np.dtype(np.uint8))}, slots=3)
+    run = Run(
+        filler, lambda step: np.array([2 * step, 2 * step + 1]), first=0, last=6, epoch=0,
+        ring=ring, threads=2, replace=None,
+    )  # fmt: skip
+    made = []
+
+    def make(step, filled):
+        before = filler.begun
+        made.append((step, filled.samples.tolist(), filler.wait(before + 1, 0.05)))
+        return step
+
+    def resting(step):
+        assert filler.wait(min(12, 2 * max(3, step + 1)), 60)  # as many as there is room for
+        while not run._is_filled(step):
+            time.sleep(0.001)
+
+    try:
+        resting(0)
+        for step in run.batches(0, make):
+            if step < 5:
+                resting(step + 1)
+    finally:
+        run.close()
+    assert made == [(step, [2 * step, 2 * step + 1], False) for step in range(6)]
