@@ -3,10 +3,10 @@
 Both get the same array in memory, windows of 256 that overlap by 64, batches of 16. The first row
 has a network that costs nothing, so what is timed is all that happens outside the forward pass;
 the second has a small convolutional one. TerraTorch holds scene and answer whole; ours gives
-strips, and joins them here as nobody who writes a map would.
+strips, which are laid into one array as they come.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -69,7 +69,8 @@ def run() -> tuple[list[Comparison], list[Figure]]:
 def _ours(array: np.ndarray, network: "nn.Module") -> Callable[[], np.ndarray]:
     import torch
 
-    from registry.learn.inference.windows import Plan, sweep
+    from registry.learn.inference.blending import sweep
+    from registry.learn.inference.windows import Plan
 
     scene = _Held(array)
     plan = Plan(height=scene.height, width=scene.width, window=_WINDOW, overlap=_OVERLAP)
@@ -78,11 +79,14 @@ def _ours(array: np.ndarray, network: "nn.Module") -> Callable[[], np.ndarray]:
         with torch.inference_mode():
             return {"a": network(torch.from_numpy(arrays["image"]))[:, :_CLASSES].numpy()}
 
-    def strips() -> Iterator[np.ndarray]:
+    def work() -> np.ndarray:
+        whole = np.empty((_CLASSES, scene.height, scene.width), np.float32)
         for strip in sweep(scene, net, plan, channels={"a": _CLASSES}, batch_size=_BATCH):
-            yield strip.values["a"]
+            values = strip.values["a"]
+            whole[:, strip.top : strip.top + values.shape[1]] = values
+        return whole
 
-    return lambda: np.concatenate(list(strips()), 1)
+    return work
 
 
 def _theirs(array: np.ndarray, network: "nn.Module") -> Callable[[], np.ndarray]:

@@ -19,8 +19,9 @@ from registry.learn.inference.answers import (
     shares_of,
     width_of,
 )
+from registry.learn.inference.blending import Strip, sweep
 from registry.learn.inference.rasters import Placement
-from registry.learn.inference.windows import Mask, Net, Plan, Scene, Strip, sweep
+from registry.learn.inference.windows import Mask, Net, Plan, Scene
 from registry.learn.inference.writing import (
     FRACTION_NODATA,
     FRACTION_SCALE,

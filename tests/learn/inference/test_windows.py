@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import registry.learn.inference.windows as windows_module
+import registry.learn.inference.blending as blending_module
 from registry.errors import InvalidInputError
-from registry.learn.inference.windows import AnswerError, Plan, sweep
+from registry.learn.inference.blending import sweep
+from registry.learn.inference.windows import AnswerError, Plan
 
 
 def swept(scene, net, *, window, overlap, channels, batch_size=3):
@@ -71,19 +72,31 @@ def test_windows_that_disagree_pass_into_each_other_without_a_step(held, coordin
 def test_answers_that_are_the_input_itself_are_blended_before_it_is_read_over(
     held, coordinates, monkeypatch
 ):
-    put = windows_module._Canvas.put
+    put = blending_module._Canvas.put
 
     def late(*said):
         time.sleep(0.002)  # so that reading is ahead as far as it can be
         put(*said)
 
-    monkeypatch.setattr(windows_module._Canvas, "put", late)
+    monkeypatch.setattr(blending_module._Canvas, "put", late)
     scene = held(coordinates(50, 300).astype(np.float32))
     values, _ = swept(
         scene, lambda arrays: {"a": arrays["image"]}, window=16, overlap=4,
         channels={"a": len(scene.array)}, batch_size=2,
     )  # fmt: skip
     assert np.array_equal(values["a"], scene.array)
+
+
+def test_strips_are_the_readers_to_write_over(held, coordinates):
+    scene = held(coordinates(70, 50))
+    plan = Plan(height=70, width=50, window=32, overlap=8)
+    read = []
+    for strip in sweep(scene, pixelwise, plan, channels={"a": 3}, batch_size=2):
+        read.append(strip.values["a"].copy())
+        strip.values["a"][...] = np.nan
+        strip.observed[...] = False
+    whole = pixelwise({"image": scene.array[None]})["a"][0]
+    assert np.array_equal(np.concatenate(read, 1), whole)
 
 
 def test_what_nobody_observed_is_said_to_be_so_and_costs_no_answer(held, coordinates):
@@ -126,7 +139,10 @@ def test_time_steps_are_cut_alike(held, coordinates):
     [
         ({}, "gives no 'a', only nothing"),
         ({"a": np.zeros((1, 2, 16, 16), np.float32)}, "answers in shape (1, 2, 16, 16)"),
-        ({"a": np.full((1, 2, 32, 32), np.nan, np.float32)}, "answers what is no number"),
+        (
+            {"a": np.full((1, 2, 32, 32), np.nan, np.float32)},
+            "no number in the window at row 0, column 0",
+        ),
     ],
 )
 def test_answers_that_make_no_map_are_refused(held, coordinates, answer, problem):
