@@ -11,10 +11,13 @@ from registry.errors import InvalidInputError
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Head, HeadTask
 
-__all__ = ["COUNTED", "boxes_of", "inputs_of", "truth_of"]
+__all__ = ["COUNTED", "SHARES", "boxes_of", "inputs_of", "truth_of"]
 
 COUNTED: Final = "counted"
 """Key of a batch: how many of its first samples count."""
+
+SHARES: Final = "shares"
+"""Key of a batch: what its loss counts among the batches of a step, ``(head,)``, 1 on average."""
 
 
 def inputs_of(contract: Contract, batch: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ import torch
 
 from registry.errors import InvalidInputError
 from registry.learn.training import checkpoints
+from registry.learn.training.batches import SHARES
 from registry.learn.training.errors import (
     DeviceLostError,
     DivergedError,
@@ -31,7 +32,7 @@ from registry.learn.training.position import (
     restore,
     write,
 )
-from registry.learn.training.sharing import Part, everybodys
+from registry.learn.training.sharing import Part, everybodys, shares_of
 from registry.learn.training.tasks import Task
 from registry.learn.training.waiting import Waiting, advice
 from registry.progress import SILENT, Progress
@@ -173,9 +174,11 @@ def _step(parts: Learner, group: list[Mapping[str, Any]], run: Position, seed: i
         task.rest_encoder()
     optimiser.zero_grad()
     lost = 0.0
-    for number, batch in enumerate(group):
+    for number, (batch, share) in enumerate(
+        zip(group, shares_of(task, group, fabric), strict=True)
+    ):
         torch.manual_seed(chance(seed, run.step, number, fabric.global_rank))
-        moved = fabric.to_device(dict(batch))
+        moved = fabric.to_device({**batch, SHARES: share})
         last = number == len(group) - 1
         with fabric.no_backward_sync(model, enabled=not last):
             loss = model.training_step(moved, run.step) / len(group)
@@ -191,6 +194,7 @@ def _step(parts: Learner, group: list[Mapping[str, Any]], run: Position, seed: i
         fabric.clip_gradients(model, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
     rate = float(optimiser.param_groups[0]["lr"])
     optimiser.step()
+    lost = _mean_of_all(fabric, lost)
     run.step += 1
     run.batch += len(group)
     run.lost.append(lost)
@@ -359,6 +363,13 @@ def _asked_to_end() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _mean_of_all(fabric: lightning.Fabric, value: float) -> float:
+    if fabric.world_size == 1:
+        return value
+    whole: Any = fabric.all_reduce(torch.tensor(value, device=fabric.device), reduce_op="mean")
+    return float(whole)
 
 
 def _anybody(fabric: lightning.Fabric, asked: threading.Event) -> bool:

@@ -47,23 +47,30 @@ def loss_of(
     return torch.stack(parts).sum()
 
 
-def known_of(head: Head, recipe: HeadRecipe, truth: Tensor) -> int:
+def known_of(
+    head: Head, recipe: HeadRecipe, truth: Tensor, *, weights: Tensor | None = None
+) -> Tensor:
     """Return how many answers of a head a loss is the mean of.
 
     Args:
         head: What it gives.
-        recipe: Which value of a mask says nothing.
+        recipe: How it learns, and which value of a mask says nothing.
         truth: As :func:`loss_of` takes it.
+        weights: What errors on each class count, ``(class,)``.
 
     Returns:
-        Samples, pixels, or presences whose truth is known.
+        Samples, pixels, or presences whose truth is known, a scalar; with weights and cross entropy
+        what they weigh.
     """
     if head.task in {HeadTask.REGRESSION, HeadTask.PIXEL_REGRESSION}:
-        return int(torch.isfinite(quantity_of(truth)).sum())
+        return torch.isfinite(quantity_of(truth)).sum()
     if head.task is HeadTask.MULTILABEL:
-        return truth.numel()
+        return torch.tensor(truth.numel(), device=truth.device)
     classes = classes_of(truth, count=len(head.classes), ignore=recipe.ignore)
-    return int((classes != _NOTHING).sum())
+    known = classes != _NOTHING
+    if weights is None or not recipe.by.startswith("cross-entropy"):
+        return known.sum()
+    return (weights[classes.clamp_min(0)] * known).sum()
 
 
 def classes_of(truth: Tensor, *, count: int, ignore: int = _NOTHING) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from registry.learn.loading.contract import Contract
 from registry.learn.models.architecture import Head, HeadTask
-from registry.learn.training.batches import COUNTED, boxes_of, inputs_of, truth_of
+from registry.learn.training.batches import COUNTED, SHARES, boxes_of, inputs_of, truth_of
 from registry.learn.training.losses import known_of, loss_of, weighted
 from registry.learn.training.measures import Measure, measure_of
 from registry.learn.training.recipe import Recipe
@@ -77,7 +77,8 @@ class Task(lightning.LightningModule):
         """Return the losses of a batch by head, and their weighted mean as ``loss``.
 
         Args:
-            batch: As a loader gives it; with ``labelled`` and ``unlabelled`` where a teacher helps.
+            batch: As a loader gives it; with ``labelled`` and ``unlabelled`` where a teacher helps,
+                and with what its loss counts where it is one of several of a step.
             step: How many steps came before.
 
         Returns:
@@ -92,10 +93,32 @@ class Task(lightning.LightningModule):
         elif first is HeadTask.DETECTION:
             found = self._network_losses(inputs, boxes_of(labelled))
         else:
-            found = self._head_losses(inputs, labelled)
+            found = self._head_losses(inputs, labelled, batch.get(SHARES))
         if self.teacher is not None and "unlabelled" in batch:
             found |= self._disagreement(batch["unlabelled"], found["loss"], step)
         return found
+
+    def known(self, batch: Mapping[str, Any], device: torch.device) -> Tensor | None:
+        """Return how many answers the loss of each head on a batch is the mean of.
+
+        Args:
+            batch: As a loader gives it.
+            device: Where they are counted.
+
+        Returns:
+            ``(head,)``; None where the network has a loss of its own, by which batches count alike.
+        """
+        if self.heads[0].task in {*_OWN, HeadTask.DETECTION}:
+            return None
+        batch = batch.get("labelled", batch)
+        pairs = zip(self.heads, self.recipe.heads, strict=True)
+        return torch.stack([
+            known_of(
+                head, recipe, truth_of(head, batch).to(device, non_blocking=True),
+                weights=self._weights_of(head, device),
+            ).float()
+            for head, recipe in pairs
+        ])  # fmt: skip
 
     def training_step(self, batch: Mapping[str, Any], index: int) -> Tensor:
         """Return the loss of a batch.
@@ -153,7 +176,7 @@ class Task(lightning.LightningModule):
                 continue
             truth = truth_of(head, batch)[:counted]
             loss = float(loss_of(head, recipe, answer.float(), truth))
-            self.losses_seen.append((head.name, loss, known_of(head, recipe, truth)))
+            self.losses_seen.append((head.name, loss, int(known_of(head, recipe, truth))))
             self.measures[head.name].update(answer, truth)
 
     def measured_by(
@@ -247,23 +270,30 @@ class Task(lightning.LightningModule):
             for (of_encoder, decays), weights in groups.items()
         ]
 
+    def _weights_of(self, head: Head, device: torch.device) -> Tensor | None:
+        weights = self.class_weights.get(head.name)
+        return None if weights is None else weights.to(device)
+
     def _network_losses(self, inputs: dict[str, Tensor], further: object) -> dict[str, Tensor]:
         parts = cast("Any", self.network).losses(inputs, further)
         return {**parts, "loss": torch.stack(list(parts.values())).sum()}
 
     def _head_losses(
-        self, inputs: dict[str, Tensor], batch: Mapping[str, Any]
+        self, inputs: dict[str, Tensor], batch: Mapping[str, Any], shares: Tensor | None
     ) -> dict[str, Tensor]:
         answers = self.network(inputs)
         found: dict[str, Tensor] = {}
         for head, recipe in zip(self.heads, self.recipe.heads, strict=True):
             answer = answers[head.name].float()
-            weights = self.class_weights.get(head.name)
             found[head.name] = loss_of(
                 head, recipe, answer, truth_of(head, batch),
-                weights=None if weights is None else weights.to(answer.device),
+                weights=self._weights_of(head, answer.device),
             )  # fmt: skip
-        pairs = [(head.weight, found[head.name]) for head in self.heads]
+        counts = [1.0] * len(self.heads) if shares is None else shares
+        pairs = [
+            (head.weight, found[head.name] * count)
+            for head, count in zip(self.heads, counts, strict=True)
+        ]
         return found | {"loss": weighted(pairs)}
 
     def _disagreement(

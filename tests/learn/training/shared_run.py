@@ -1,6 +1,7 @@
 """``torchrun shared_run.py LAKE RECIPE FOLDER [STEP]``: each process says what it wrote.
 
-With a step, the second process is asked to end once that was taken.
+With a step, the second process is asked to end once that was taken. Without one, both learn from
+``uneven.yaml`` in the folder too.
 """
 
 import json
@@ -34,6 +35,13 @@ MEASURED = []  # samples that this process asked the network for, epoch after ep
 
 
 class Listening(Task):
+    def train(self, mode=True):  # noqa: FBT002 — torch's own
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+        return self
+
     def validation_step(self, batch, index):
         MEASURED.append(len(batch["id"]))
         super().validation_step(batch, index)
@@ -62,5 +70,18 @@ if __name__ == "__main__":
                 if row["subset"] == "validate" and row["name"] == "accuracy"
             ],
         }  # fmt: skip
-    said["measured"] = MEASURED
+    said["measured"] = [*MEASURED]
+    model = train(
+        connect(lake), named(str(Path(folder) / "uneven.yaml")), seed=2,
+        workdir=Path(folder) / "uneven",
+    )  # fmt: skip
+    if model is not None:
+        history = pq.read_table(model.path("history.parquet")).to_pylist()
+        said["uneven"] = {
+            "weights": str(model.path("model.safetensors")),
+            "trained": [
+                row["value"] for row in history
+                if row["subset"] == "train" and row["name"] == "loss"
+            ],
+        }  # fmt: skip
     (Path(folder) / f"models-{os.environ['RANK']}").write_text(json.dumps(said))

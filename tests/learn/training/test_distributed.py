@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from registry.learn.models.weights import read
-from registry.learn.training import checkpoints, fit
+from registry.learn.training import checkpoints, fit, tasks
+from registry.learn.training.tasks import Task
 
 
 @pytest.fixture
@@ -27,9 +28,61 @@ def recipe(shared, recipe_of):
     )  # fmt: skip
 
 
-def test_two_processes_that_are_interrupted_learn_what_one_learns(shared, recipe, tmp_path):
+class Resting(Task):
+    """Normalises by no batch, as each way has batches of its own; so does ``shared_run.py``."""
+
+    def train(self, mode=True):  # noqa: FBT002 — torch's own
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+@pytest.fixture
+def uneven(shared, recipe_of, monkeypatch):
+    monkeypatch.setattr(tasks, "Task", Resting)
+    # Of burnt pixels, of which some samples have many and some none, all others saying nothing.
+    return recipe_of(
+        shared.burns, epochs=3,
+        **{
+            "name": "uneven", "heads.0.ignore": 0, "heads.0.class_weights": [1.0, 3.0],
+            "data.batch_size": 18, "data.augment": [], "optimiser.name": "sgd", "optimiser.lr": 0.1,
+            "architecture.args": {"name": "vit", "width": 16, "depth": 4, "heads": 2},
+            "stop.keep": "last",
+        },
+    )  # fmt: skip
+
+
+def _same(weights, alone):
+    assert {*weights} == {*alone.fitted.weights}
+    for name, tensor in alone.fitted.weights.items():
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def _trained(run):
+    return [row[4] for row in run.fitted.history if row[2:4] == ("train", "loss")]
+
+
+def test_batches_of_a_step_learn_what_one_batch_learns_however_much_each_knows(
+    shared, uneven, tmp_path
+):
+    whole = fit(shared.registry, uneven, seed=2, workdir=tmp_path / "whole")
+    parts = uneven.replaced({"data.batch_size": 3, "accumulate": 6})
+
+    apart = fit(shared.registry, parts, seed=2, workdir=tmp_path / "apart")
+
+    assert _trained(apart) == pytest.approx(_trained(whole), rel=1e-4)
+    _same(apart.fitted.weights, whole)
+
+
+def test_two_processes_that_are_interrupted_learn_what_one_learns(shared, recipe, uneven, tmp_path):
     alone = fit(shared.registry, recipe, seed=2, workdir=tmp_path / "alone")
+    known = fit(shared.registry, uneven, seed=2, workdir=tmp_path / "known")
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    (tmp_path / "uneven.yaml").write_text(
+        uneven.replaced({"data.batch_size": 6, "accumulate": 3}).to_yaml()
+    )
     script = Path(__file__).parent / "shared_run.py"
 
     def together(*last):
@@ -53,10 +106,9 @@ def test_two_processes_that_are_interrupted_learn_what_one_learns(shared, recipe
     written = [json.loads((tmp_path / f"models-{rank}").read_text()) for rank in (0, 1)]
     assert written[0]["ref"] == "tiny-classification@v1"
     assert written[1]["ref"] is None
-    weights = read(Path(written[0]["weights"]))
-    assert {*weights} == {*alone.fitted.weights}
-    for name, tensor in alone.fitted.weights.items():
-        torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
+    _same(read(Path(written[0]["weights"])), alone)
+    _same(read(Path(written[0]["uneven"]["weights"])), known)
+    assert written[0]["uneven"]["trained"] == pytest.approx(_trained(known), rel=1e-3)
     lost = [row[4] for row in alone.fitted.history if row[2:4] == ("validate", "loss")]
     assert written[0]["lost"] == pytest.approx(lost, rel=1e-3)
     right = [row[4] for row in alone.fitted.history if row[2:4] == ("validate", "accuracy")]

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from registry.errors import InvalidInputError, NotFoundError
-from registry.learn.training import train
+from registry.learn.training import fit, train
 from registry.learn.training.foreseeing import foresee
 from registry.learn.training.fractions import kept_slice
 from registry.learn.training.loop import samples_of
@@ -108,3 +108,9 @@ def test_a_split_that_is_not_there_is_foreseen(shared, recipe):
 def test_what_learns_from_labels_never_learns_from_tests(tested, recipe_of):
     with pytest.raises(InvalidInputError, match="train alone"):
         recipe_of(tested[0], **{"data.subset": "all"})
+
+
+def test_batches_of_a_step_are_of_pretraining_too(shared, recipe, tmp_path):
+    run = fit(shared.registry, recipe(accumulate=3), seed=0, workdir=tmp_path)
+
+    assert run.fitted.steps == 1  # of ten samples by four
