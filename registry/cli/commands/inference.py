@@ -1,9 +1,9 @@
 """Inference: a model over scenes of any size."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_OF_FILES: Final = ("bands", "scale", "offset", "nodata", "allow", "test")
+_OF_ARCHIVES: Final = ("time", "max_cloud", "dates", "keep_clouds", "api")
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
@@ -29,6 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="Model, such as burnscar-unet@v1.", show_default=False)
     ],
@@ -198,17 +202,7 @@ def predict(
 ) -> None:
     """Predict scenes with a model: a map as a cloud-optimised GeoTIFF."""
     _check_asked(scenes, archive, output, into)
-    _check_read(
-        archive,
-        of_files={
-            "--bands": bands, "--scale": scale, "--offset": offset, "--nodata": nodata,
-            "--allow": allow, "--test": test,
-        },
-        of_archives={
-            "--time": time, "--max-cloud": max_cloud, "--keep-clouds": keep_clouds or None,
-            "--dates": None if dates == "best" else dates, "--api": api,
-        },
-    )  # fmt: skip
+    _check_read(context, archive)
     options = _options(
         window, overlap, batch_size, probabilities=probabilities or into is not None,
         uncertainty=uncertainty, abstain=abstain,
@@ -258,18 +252,13 @@ def _check_asked(
         )
 
 
-def _check_read(
-    archive: str | None, *, of_files: Mapping[str, object], of_archives: Mapping[str, object]
-) -> None:
-    """Refuse options that nothing would read.
-
-    Args:
-        archive: Where the scene is fetched from; None of files.
-        of_files: Values of options that tell of files alone; None where nobody says.
-        of_archives: As much of archives.
-    """
-    unread = of_archives if archive is None else of_files
-    words = [name for name, value in unread.items() if value is not None and value != []]
+def _check_read(context: typer.Context, archive: str | None) -> None:
+    """Refuse options that were given, and that nothing would read."""
+    words = [
+        f"--{name.replace('_', '-')}"
+        for name in (_OF_ARCHIVES if archive is None else _OF_FILES)
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
     if not words:
         return
     said, it = " and ".join(words), "it" if len(words) == 1 else "them"

@@ -224,7 +224,7 @@ def test_the_command_says_what_is_missing(lake, capfd, arguments, problem):
     ("arguments", "problem"),
     [
         (["a.tif", "--time", "2020", "--max-cloud", "0"], "--time and --max-cloud would choose"),
-        (["a.tif", "--dates", "each", "--keep-clouds"], "--keep-clouds and --dates would choose"),
+        (["a.tif", "--dates", "best", "--keep-clouds"], "--dates and --keep-clouds would choose"),
         (["a.tif", "--api", "https://earth.example"], "--api would choose from an archive"),
         (["--from", "hls-s30", "--bands", "B02", "--offset", "0"], "--bands and --offset would"),
         (["--from", "hls-s30", "--nodata", "0", "--allow", "level"], "--nodata and --allow would"),
