@@ -15,6 +15,7 @@ from registry.cli.watch import watching
 from registry.errors import InvalidInputError, RejectedError
 
 if TYPE_CHECKING:
+    from registry.learn.scoring.evaluating import Evaluation
     from registry.learn.scoring.replaying import Replay
 
 __all__ = ["ScoreDiffersError", "register"]
@@ -148,6 +149,10 @@ def evaluate(
             precision=precision, batch_size=batch_size, threads=threads, resamples=resamples,
             seed=seed, progress=progress,
         )  # fmt: skip
+    _tell(found, model, html)
+
+
+def _tell(found: "Evaluation", model: str, html: Path | None) -> None:
     if html is not None:
         from registry.web.scores import render_evaluation
 
