@@ -28,7 +28,7 @@ _OF_ARCHIVES: Final = ("time", "max_cloud", "dates", "keep_clouds", "api")
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    app.command("predict")(anywhere(predict, shares=False))
+    app.command("predict")(anywhere(predict, shares=False, before=_foreseen))
 
 
 def predict(
@@ -235,6 +235,22 @@ def predict(
                 connected(), model, wanted, dates=dates, keep_clouds=keep_clouds, **how
             )
     emit_prediction(done, after, kept=output is not None)
+
+
+def _foreseen(
+    *,
+    context: typer.Context,
+    model: str,
+    scenes: list[str] | None,
+    archive: str | None,
+    output: Path | None,
+    into: str | None,
+    **_: object,
+) -> str:
+    """Return what a job is called by, once the words are in order."""
+    _check_asked(scenes, archive, output, into)
+    _check_read(context, archive)
+    return model
 
 
 def _check_asked(

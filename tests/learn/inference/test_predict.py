@@ -232,8 +232,16 @@ def test_the_command_says_what_is_missing(lake, capfd, arguments, problem):
     ],
 )
 def test_options_that_nothing_would_read_are_refused(lake, capfd, arguments, problem):
-    assert run(["predict", "wet@v1", "-o", "map.tif", *arguments]) == 2
-    assert problem in capfd.readouterr().err
+    for here_or_elsewhere in ([], ["--on", "local", "--print"]):
+        words = ["predict", "wet@v1", "-o", "map.tif", *arguments, *here_or_elsewhere]
+        assert run(words) == 2
+        assert problem in capfd.readouterr().err
+
+
+def test_what_is_handed_over_is_what_was_typed(lake, capfd):
+    words = ["predict", "wet@v1", "a.tif", "-o", "map.tif", "--on", "local", "--print"]
+    assert run(words) == 0
+    assert "predict wet@v1 a.tif -o map.tif" in capfd.readouterr().out
 
 
 def test_the_command_maps_each_day_of_an_archive_and_what_changed(
