@@ -12,13 +12,16 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numcodecs import blosc
-from PIL import Image, UnidentifiedImageError
 
 from registry.errors import InvalidInputError
 from registry.tables.errors import UnsafeArrayError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = [
     "CODECS",
@@ -263,7 +266,9 @@ def _lying(problem: str) -> UnsafeArrayError:
     return UnsafeArrayError(problem, hint="do not use this row; eolab fsck finds out more")
 
 
-def _open_jpeg(raw: bytes | memoryview) -> Image.Image:
+def _open_jpeg(raw: bytes | memoryview) -> "Image":
+    from PIL import Image, UnidentifiedImageError
+
     try:
         return Image.open(io.BytesIO(raw), formats=["JPEG"])
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:

@@ -16,20 +16,20 @@ from registry.curate.features.bands import RADAR, common_letters
 from registry.curate.features.catalogue import names
 from registry.curate.features.clear import tells_clear
 from registry.curate.features.definition import FeatureSet
+from registry.curate.features.roles import role_of
 from registry.curate.features.work import AssetFacts, Call, OnError, Work
 from registry.errors import ForbiddenError, InvalidInputError, UnavailableError
 from registry.tables import store
 
 __all__ = [
     "ALL", "Plan", "UnmetNeedsError", "VersionWithdrawnError", "asset_facts", "computable",
-    "plan", "role_of", "seen_assets", "shortly", "unmet", "work_of",
+    "plan", "seen_assets", "shortly", "unmet", "work_of",
 ]  # fmt: skip
 
 ALL: Final = "all"
 """Every set of the catalogue whose needs the version can meet."""
 
 _OPTIONAL: Final = frozenset({"properties"})  # a dataset whose card declares none has none
-_LABELS: Final = frozenset({"label", "labels", "mask", "masks", "target"})  # roles nobody declared
 _BANDS_SHOWN: Final = 4
 _PICTURES: Final = frozenset({"JPEG", "PNG"})  # whose three bands are red, green, blue
 
@@ -259,12 +259,6 @@ def asset_facts(version: Version) -> tuple[AssetFacts, ...]:
                 at = pc.index(there.column("asset"), name).as_py()
                 first[name] = there.slice(at, 1).to_pylist()[0]
     return tuple(_facts(version.spec, first[name]) for name in sorted(first))
-
-
-def role_of(spec: Spec, asset: str) -> str:
-    """Return what an asset is for: as the card says, else by the values it names, or its name."""
-    said = spec.assets.get(asset, AssetSpec())
-    return said.role or ("labels" if said.values or asset.lower() in _LABELS else "data")
 
 
 def _facts(spec: Spec, row: Mapping[str, Any]) -> AssetFacts:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from registry.catalog.version import Version
 from registry.learn.loading.batch import Boxes
+from registry.learn.loading.columns import column, numbers, words
 
 __all__ = ["Objects", "counted_annotations", "objects_of"]
 
@@ -73,18 +74,16 @@ def objects_of(
         Names of the classes, the objects, and what was left out, in words.
     """
     rows = counted_annotations(version)
-    words = rows["category"].combine_chunks()
-    there = sorted(words.drop_null().unique().to_pylist())
+    categories = rows["category"].combine_chunks()
+    there = sorted(categories.drop_null().unique().to_pylist())
     names = tuple(classes) or tuple(there)
-    code = pc.fill_null(pc.index_in(words, value_set=pa.array(names, pa.string())), -1)
-    number = pc.fill_null(pc.index_in(rows["sample"], value_set=ids), -1)
-    at = number.to_numpy().astype(np.int64)
-    codes = code.to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = numbers(pc.index_in(categories, value_set=words(names)), -1).astype(np.int64)
+    at = numbers(pc.index_in(rows["sample"], value_set=ids), -1).astype(np.int64)
     said = []
     if strangers := [name for name in there if name not in set(names)]:
         said.append(f"objects of no class of the card are left out: {', '.join(strangers[:5])}")
     keep = (at >= 0) & (codes >= 0)
-    rows, at, codes = rows.filter(pa.array(keep)), at[keep], codes[keep]
+    rows, at, codes = rows.take(column(np.flatnonzero(keep))), at[keep], codes[keep]
     corners, good = _corners(rows, at, transforms)
     if lost := int((~good).sum()):
         said.append(f"{lost:,} objects without a box on the pixels of their sample are left out")
@@ -101,11 +100,10 @@ def objects_of(
 def counted_annotations(version: Version) -> pa.Table:
     """Return a version's annotations that were not rejected and are no crowds, by id."""
     if "annotations" not in version.tables():
-        empty = {name: pa.array([], pa.string()) for name in _COLUMNS}
-        return pa.table(empty)
+        return pa.table({name: words([]) for name in _COLUMNS})
     rows = pa.Table.from_batches(list(version.scan("annotations", ("id", *_COLUMNS))))
-    left = pc.fill_null(pc.equal(rows["status"], "rejected"), False)  # noqa: FBT003 — Arrow's own signature
-    crowd = pc.fill_null(rows["iscrowd"], False)  # noqa: FBT003 — as above
+    left = pc.is_in(rows["status"], value_set=words(["rejected"]))  # false where it has none
+    crowd = pc.and_kleene(rows["iscrowd"], pc.is_valid(rows["iscrowd"]))
     return rows.filter(pc.invert(pc.or_(left, crowd))).sort_by("id")
 
 
@@ -116,10 +114,10 @@ def _corners(
     import shapely
 
     assets, row_of, extents = transforms
-    shapes = shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False), on_invalid="ignore")
+    shapes = shapely.from_wkb(rows["geometry"].to_pylist(), on_invalid="ignore")
     points, owner = shapely.get_coordinates(shapes, return_index=True)
     inverse, known = _inverses(assets, row_of[at])
-    frames = pc.fill_null(rows["frame"], "").to_numpy(zero_copy_only=False)
+    frames = np.array([one or "" for one in rows["frame"].to_pylist()], np.str_)
     pixel = (frames == "pixel") | ((frames == "") & ~known)
     inverse[pixel] = (1, 0, 0, 0, 1, 0)
     a, b, c, d, e, f = inverse[owner].T
@@ -141,12 +139,12 @@ def _inverses(
     assets: pa.Table, rows: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return what brings coordinates into pixels, six numbers a row, and where there is any."""
-    picked = assets["transform"].combine_chunks().take(pa.array(np.maximum(rows, 0)))
-    lengths = pc.fill_null(pc.list_value_length(picked), 0).to_numpy(zero_copy_only=False)
+    picked = assets["transform"].combine_chunks().take(column(np.maximum(rows, 0)))
+    lengths = numbers(pc.list_value_length(picked), 0)
     whole = lengths == 6  # noqa: PLR2004 — an affine transform
     made = np.tile(np.array([1.0, 0, 0, 0, 1, 0]), (len(rows), 1))
-    flat = pc.list_flatten(picked.filter(pa.array(whole)))
-    made[whole] = pc.fill_null(flat, 0.0).to_numpy(zero_copy_only=False).reshape(-1, 6)
+    flat = pc.list_flatten(picked.take(column(np.flatnonzero(whole))))
+    made[whole] = numbers(flat, 0.0).reshape(-1, 6)
     a, b, c, d, e, f = made.T
     size = a * e - b * d
     known = whole & (rows >= 0) & (size != 0) & np.isfinite(made).all(axis=1)

@@ -1,6 +1,7 @@
 """Which samples of a version are meant: a subset of a split, a fold, a slice, or all of them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from registry.catalog.splits import in_lab_words, is_test, usual_split
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
+from registry.learn.loading.columns import same, words
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
@@ -43,6 +45,7 @@ def choose(
     splits: str | None = None,
     fold: int | None = None,
     slice: str | None = None,  # noqa: A002 — the word users write
+    ids: Sequence[str] | None = None,
     registry: "Registry | None" = None,
 ) -> Choice:
     """Return the samples that are meant, at least one.
@@ -55,13 +58,14 @@ def choose(
             ``official``, else the only one.
         fold: Which fold of a cross-validation is held out, from 0.
         slice: Id of a slice that they must also be in.
+        ids: Samples that they must also be among.
         registry: Where the slice is kept.
 
     Raises:
         NotFoundError: There is no such table of splits, or no such slice.
         InvalidInputError: No sample is left, or it is not clear which table is meant.
     """
-    ids = pa.chunked_array(
+    found = pa.chunked_array(
         [batch.column(0) for batch in version.scan("samples", ["id"])], pa.string()
     ).combine_chunks()
     said = str(version.ref)
@@ -69,17 +73,20 @@ def choose(
     if split is not None or splits is not None or fold is not None:
         table = split_table(version, splits)
         members = _members(version, table, split=split, fold=fold)
-        inside = pc.is_in(ids, value_set=members)
-        ids = ids.filter(pc.invert(inside) if split == BUT_TEST else inside)
+        inside = pc.is_in(found, value_set=members)
+        found = found.filter(pc.invert(inside) if split == BUT_TEST else inside)
         said = f"{split or 'all subsets'} of splits/{table} in {version.ref}"
     if slice is not None:
-        ids = ids.filter(pc.is_in(ids, value_set=_sliced(version, slice, registry)))
+        found = found.filter(pc.is_in(found, value_set=_sliced(version, slice, registry)))
         said = f"{said}, slice {slice}"
-    if not len(ids):
+    if ids is not None:
+        found = found.filter(pc.is_in(found, value_set=words(ids)))
+        said = f"{said}, among {len(ids):,}"
+    if not len(found):
         raise InvalidInputError(
             f"there is no sample in {said}", hint="choose another subset, or another version"
         )
-    return Choice(ids=ids, splits=table, said=said)
+    return Choice(ids=found, splits=table, said=said)
 
 
 def split_table(version: Version, name: str | None = None) -> str:
@@ -113,12 +120,12 @@ def _members(version: Version, table: str, *, split: str | None, fold: int | Non
         subsets = _folded(subsets, rows, fold=fold, table=table)
     if split == BUT_TEST:
         tests = [word for word in subsets.drop_null().unique().to_pylist() if is_test(word)]
-        judged = pc.is_in(subsets, value_set=pa.array(tests, pa.string()))
+        judged = pc.is_in(subsets, value_set=words(tests))
         return rows["sample"].combine_chunks().filter(judged)
     if split is None:
         return rows["sample"].combine_chunks().filter(pc.is_valid(subsets))
     wanted = in_lab_words(split)
-    found = rows["sample"].combine_chunks().filter(pc.fill_null(pc.equal(subsets, wanted), False))  # noqa: FBT003 — Arrow's own signature
+    found = rows["sample"].combine_chunks().filter(same(subsets, wanted))
     if not len(found):
         counts = Counter(subsets.drop_null().to_pylist())
         there = ", ".join(f"{name} ({n:,})" for name, n in sorted(counts.items())) or "no subset"
@@ -129,10 +136,10 @@ def _members(version: Version, table: str, *, split: str | None, fold: int | Non
     return found
 
 
-def _as_the_lab_says(words: pa.Array) -> pa.Array:
-    coded = words.dictionary_encode()
+def _as_the_lab_says(said: pa.Array) -> pa.Array:
+    coded = said.dictionary_encode()
     known = [in_lab_words(word) for word in coded.dictionary.to_pylist()]
-    return pa.array(known, pa.string()).take(coded.indices)
+    return words(known).take(coded.indices)
 
 
 def _folded(subsets: pa.Array, rows: pa.Table, *, fold: int, table: str) -> pa.Array:
@@ -164,4 +171,4 @@ def _sliced(version: Version, slice_id: str, registry: "Registry | None") -> pa.
             f"slice {slice_id} was cut from {found.ref}, not from {version.ref}",
             hint=f"stream {found.ref}, or cut a slice of {version.ref}",
         )
-    return pa.array(found.ids, pa.string())
+    return words(found.ids)

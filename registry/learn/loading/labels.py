@@ -14,6 +14,7 @@ from registry.catalog.version import Version
 from registry.errors import InvalidInputError
 from registry.learn.loading.batch import Boxes
 from registry.learn.loading.boxes import Objects, objects_of
+from registry.learn.loading.columns import numbers, words
 
 __all__ = ["KINDS", "Labels", "kinds_of", "labels_of"]
 
@@ -127,8 +128,8 @@ def labels_of(
             said += found.said
             made |= _coded(found, number, len(ids), kinds)
     if "boxes" in kinds and transforms is not None:
-        classes, objects, words = objects_of(version, ids, classes, transforms)
-        said += words
+        classes, objects, told = objects_of(version, ids, classes, transforms)
+        said += told
         made["objects"] = objects
         made["counts"] = np.bincount(objects.classes, minlength=len(classes))
     if not classes and "mask" in kinds:
@@ -168,11 +169,11 @@ class _Coded:
 def _classes(rows: pa.Table, classes: Sequence[str]) -> _Coded:
     """Return the entries of all lists of classes, of the whole version."""
     lists = rows["label"].combine_chunks()
-    row = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    words = pc.list_flatten(lists)
-    there = sorted(words.drop_null().unique().to_pylist())
+    row = numbers(pc.list_parent_indices(lists)).astype(np.int64)
+    entries = pc.list_flatten(lists)
+    there = sorted(entries.drop_null().unique().to_pylist())
     names = tuple(classes) or tuple(there)
-    code = pc.fill_null(pc.index_in(words, value_set=pa.array(names, pa.string())), -1)
+    code = pc.index_in(entries, value_set=words(names))
     strangers = [name for name in there if name not in set(names)]
     said = []
     if strangers:
@@ -182,7 +183,7 @@ def _classes(rows: pa.Table, classes: Sequence[str]) -> _Coded:
     return _Coded(
         classes=names,
         row=row,
-        code=code.to_numpy(zero_copy_only=False).astype(np.int64),
+        code=numbers(code, -1).astype(np.int64),
         said=tuple(said),
     )
 
@@ -190,7 +191,7 @@ def _classes(rows: pa.Table, classes: Sequence[str]) -> _Coded:
 def _coded(
     found: _Coded, number: pa.Array, count: int, kinds: Sequence[str]
 ) -> dict[str, npt.NDArray[Any]]:
-    at = pc.fill_null(number, -1).to_numpy(zero_copy_only=False).astype(np.int64)[found.row]
+    at = numbers(number, -1).astype(np.int64)[found.row]
     good = (at >= 0) & (found.code >= 0)
     at, code = at[good], found.code[good]
     made: dict[str, npt.NDArray[Any]] = {"counts": np.bincount(code, minlength=len(found.classes))}
@@ -208,10 +209,10 @@ def _coded(
 
 
 def _targets(rows: pa.Table, number: pa.Array, count: int) -> npt.NDArray[np.float32]:
-    values = pc.fill_null(rows["target"].combine_chunks(), float("nan"))
-    at = pc.fill_null(number, -1).to_numpy(zero_copy_only=False)
+    values = numbers(rows["target"], np.nan)
+    at = numbers(number, -1)
     made = np.full(count, np.nan, np.float32)
-    made[at[at >= 0]] = values.to_numpy(zero_copy_only=False)[at >= 0]
+    made[at[at >= 0]] = values[at >= 0]
     return made
 
 

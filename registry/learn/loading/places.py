@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError, NotFoundError
 from registry.lake import lazy
+from registry.learn.loading.columns import column, numbers, same
 from registry.tables.chips import entries_of
 from registry.tables.errors import UnsafeTableError
 from registry.tables.log import snapshot
@@ -162,10 +163,10 @@ def places_of(
         InvalidInputError: One is kept by reference, or its row says no shape that an array has.
         UnsafeTableError: A row points to pixels that are not there.
     """
-    chosen = {name: pc.equal(rows["asset"], name) for name in assets}
+    chosen = {name: same(rows["asset"], name) for name in assets}
     found = {}
     for name, where in chosen.items():
-        of = rows.append_column("row", pa.array(np.arange(len(rows)))).filter(where)
+        of = rows.append_column("row", column(np.arange(len(rows)))).filter(where)
         _refuse_references(of, name)
         found[name] = _placed(version, of.combine_chunks(), name, ids)
     return found
@@ -184,8 +185,8 @@ def _refuse_references(rows: pa.Table, asset: str) -> None:
 
 def _placed(version: Version, rows: pa.Table, asset: str, ids: pa.StringArray) -> Places:
     count = len(ids)
-    numbers = rows["number"].to_numpy()
-    if len(numbers) and np.bincount(numbers).max() > 1:
+    sample = numbers(rows["number"])
+    if len(sample) and np.bincount(sample).max() > 1:
         raise UnsafeTableError(
             f"a sample of {version.ref} has asset {asset!r} twice", hint="run eolab fsck"
         )
@@ -193,32 +194,32 @@ def _placed(version: Version, rows: pa.Table, asset: str, ids: pa.StringArray) -
     stored = _lookup(version, rows, asset)
     _check_lengths(stored, forms, codes, rows)
     row = np.full(count, -1, np.int64)
-    row[numbers] = rows["row"].to_numpy()
-    nodata = pc.fill_null(rows["nodata"], float("nan")).to_numpy()
+    row[sample] = numbers(rows["row"])
+    nodata = numbers(rows["nodata"], np.nan)
     return Places(
         asset=asset,
         stored=Stored(
             files=stored.files,
-            file=_spread(stored.file, numbers, count, NOWHERE),
-            group=_spread(stored.group, numbers, count, 0),
-            row=_spread(stored.row, numbers, count, 0),
-            offset=_spread(stored.offset, numbers, count, 0),
-            length=_spread(stored.length, numbers, count, 0),
-            codec=_spread(stored.codec, numbers, count, 0),
-            digest=None if stored.digest is None else _spread(stored.digest, numbers, count, b""),
+            file=_spread(stored.file, sample, count, NOWHERE),
+            group=_spread(stored.group, sample, count, 0),
+            row=_spread(stored.row, sample, count, 0),
+            offset=_spread(stored.offset, sample, count, 0),
+            length=_spread(stored.length, sample, count, 0),
+            codec=_spread(stored.codec, sample, count, 0),
+            digest=None if stored.digest is None else _spread(stored.digest, sample, count, b""),
         ),
-        form=_spread(codes, numbers, count, -1),
+        form=_spread(codes, sample, count, -1),
         forms=forms,
-        nodata=_spread(nodata, numbers, count, np.nan),
+        nodata=_spread(nodata, sample, count, np.nan),
         rows=row,
     )
 
 
 def _spread(
-    values: npt.NDArray[Any], numbers: Numbers, count: int, without: float | bytes
+    values: npt.NDArray[Any], sample: Numbers, count: int, without: float | bytes
 ) -> npt.NDArray[Any]:
     whole = np.full(count, without, values.dtype)
-    whole[numbers] = values
+    whole[sample] = values
     return whole
 
 
@@ -231,17 +232,17 @@ def _forms(
         InvalidInputError: A shape is none that an array has.
     """
     shapes = rows["shape"].combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(shapes), 0).to_numpy(zero_copy_only=False)
+    lengths = numbers(pc.list_value_length(shapes), 0)
     sides = np.zeros((len(rows), _SERIES), np.int64)
-    flat = pc.fill_null(shapes.flatten(), 0).to_numpy(zero_copy_only=False)
-    bad = ~np.isin(lengths, _DIMENSIONS)
-    if not bad.any():
+    flat = numbers(shapes.flatten(), 0)
+    bad = bool((~np.isin(lengths, _DIMENSIONS)).any())
+    if not bad:
         starts = np.cumsum(lengths) - lengths
         for axis in range(_SERIES):
             has = lengths > axis
             sides[has, axis] = flat[starts[has] + axis]
-        bad = (sides < 1)[np.arange(_SERIES) < lengths[:, None]].any()
-    if np.any(bad):
+        bad = bool((sides < 1)[np.arange(_SERIES) < lengths[:, None]].any())
+    if bad:
         at = int(np.argmax(~np.isin(lengths, _DIMENSIONS)))
         raise InvalidInputError(
             f"asset {asset!r} of sample {rows['sample'][at].as_py()!r} has the shape "
@@ -250,9 +251,7 @@ def _forms(
         )
     dtypes = rows["dtype"].combine_chunks().dictionary_encode()
     names = dtypes.dictionary.to_pylist()
-    keys = np.column_stack([
-        sides, lengths, pc.fill_null(dtypes.indices, -1).to_numpy(zero_copy_only=False)
-    ])  # fmt: skip
+    keys = np.column_stack([sides, lengths, numbers(dtypes.indices, -1)])
     if len(keys) and (keys == keys[0]).all():  # as it should be
         found, codes = keys[:1], np.zeros(len(keys), np.int64)
     else:
@@ -278,7 +277,7 @@ def _lookup(version: Version, rows: pa.Table, asset: str) -> Stored:
     # Copies, past the cache: a mapped index holds a descriptor, and there may be thousands.
     parts = [np.array(entries_of.__wrapped__(found.folder, file)) for file in found.files]
     digests = rows["pixels"].combine_chunks()
-    if len(digests) and not pc.all(pc.equal(pc.binary_length(digests), _DIGEST)).as_py():
+    if (numbers(pc.binary_length(digests), _DIGEST) != _DIGEST).any():
         raise UnsafeTableError(
             f"asset {asset!r} names pixels by something else than a digest", hint="run eolab fsck"
         )

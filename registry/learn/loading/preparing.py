@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 
 from registry.catalog.card.spec import Task
 from registry.catalog.version import Version
+from registry.curate.features.roles import role_of
 from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.loading.choosing import choose
+from registry.learn.loading.columns import column
 from registry.learn.loading.fitting import Fit, fits_of
 from registry.learn.loading.labels import Labels, kinds_of, labels_of
 from registry.learn.loading.places import Places, asset_rows, places_of
@@ -71,6 +73,7 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
     splits: str | None,
     fold: int | None,
     slice_id: str | None,
+    ids: Sequence[str] | None = None,
     assets: Sequence[str] | None,
     labels: "str | Sequence[str] | None",
     frames: int | None,
@@ -81,7 +84,7 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
     """Return the samples of a stream and all that is known of them; arguments are a stream's."""
     version = ref if isinstance(ref, Version) else _resolved(ref, registry)
     choice = choose(
-        version, split=split, splits=splits, fold=fold, slice=slice_id, registry=registry
+        version, split=split, splits=splits, fold=fold, slice=slice_id, ids=ids, registry=registry
     )
     rows = asset_rows(version, choice.ids)
     names, warnings = _assets(version, rows, assets)
@@ -89,18 +92,18 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
     order, lacking = _disk_order(places)
     if lacking:
         warnings.append(f"{lacking:,} samples of {choice.said} have none of {', '.join(names)}")
-    ids = choice.ids.take(pa.array(order))
+    chosen = choice.ids.take(column(order))
     places = {name: _taken(place, order) for name, place in places.items()}
-    fits = fits_of(places, ids, crop=crop, frames=frames)
+    fits = fits_of(places, chosen, crop=crop, frames=frames)
     kinds = kinds_of(version, labels)
-    found = labels_of(version, ids, kinds, (rows, *_extents(places)))
+    found = labels_of(version, chosen, kinds, (rows, *_extents(places)))
     if found.missing:
         warnings.append(f"no sample of {choice.said} has class {', '.join(found.missing)}")
     groups, sizes = _groups(places)
     many = window_of(sizes=sizes, batch_size=batch_size, window=window)
     return Prepared(
         version=version,
-        ids=ids,
+        ids=chosen,
         splits=choice.splits,
         rows=rows.select(["times"]),
         places=places,
@@ -110,7 +113,7 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
             groups=groups, sizes=sizes, piece_bytes=float(sizes.mean()) * many / PIECES
         ),
         window=many,
-        key=_key(ids),
+        key=_key(chosen),
         warnings=(*warnings, *found.said, *_unmasked(version, kinds, rows)),
     )
 
@@ -125,11 +128,10 @@ def _unmasked(version: Version, kinds: Sequence[str], rows: pa.Table) -> list[st
     """
     if version.spec.task != Task.SEGMENTATION or tuple(kinds) != ("mask",):
         return []
-    from registry.curate.features.planning import role_of
-    from registry.learn.loading.pixel_labels import pixel_labels
-
     if any(role_of(version.spec, name) == "labels" for name in _kept(rows)):
         return []
+    from registry.learn.loading.pixel_labels import pixel_labels
+
     if pixel_labels(version):  # reads all rows, so it comes last: other subsets may have masks
         return []
     if "annotations" in version.tables() and version.count("annotations"):

@@ -18,6 +18,7 @@ from registry.catalog.version import Version
 from registry.errors import InvalidInputError
 from registry.learn.loading.batch import Batch
 from registry.learn.loading.buffers import Allocator, Ring, empty, slots_for
+from registry.learn.loading.columns import column
 from registry.learn.loading.filling import Filler
 from registry.learn.loading.fitting import Crop, Fit, crop_of
 from registry.learn.loading.foresight import Foresight
@@ -261,7 +262,7 @@ class Stream:
             arrays = {name: array.copy() for name, array in arrays.items()}
         valid, times = times_of(self.places, self.fits, self.asset_times, samples)
         return Batch(
-            ids=tuple(self.ids.take(pa.array(samples)).to_pylist()),
+            ids=tuple(self.ids.take(column(samples)).to_pylist()),
             arrays=arrays,
             valid=valid,
             times=times,
@@ -282,6 +283,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
     splits: str | None = None,
     fold: int | None = None,
     slice: str | None = None,  # noqa: A002 — the word users write
+    ids: Sequence[str] | None = None,
     assets: Sequence[str] | None = None,
     labels: str | Sequence[str] | None = "auto",
     batch_size: int = 32,
@@ -309,6 +311,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
             one.
         fold: Which fold of a cross-validation is held out, from 0.
         slice: Id of a slice; only its samples are given.
+        ids: Only these samples.
         assets: Which assets, in this order; by default all that are kept in the dataset.
         labels: What is to be learnt: ``label``, ``labels``, ``target``, ``boxes``, several of
             them, or None; ``auto`` is what the card's task needs.
@@ -349,6 +352,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
         splits=splits,
         fold=fold,
         slice_id=slice,
+        ids=ids,
         assets=assets,
         labels=labels,
         frames=frames,

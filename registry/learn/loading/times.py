@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.learn.loading.columns import column, numbers
 from registry.learn.loading.fitting import Fit, frames_of
 from registry.learn.loading.places import Places
 
@@ -50,10 +51,11 @@ def _times(
     rows: pa.Table, at: npt.NDArray[np.int64], picked: npt.NDArray[np.int64]
 ) -> npt.NDArray[Any]:
     found = np.full(picked.shape, np.datetime64("NaT", "us"))
-    lists = rows["times"].combine_chunks().take(pa.array(np.maximum(at, 0)))
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    lists = rows["times"].combine_chunks().take(column(np.maximum(at, 0)))
+    lengths = numbers(pc.list_value_length(lists), 0)
     starts = np.cumsum(lengths) - lengths
-    flat = pc.list_flatten(lists).cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+    since = pc.list_flatten(lists).cast(pa.timestamp("us")).view(pa.int64())
+    flat = numbers(since, np.iinfo(np.int64).min).view("M8[us]")  # the least of all means unknown
     known = (picked >= 0) & (picked < lengths[:, None]) & (at >= 0)[:, None]
     found[known] = flat[(starts[:, None] + picked)[known]]
     return found
