@@ -91,6 +91,8 @@ def _learned_text(lineage: "Lineage") -> str:
     parts = [lineage.dataset]
     parts += [f"split {lineage.split}"] if lineage.split else []
     parts += [f"slice {lineage.slice}"] if lineage.slice else []
+    held = [one for one in lineage.learned if one.subsets == "but-test"]
+    parts += [f"without the tests of split {one.split} of {one.ref}" for one in held]
     return ", ".join(parts)
 
 

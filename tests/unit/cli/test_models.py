@@ -9,7 +9,7 @@ from registry.catalog import connect
 from registry.learn.loading.contract import Band, Contract, Input
 from registry.learn.models import shelf, weights
 from registry.learn.models.architecture import Architecture, Head, HeadTask
-from registry.learn.models.card import Card, Lineage
+from registry.learn.models.card import Card, Learned, Lineage
 from registry.learn.models.factory import build
 
 ARCHITECTURE = Architecture(factory="lab", args={"name": "unet", "width": 4, "depth": 1})
@@ -28,7 +28,13 @@ CARD = Card(
         )
     ),
     size=(16, 16),
-    lineage=Lineage(dataset="scenes@v1", content_id="ab", commit="cd", split="default"),
+    lineage=Lineage(
+        dataset="scenes@v1",
+        content_id="ab",
+        commit="cd",
+        split="default",
+        learned=(Learned(ref="more@v1", subsets="but-test", split="far"),),
+    ),
     metrics={"iou": 0.75},
     licence="CC-BY-4.0",
     seed=1,
@@ -62,7 +68,8 @@ def test_models_are_listed_and_datasets_are_not_among_them(tiny, eolab):
 def test_a_model_is_shown_with_what_it_reads_and_gives(tiny, eolab):
     said = eolab("models", "show", "tiny-unet")
     for words in ("tiny-unet@v1", "image: B03; reflectance; 10 m; L2A", "land, water",
-                  "scenes@v1, split default", "iou 0.75", "CC-BY-4.0", "16 by 16"):  # fmt: skip
+                  "scenes@v1, split default, without the tests of split far of more@v1",
+                  "iou 0.75", "CC-BY-4.0", "16 by 16"):  # fmt: skip
         assert words in said.out, words
     shown = eolab("models", "show", "tiny-unet@v1", "--json").document
     assert shown["heads"][0]["classes"] == ["land", "water"]
