@@ -14,6 +14,7 @@ from registry.learn.scoring.keeping import keep as keep_scores
 from registry.learn.scoring.notes import FEW, Note, of_split, seen_before
 from registry.learn.scoring.protocol import Exam, Subject, ignored_of, inputs_of, method_of
 from registry.learn.scoring.rows import rows_of
+from registry.learn.scoring.sizes import streams_of
 from registry.learn.scoring.statistics import Statistics, joined
 from registry.learn.scoring.strata import strata_of
 from registry.progress import SILENT, Progress
@@ -270,20 +271,21 @@ def judged(
     Returns:
         By head.
     """
-    from registry.learn.loading.stream import stream
-
-    batches = stream(
-        exam.version, registry=registry, split=exam.subset, splits=exam.split, shuffle=False,
-        batch_size=batch_size, assets=list(assets), crop=exam.crop, labels=labels_for(heads),
-    )  # fmt: skip
-    judges = judges_of(exam.version, heads, labels=tuple(batches.classes), ignored=ignored or {})
     parts: dict[str, list[Statistics]] = {head.name: [] for head in heads}
     progress.stage("scoring", total=len(exam.ids), unit="samples")
-    for batch in batches:
-        answers = answer(batch)
-        for name, judge in judges.items():
-            parts[name].append(judge.kept(batch, answers[name]))
-        progress.advance(len(batch))
+    streams = streams_of(
+        registry, exam, assets=assets, labels=labels_for(heads), batch_size=batch_size
+    )
+    for batches in streams:
+        judges = judges_of(
+            exam.version, heads, labels=tuple(batches.classes), ignored=ignored or {}
+        )
+        for batch in batches:
+            answers = answer(batch)
+            for name, judge in judges.items():
+                if not judge.asset or judge.asset in batch.arrays:  # else none of a size has one
+                    parts[name].append(judge.kept(batch, answers[name]))
+            progress.advance(len(batch))
     return {name: joined([one for one in found if len(one)]) for name, found in parts.items()}
 
 

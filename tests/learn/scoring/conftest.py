@@ -26,12 +26,12 @@ COVERS = ("land", "water")
 START = dt.datetime(2023, 6, 1, tzinfo=dt.UTC)
 
 
-def chip(number):
+def chip(number, side=SIDE):
     """Two bands as bright as the class is, and a square of water in some."""
     random = np.random.default_rng(number)
     level = 400 + 800 * (number % 3)
-    image = random.normal(level, 120, (2, SIDE, SIDE)).clip(1, 4000)
-    mask = np.zeros((1, SIDE, SIDE), np.uint8)
+    image = random.normal(level, 120, (2, side, side)).clip(1, 4000)
+    mask = np.zeros((1, side, side), np.uint8)
     if number % 2:
         mask[0, 3:11, 4:12] = 1
         image[1, 3:11, 4:12] /= 4
@@ -62,11 +62,11 @@ def subset_of(number):
     return "train" if number // 4 < 5 else "validate" if number // 4 < 6 else "test"
 
 
-def fill(root, schema, numbers):
+def fill(root, schema, numbers, side_of=lambda _: SIDE):
     packed = {
         (number, name): encode(array)
         for number in numbers
-        for name, array in zip(("s2", "mask"), chip(number), strict=True)
+        for name, array in zip(("s2", "mask"), chip(number, side_of(number)), strict=True)
     }
     arrays = {one.sha256: one for one in packed.values()}.values()
     rows = [{"sha256": one.sha256, "codec": one.codec, "data": one.data} for one in arrays]
@@ -98,13 +98,13 @@ def card_of(name="fields", task="classification"):
 def published(ungated):
     """Return what publishes such a dataset into a registry."""
 
-    def publish(registry, name="fields", numbers=range(COUNT), task="classification"):
+    def publish(registry, name="fields", numbers=range(COUNT), task="classification", **said):
         from registry.tables.schemas import samples_schema
 
         card = card_of(name, task)
         schema = samples_schema(card.properties_type())
         draft = registry.create(card)
-        return ungated(registry, draft, lambda root: fill(root, schema, numbers))
+        return ungated(registry, draft, lambda root: fill(root, schema, numbers, **said))
 
     return publish
 

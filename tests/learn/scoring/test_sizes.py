@@ -1,0 +1,94 @@
+"""Samples whose chips differ in size are scored whole, each as if it came alone."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from registry.catalog.registry import Registry
+from registry.lake import init
+from registry.learn.scoring.evaluating import evaluate, exam_of
+from registry.learn.scoring.protocol import Exam
+from registry.learn.scoring.sizes import by_size, streams_of
+
+SIDES = (16, 24, 9)
+HEADS = ("cover", "classes")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, published, made):
+    """A version of chips of one size, and one of which every second one has another size."""
+    registry = Registry(lake=init(str(tmp_path_factory.mktemp("sizes") / "lake")))
+    alike = published(registry, "alike")
+    mixed = published(registry, "mixed", side_of=lambda number: SIDES[number % 3])
+    made(registry, alike, heads=HEADS)
+    return SimpleNamespace(registry=registry, alike=alike, mixed=mixed)
+
+
+def _evaluated(world, ref, **said):
+    return evaluate(world.registry, "toy-net@v1", on=ref, resamples=20, keep=False, **said)
+
+
+def _counts(kept):
+    """Return the confusion matrix of each sample, by its id."""
+    return dict(zip(kept.ids, kept.columns["confusion"], strict=True))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_chips_of_mixed_sizes_are_scored_whole(world, batch_size):
+    found = _evaluated(world, "mixed@v1", batch_size=batch_size)
+
+    alike = _counts(_evaluated(world, "alike@v1").kept["cover"])
+    counts = _counts(found.kept["cover"])
+    assert found.samples == len(counts) == 24
+    for name, matrix in counts.items():
+        number = int(name.removeprefix("chip-"))
+        side = SIDES[number % 3]
+        assert matrix.sum() == side * side - 3  # of three pixels nobody knows
+        if side == 16:  # the same chip as in the other version
+            assert np.array_equal(matrix, alike[name])
+    assert set(found.kept["classes"].ids) == set(counts)
+
+
+def test_chips_of_one_size_are_given_by_one_stream(world):
+    exam = exam_of(world.registry, world.alike)
+
+    assert len([*_streams(world, exam)]) == 1
+
+
+def test_samples_of_one_size_come_together_each_once(world):
+    exam = exam_of(world.registry, world.mixed)
+
+    sizes = []
+    ids = []
+    for one in _streams(world, exam):
+        sizes.append({batch.arrays["s2"].shape[-1] for batch in one})
+        ids += [name for batch in one for name in batch.ids]
+
+    assert sorted(map(tuple, sizes)) == [(9,), (16,), (24,)]
+    assert sorted(ids) == sorted(exam.ids)
+
+
+def test_a_sample_without_an_asset_is_with_those_that_it_fits_to(world):
+    version = world.mixed
+    ids = [f"chip-{number:03}" for number in range(6)]
+
+    groups = by_size(version, [*ids, "chip-of-nobody"], ["s2", "mask"])
+
+    assert groups[(16, 16), (16, 16)] == ("chip-000", "chip-003", "chip-of-nobody")
+    assert [*by_size(version, ids, ["s2", "other"])] == [
+        ((16, 16), None), ((24, 24), None), ((9, 9), None)
+    ]  # fmt: skip
+
+
+def test_a_crop_stays_a_crop_of_all(world):
+    found = _evaluated(world, "mixed@v1", crop=(8, 8))
+
+    sums = {name: matrix.sum() for name, matrix in _counts(found.kept["cover"]).items()}
+    assert len(sums) == 24
+    assert {sums["chip-024"], sums["chip-025"]} == {64}
+    assert sums["chip-026"] == 61  # of 9 pixels a side, so three that nobody knows are in it
+
+
+def _streams(world, exam: Exam):
+    return streams_of(world.registry, exam, assets=("s2", "mask"), labels=("mask",), batch_size=4)
