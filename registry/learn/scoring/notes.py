@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from registry.catalog.splits import in_lab_words, is_test
 from registry.curate.splits.leaking import LEAKS, leaks_of
-from registry.errors import NotFoundError, RegistryError
+from registry.errors import ConflictError, NotFoundError, RegistryError
 from registry.tables import store
 
 if TYPE_CHECKING:
@@ -152,12 +152,14 @@ def _learned_ids(registry: "Registry", version: "Version", learned: "Learned") -
 
     Raises:
         NotFoundError: The slice that they were in is not there.
+        ConflictError: The split is another one now.
     """
     from registry.query.slices import find_slice
 
     ids = version.table("samples", ["id"])["id"].combine_chunks()
     validated = ids.slice(0, 0)
     if learned.subsets != "all" and f"splits/{learned.split}" in version.tables():
+        _refuse_another(version, learned)
         rows = version.table(f"splits/{learned.split}", ["sample", "subset"])
         if learned.subsets == "but-test":
             ids = ids.filter(pc.invert(pc.is_in(ids, value_set=_those(rows, is_test))))
@@ -168,6 +170,21 @@ def _learned_ids(registry: "Registry", version: "Version", learned: "Learned") -
         inside = pa.array(find_slice(registry, learned.slice).ids, pa.string())
         ids = ids.filter(pc.is_in(ids, value_set=inside))
     return pa.concat_arrays([ids, validated])
+
+
+def _refuse_another(version: "Version", learned: "Learned") -> None:
+    """Refuse a split that was replaced since; a purge changes it, but moves no sample.
+
+    Raises:
+        ConflictError: It was.
+    """
+    if learned.split_id is None or version.purges:
+        return
+    if version.data_id_of(f"splits/{learned.split}") != learned.split_id:
+        raise ConflictError(
+            f"its split '{learned.split}' is another one than the weights learned by",
+            hint="train again, so that the lineage names the split that there is",
+        )
 
 
 def _those(rows: pa.Table, meant: Callable[[str], bool]) -> pa.Array:

@@ -128,6 +128,18 @@ def test_training_samples_that_a_slice_left_out_were_not_met(world):
     assert "4 of 4 scored" in validated.message
 
 
+@pytest.mark.parametrize("subsets", ["but-test", "train"])
+def test_nobody_knows_what_was_met_by_a_split_that_is_another_now(world, subsets):
+    one = Learned(ref="fields@v1", subsets=subsets, split="default", split_id="of-before")
+
+    (itself,) = _seen(world, split=None, learned=(one,))
+    (as_parent,) = _seen(world, pretrained_on=("fields@v1",), learned_before=(one,))
+
+    for note in (itself, as_parent):
+        assert (note.severity, note.kind) == ("info", "unknown")
+        assert "its split 'default' is another one" in note.message
+
+
 def test_scoring_on_the_training_samples_is_noted(world):
     found = evaluate(
         world.registry, "toy-net@v1", on="fields@v1", split="train", resamples=20, keep=False
@@ -145,7 +157,7 @@ def test_a_split_in_other_words_is_read_too(world):
         lambda root: store.append(root, schema, pa.Table.from_pylist(said, schema.arrow)),
     )  # fmt: skip
     first = world.made(world.registry, world.version, "plain-net").card.lineage
-    lineage = replace(first, split="theirs")
+    lineage = replace(first, split="theirs", split_id=None)
     model = world.made(world.registry, world.version, "theirs-net", lineage=lineage)
     notes = [
         evaluate(world.registry, model, on="fields@v1", split=one, resamples=20, keep=False).notes
