@@ -18,6 +18,7 @@ from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.scoring.evaluating import Answer, exam_of
 from registry.learn.scoring.judging import Judge, judges_of
 from registry.learn.scoring.protocol import Exam
+from registry.learn.scoring.sizes import streams_of
 from registry.learn.scoring.statistics import Statistics, joined
 from registry.progress import SILENT, Progress
 
@@ -90,14 +91,12 @@ class Lesson:
         if self.of_samples and not assets:
             yield from self._labelled(exam)
             return
-        from registry.learn.loading.stream import stream
-
         mask = (self.pixels.asset,) if self.pixels is not None else ()
         wanted = tuple(dict.fromkeys([*(assets or self.inputs[:1]), *mask]))
-        yield from stream(
-            self.version, registry=self.registry, split=exam.subset, splits=exam.split,
-            shuffle=False, batch_size=_BATCH, assets=wanted, labels=self.kind, crop=exam.crop,
-        )  # fmt: skip
+        for batches in streams_of(
+            self.registry, exam, assets=wanted, labels=(self.kind,), batch_size=_BATCH
+        ):
+            yield from batches
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:

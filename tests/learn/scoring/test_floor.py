@@ -92,6 +92,18 @@ def test_pixels_have_a_floor_too(world, published):
     assert found.task == "segmentation"
 
 
+def test_pixels_of_chips_of_mixed_sizes_have_a_floor_too(world, published):
+    published(
+        world.registry, "sizes", task="segmentation", side_of=lambda number: (16, 20)[number % 2]
+    )
+
+    found = floor(world.registry, "sizes@v1", only=["majority", "probe"], keep=False, resamples=20)
+
+    majority, probe = found.parts
+    assert majority.value == pytest.approx(0.5 * (1 - 32 / (0.5 * (253 + 397))), abs=0.02)
+    assert probe.value > majority.value + 0.1
+
+
 def test_quantities_have_a_floor_too(world, published):
     published(world.registry, "yields", task="regression")
     found = floor(
