@@ -82,7 +82,7 @@ class Lesson:
         return judges_of(self.version, [self.head], labels=labels)[self.head.name]
 
     def batches(self, exam: Exam, *, assets: tuple[str, ...] = ()) -> Iterator[Batch]:
-        """Yield samples with their truth.
+        """Yield samples with their truth; of pixels none of a size that has no mask.
 
         Args:
             exam: Which samples.
@@ -96,7 +96,8 @@ class Lesson:
         for batches in streams_of(
             self.registry, exam, assets=wanted, labels=(self.kind,), batch_size=_BATCH
         ):
-            yield from batches
+            # Mixed sizes come size by size, and all of one size may lack the mask.
+            yield from (one for one in batches if not mask or mask[0] in one.arrays)
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:

@@ -62,11 +62,12 @@ def subset_of(number):
     return "train" if number // 4 < 5 else "validate" if number // 4 < 6 else "test"
 
 
-def fill(root, schema, numbers, side_of=lambda _: SIDE):
+def fill(root, schema, numbers, side_of=lambda _: SIDE, lacks=lambda *_: False):
     packed = {
         (number, name): encode(array)
         for number in numbers
         for name, array in zip(("s2", "mask"), chip(number, side_of(number)), strict=True)
+        if not lacks(number, name)
     }
     arrays = {one.sha256: one for one in packed.values()}.values()
     rows = [{"sha256": one.sha256, "codec": one.codec, "data": one.data} for one in arrays]

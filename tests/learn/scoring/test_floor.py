@@ -104,6 +104,22 @@ def test_pixels_of_chips_of_mixed_sizes_have_a_floor_too(world, published):
     assert probe.value > majority.value + 0.1
 
 
+def test_pixels_have_a_floor_where_all_chips_of_one_size_lack_their_mask(world, published):
+    published(
+        world.registry, "unmasked", task="segmentation",
+        side_of=lambda number: (16, 24, 9)[number % 3],
+        lacks=lambda number, name: name == "mask" and number % 3 == 2,
+    )  # fmt: skip
+
+    found = floor(
+        world.registry, "unmasked@v1", only=["majority", "probe"], keep=False, resamples=20
+    )
+
+    majority, probe = found.parts
+    assert majority.value == pytest.approx(0.5 * (1 - 32 / (0.5 * (253 + 573))))
+    assert probe.value > majority.value + 0.1
+
+
 def test_quantities_have_a_floor_too(world, published):
     published(world.registry, "yields", task="regression")
     found = floor(
