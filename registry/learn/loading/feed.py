@@ -5,8 +5,8 @@ It knows NumPy alone; the adapters to PyTorch and TensorFlow hand on what it giv
 
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any, Final, TypeVar
 
 from registry.catalog.ref import Ref
@@ -58,10 +58,11 @@ class Feed:
     """Batches that a thread makes while somebody works on the last one."""
 
     _epoch: int = 0
+    _until: int = 0
     _given: dict[str, Any] | None = None
     _pending: dict[str, Any] | None = None
     _running: "weakref.ref[Generator[Any, None, None]] | None" = field(default=None, repr=False)
-    _coming: "_Coming | None" = field(default=None, repr=False)
+    _coming: "_Ahead | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._epoch = self.stream.epoch
@@ -96,8 +97,7 @@ class Feed:
 
         Args:
             make: Makes it of a batch; in the thread that works ahead, if there is one. What was
-                made of the next epoch is given to whoever asks for the same. It should not hold
-                the feed, which otherwise outlives its last user.
+                made of the next epoch is given to whoever asks for the same.
         """
         self._leave()
         found = self._given_one_by_one(make)
@@ -109,16 +109,18 @@ class Feed:
         self, make: Callable[[dict[str, Any]], Made]
     ) -> Generator[Made, None, None]:
         epoch = self._epoch
-        made = self._taken_up(make) or self._begun(make)
-        kept = False
+        found = self._taken_up(make) or self._begun(make)
+        kept, made = False, found.made
         try:
             for state, one in made:
                 if state["step"] < len(self):
                     self._given = state
                     yield one
                     continue
-                kept = self._keep(made, make)
-                if not kept:
+                kept = epoch + 1 < min(self._until, found.until)
+                if kept:
+                    self._coming = found
+                else:
                     made.close()  # nobody may ask for more, as Lightning does not
                 self._epoch, self._given = epoch + 1, state | {"epoch": epoch + 1, "step": 0}
                 yield one
@@ -127,44 +129,22 @@ class Feed:
             if not kept:
                 made.close()
 
-    @property
-    def _follows(self) -> bool:
-        """Whether the next epoch begins while the last batches of this one are used.
-
-        What is not shuffled is mostly read once, to measure on it.
-        """
-        return self.prefetch > 0 and self.stream.plan.shuffle
-
-    def _begun(
-        self, make: Callable[[dict[str, Any]], Made]
-    ) -> Generator[tuple[dict[str, Any], Made], None, None]:
+    def _begun(self, make: Callable[[dict[str, Any]], Any]) -> "_Ahead":
         pending, self._pending = self._pending, None
         if pending is None:
             self.stream.set_epoch(self._epoch)
         else:
             self.stream.resume(pending)
-        return ahead(_made(self.stream, self.making, make, on=self._follows), self.prefetch)
+        until = max(self._until, self._epoch + 1)
+        made = _made(self.stream, self.making, make, epochs=until - self._epoch)
+        return _Ahead(made=ahead(made, self.prefetch), make=make, until=until)
 
-    def _keep(
-        self, made: Generator[Any, None, None], make: Callable[[dict[str, Any]], Any]
-    ) -> bool:
-        """Return whether what is made goes on into the next epoch, and then keep it for that."""
-        if self._follows:
-            end = weakref.finalize(self, made.close)
-            self._coming = _Coming(made=made, make=make, end=end)
-        return self._follows
-
-    def _taken_up(
-        self, make: Callable[[dict[str, Any]], Made]
-    ) -> Generator[tuple[dict[str, Any], Made], None, None] | None:
+    def _taken_up(self, make: Callable[[dict[str, Any]], Any]) -> "_Ahead | None":
         """Return what was made of this epoch while the one before was used, if it was."""
+        if self._coming is not None and self._coming.make != make:
+            self._forget()
         coming, self._coming = self._coming, None
-        if coming is None:
-            return None
-        if coming.make == make:
-            return coming.taken()
-        coming.end()
-        return None
+        return coming
 
     def _leave(self) -> None:
         """End the iteration that runs, if there is one."""
@@ -175,8 +155,26 @@ class Feed:
     def _forget(self) -> None:
         """Throw away what was made of an epoch that does not come."""
         if self._coming is not None:
-            self._coming.end()
+            self._coming.made.close()
         self._coming = None
+
+    @contextmanager
+    def following(self, epochs: int) -> Iterator[None]:
+        """Make each epoch's first batches while the last ones of the one before are used.
+
+        What was made of an epoch that nobody asked for is thrown away at the end, or as soon as
+        another one is asked for.
+
+        Args:
+            epochs: How many there will be, with those that were; none is made after the last.
+        """
+        self._until = epochs if self.prefetch else 0
+        try:
+            yield
+        finally:
+            self._until = 0
+            self._leave()
+            self._forget()
 
     # ------------------------------------------------------------------------------ position
     @property
@@ -222,25 +220,21 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Coming:
-    """Batches that are made ahead of an epoch nobody has asked for yet."""
+class _Ahead:
+    """Batches of one epoch after the other, each with where the stream then stands."""
 
-    made: Generator[Any, None, None]
+    made: Generator[tuple[dict[str, Any], Any], None, None]
     make: Callable[[dict[str, Any]], Any]
-    end: "weakref.finalize[..., Feed]"  # with the feed, or with the process while threads run
-
-    def taken(self) -> Generator[Any, None, None]:
-        """Return them to whoever asks for that epoch, and ends them."""
-        self.end.detach()
-        return self.made
+    until: int
+    """The epoch that they end before."""
 
 
 def _made(
-    stream: Stream, making: Making, make: Callable[[dict[str, Any]], Made], *, on: bool
+    stream: Stream, making: Making, make: Callable[[dict[str, Any]], Made], *, epochs: int
 ) -> Generator[tuple[dict[str, Any], Made], None, None]:
-    """Yield what is made of each batch with where the stream stands; of all epochs, or of one."""
+    """Yield what is made of each batch with where the stream stands, epoch after epoch."""
     with sharing(stream.settings.threads) as share:
-        for _ in repeat(None) if on else (None,):
+        for _ in range(epochs):
             for stored in stream:
                 yield stream.state(), make(making.of(stored, share))
 
@@ -277,8 +271,7 @@ def feed(  # noqa: PLR0913 — the choices that training has
         allow: What may differ from the contract, as :func:`conversion.conversion` has it.
         normalise: Whether inputs are normalised; otherwise their stored values are given.
         augment: Names of augmentations.
-        prefetch: Batches that a thread makes while somebody works on the last one; where samples
-            are shuffled, also those of the next epoch.
+        prefetch: Batches that a thread makes while somebody works on the last one.
         arguments: Of :func:`stream.stream`.
 
     Raises:

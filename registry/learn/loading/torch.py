@@ -1,6 +1,7 @@
 """Versions as batches of tensors, for PyTorch, Lightning and TorchGeo."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -90,6 +91,17 @@ class Loader(IterableDataset[Sample]):
             )
         return self.feed.run(_pinned_sample if self.pin else _sample)
 
+    def following(self, epochs: int) -> AbstractContextManager[None]:
+        """Make each epoch's first batches while the last ones of the one before are used.
+
+        Args:
+            epochs: How many there will be, with those that were.
+
+        Returns:
+            At its end what was made of an epoch that never came is thrown away.
+        """
+        return self.feed.following(epochs)
+
     # --------------------------------------------------------------------------- position
     @property
     def sampler(self) -> "Loader":
@@ -146,8 +158,7 @@ def loader(  # noqa: PLR0913 — the choices that training has
         normalise: Whether inputs are normalised; otherwise their stored values are given.
         augment: Names of augmentations, such as ``flip``, ``rotate90``, ``crop:224``.
         pin: Lay tensors into pinned memory where there is a GPU.
-        prefetch: Batches to make while the network computes; where samples are shuffled, also
-            those of the next epoch.
+        prefetch: Batches to make while the network computes.
         arguments: Of :func:`registry.learn.loading.stream.stream`: ``split``, ``batch_size``,
             ``seed``, ``assets``, … Rank and world are those of ``torch.distributed`` unless they
             are given.

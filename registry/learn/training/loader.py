@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 __all__ = ["Loader", "Wrapped"]
@@ -16,6 +17,10 @@ class Loader(Protocol):
 
     def __len__(self) -> int:
         """Return how many batches an epoch has."""
+        ...
+
+    def following(self, epochs: int) -> AbstractContextManager[None]:
+        """Begin each of so many epochs while the one before ends, until the context ends."""
         ...
 
     def set_epoch(self, epoch: int) -> None:
@@ -47,6 +52,14 @@ class Wrapped(ABC):
 
     def __len__(self) -> int:
         return len(self.loader)
+
+    def following(self, epochs: int) -> AbstractContextManager[None]:
+        """Begin each epoch while the one before ends.
+
+        Returns:
+            At its end what was made of an epoch that never came is thrown away.
+        """
+        return self.loader.following(epochs)
 
     def set_epoch(self, epoch: int) -> None:
         """Stand at the beginning of an epoch."""

@@ -123,7 +123,7 @@ def fit(
     fabric.barrier()
     progress.stage(f"training {recipe.name}", total=task.steps, unit="steps")
     progress.advance(run.step)
-    with _asked_to_end() as asked, _device_errors():
+    with _asked_to_end() as asked, _device_errors(), train.following(recipe.epochs):
         while not run.over and run.epoch < recipe.epochs:
             if run.batch == 0:
                 train.set_epoch(run.epoch)

@@ -1,6 +1,7 @@
 """Loaders made of loaders: versions in turn, labelled beside unlabelled, permuted labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,14 @@ class InTurn:
             self.given += 1
             yield next(streams[number])
         self.given = 0
+
+    @contextmanager
+    def following(self, epochs: int) -> Iterator[None]:
+        """Begin each of so many epochs while the one before ends, until the context ends."""
+        with ExitStack() as stack:
+            for loader in self.loaders:
+                stack.enter_context(loader.following(epochs))
+            yield
 
     def set_epoch(self, epoch: int) -> None:
         """Stand at the beginning of an epoch."""
@@ -82,6 +91,14 @@ class Beside:
             self.given += 1
             yield {"labelled": next(pairs[0]), "unlabelled": next(pairs[1])}
         self.given = 0
+
+    @contextmanager
+    def following(self, epochs: int) -> Iterator[None]:
+        """Begin each of so many epochs while the one before ends, until the context ends."""
+        with ExitStack() as stack:
+            for loader in (self.labelled, self.unlabelled):
+                stack.enter_context(loader.following(-(-epochs * len(self) // len(loader))))
+            yield
 
     def set_epoch(self, epoch: int) -> None:
         """Stand at the beginning of an epoch."""

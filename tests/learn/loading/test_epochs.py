@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -26,11 +27,15 @@ def lake(tmp_path_factory):
 
 @pytest.fixture
 def fed(lake):
-    def fed(**more):
-        said = {"batch_size": SIZE, "normalise": False, "augment": ("flip", "noise"), "seed": 3}
-        return feed(lake[1], **said | {"prefetch": 2, "threads": 2} | more)
+    with ExitStack() as stack:
 
-    return fed
+        def fed(*, epochs=9, **more):
+            said = {"batch_size": SIZE, "normalise": False, "augment": ("flip", "noise"), "seed": 3}
+            made = feed(lake[1], **said | {"prefetch": 2, "threads": 2} | more)
+            stack.enter_context(made.following(epochs))
+            return made
+
+        yield fed
 
 
 class Watched:
@@ -87,10 +92,31 @@ def test_the_next_epoch_begins_while_the_last_batch_is_used(fed, prefetch):
     assert len(watched.ids) <= 2 * STEPS + prefetch
 
 
-def test_what_is_not_shuffled_is_read_once(fed, running):
-    found, watched = fed(shuffle=False), Watched()
-    assert len(list(found.run(watched))) == len(watched.ids) == STEPS
+@pytest.mark.parametrize("epochs", [0, 1, 2])
+def test_no_more_is_made_than_there_will_be(fed, epochs, running):
+    found, watched = fed(epochs=epochs), Watched()
+    for _ in range(max(1, epochs)):
+        list(found.run(watched))
+    assert len(watched.ids) == max(1, epochs) * STEPS
     assert not running()
+
+
+def test_the_end_throws_away_what_was_made_of_an_epoch_that_does_not_come(lake, running):
+    found = loader(lake[1], batch_size=SIZE, normalise=False, threads=2, prefetch=2)
+    with found.following(3):
+        assert len(list(found)) == STEPS
+        assert running()
+    assert not running()
+    assert len(list(found)) == STEPS
+
+
+def test_who_says_so_in_the_middle_of_an_epoch_misses_nothing(fed):
+    found = fed(epochs=0)
+    batches = iter(found)
+    given = [next(batches)]
+    with found.following(3):
+        given += [*batches, *found, *found]
+    assert [plain(one) for one in given] == [one for n in range(3) for one in alone(fed, n)]
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
@@ -175,6 +201,8 @@ from registry.learn.loading.feed import feed
 
 lake = registry.connect(sys.argv[1])
 made = feed(sys.argv[2], registry=lake, batch_size=4, threads=2, normalise=False, prefetch=2)
+following = made.following(3)
+following.__enter__()
 print(len(list(made)))
 """
 
