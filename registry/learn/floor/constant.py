@@ -10,6 +10,7 @@ from registry.learn.floor.lesson import Lesson
 from registry.learn.models.architecture import HeadTask
 from registry.learn.scoring.detection import Found
 from registry.learn.scoring.evaluating import Answer
+from registry.learn.scoring.judging import pixel_truth
 
 if TYPE_CHECKING:
     from registry.learn.loading.batch import Batch
@@ -64,7 +65,7 @@ def _shares(lesson: Lesson) -> npt.NDArray[np.float64]:
 
 def _counted(batch: "Batch", lesson: Lesson, size: int) -> npt.NDArray[Any]:
     if lesson.pixels is not None:
-        truth = lesson.pixels.apply(batch.arrays[lesson.pixels.asset]).ravel()
+        truth = pixel_truth(batch, lesson.pixels).ravel()
     elif batch.labels is not None:
         return np.asarray(batch.labels.sum(0))
     else:
@@ -78,7 +79,7 @@ def _mean(lesson: Lesson) -> float:
         values = (
             np.asarray(batch.target, np.float64)
             if lesson.pixels is None
-            else lesson.pixels.apply(batch.arrays[lesson.pixels.asset]).astype(np.float64)
+            else pixel_truth(batch, lesson.pixels).astype(np.float64)
         )
         known = values[np.isfinite(values)]
         total, count = total + float(known.sum()), count + len(known)

@@ -12,6 +12,7 @@ from registry.errors import InvalidInputError
 from registry.learn.floor.lesson import Lesson
 from registry.learn.models.architecture import HeadTask
 from registry.learn.scoring.evaluating import Answer
+from registry.learn.scoring.judging import pixel_truth
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _of_pixels(lesson: Lesson, seed: int) -> Probe:
         values = _pixels(batch, asset)
         if (mask := lesson.pixels) is None:
             break
-        truth = mask.apply(batch.arrays[mask.asset], ids=batch.ids)
+        truth = pixel_truth(batch, mask)
         for place in range(len(batch)):
             known = np.isfinite(truth[place]) if mask.quantity else truth[place] >= 0
             y, x = np.nonzero(known)

@@ -25,7 +25,7 @@ from registry.learn.scoring.statistics import Statistics
 if TYPE_CHECKING:
     from registry.catalog.version import Version
 
-__all__ = ["Judge", "judges_of"]
+__all__ = ["Judge", "judges_of", "pixel_truth"]
 
 _PIXELS: Final = frozenset({HeadTask.SEGMENTATION, HeadTask.CHANGE, HeadTask.PIXEL_REGRESSION})
 _NOBODY: Final = -1
@@ -134,13 +134,7 @@ class Judge:
         return [Boxes(corners=one.corners, classes=order[one.classes]) for one in truths]
 
     def _pixels(self, batch: Batch) -> npt.NDArray[Any]:
-        """Return classes as the card counts them, or quantities; unknown where there is no mask."""
-        stored = _there(batch.arrays.get(self.asset), f"asset '{self.asset}'", batch)
-        pixels = _there(self.pixels, f"labels in '{self.asset}'", batch)
-        there = batch.valid.get(self.asset, np.ones(len(batch), np.bool_))
-        present = np.asarray(there.reshape(len(batch), -1).any(axis=1))[:, None, None]
-        found = pixels.apply(stored, ids=batch.ids)
-        return np.where(present, found, np.nan if pixels.quantity else _NOBODY)
+        return pixel_truth(batch, _there(self.pixels, f"labels in '{self.asset}'", batch))
 
     def _mask(self, batch: Batch) -> npt.NDArray[np.int64]:
         classes = self._pixels(batch).astype(np.int64)
@@ -149,6 +143,36 @@ class Judge:
             return np.where(known, classes, _NOBODY)
         order = self._order()
         return np.where(known, order[np.where(known, classes, 0)], _NOBODY)
+
+
+def pixel_truth(batch: Batch, pixels: PixelLabels) -> npt.NDArray[Any]:
+    """Return what the pixels of a batch's masks say; nobody knows those of absent masks.
+
+    Args:
+        batch: With the asset that holds the masks.
+        pixels: How that asset is read.
+
+    Returns:
+        ``(sample, y, x)``: classes as the card counts them, -1 where unknown, or quantities, NaN
+        where unknown.
+
+    Raises:
+        InvalidInputError: The batch lacks the asset, or a value is the number of no class.
+
+    Examples:
+        >>> batch = Batch(
+        ...     ids=("a", "b"),
+        ...     arrays={"mask": np.ones((2, 1, 1, 2), np.uint8)},
+        ...     valid={"mask": np.array([True, False])},
+        ... )
+        >>> pixel_truth(batch, PixelLabels(asset="mask", classes=("sea", "ship"))).tolist()
+        [[[1, 1]], [[-1, -1]]]
+    """
+    stored = _there(batch.arrays.get(pixels.asset), f"asset '{pixels.asset}'", batch)
+    there = batch.valid.get(pixels.asset, np.ones(len(batch), np.bool_))
+    present = np.asarray(there.reshape(len(batch), -1).any(axis=1))[:, None, None]
+    found = pixels.apply(stored, ids=batch.ids)
+    return np.where(present, found, np.nan if pixels.quantity else _NOBODY)
 
 
 def judges_of(

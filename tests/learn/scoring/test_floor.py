@@ -10,6 +10,8 @@ from registry.catalog.registry import Registry
 from registry.errors import InvalidInputError
 from registry.lake import init
 from registry.learn.floor import floor, lesson, replay
+from registry.learn.floor.constant import constant
+from registry.learn.floor.probing import probe_of
 from registry.learn.loading.pixel_labels import PixelLabels
 from registry.learn.scoring.comparing import compare
 from registry.learn.scoring.keeping import scores_of
@@ -118,6 +120,39 @@ def test_pixels_have_a_floor_where_all_chips_of_one_size_lack_their_mask(world, 
     majority, probe = found.parts
     assert majority.value == pytest.approx(0.5 * (1 - 32 / (0.5 * (253 + 573))))
     assert probe.value > majority.value + 0.1
+
+
+def test_a_floor_learns_nothing_from_masks_that_are_not_there(world, published):
+    version = published(
+        world.registry, "gaps", task="segmentation",
+        lacks=lambda number, name: name == "mask" and number < 7,
+    )  # fmt: skip
+    found = lesson.lesson_of(
+        world.registry, version, split="test", splits=None, resamples=20, seed=0
+    )
+
+    answer = constant(found)(next(found.batches(found.test)))["segmentation"]
+    probe = probe_of(found)
+
+    known, water = 13 * (16 * 16 - 3), 7 * 64  # of the twenty that train thirteen have a mask
+    assert answer[0, :, 0, 0] == pytest.approx([1 - water / known, water / known])
+    assert np.bincount(probe.truth).tolist() == [known - water, water]
+
+
+def test_the_mean_is_of_quantities_that_are_there(world, published, monkeypatch):
+    version = published(
+        world.registry, "heights", task="segmentation",
+        lacks=lambda number, name: name == "mask" and number < 7,
+    )  # fmt: skip
+    heights = PixelLabels(asset="mask", quantity=True, unit="m", offset=10.0, nodata={255.0})
+    monkeypatch.setattr(lesson, "pixel_labels", lambda _: {"mask": heights})
+    found = lesson.lesson_of(
+        world.registry, version, split="test", splits=None, resamples=20, seed=0
+    )
+
+    answer = constant(found)(next(found.batches(found.test)))
+
+    assert answer["pixel-regression"].flat[0] == pytest.approx(10 + 7 * 64 / (13 * 253))
 
 
 def test_quantities_have_a_floor_too(world, published):
