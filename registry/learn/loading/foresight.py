@@ -2,11 +2,11 @@
 
 import atexit
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ _WORTH: Final = 0.25  # share of a stretch that must be wanted, for it to be rea
 _FETCHERS: Final = 8  # most of the time they wait for the lake
 
 Numbers = npt.NDArray[np.int64]
+
+Task: TypeAlias = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,34 +120,48 @@ class Foresight:
         atexit.unregister(self.close)
 
     def _work(self) -> None:
-        # Whoever reads the same bytes meets the same error, and says it.
-        with suppress(RegistryError, OSError):
-            while (window := self._claim()) is not None:
-                samples = self._plan.of_window(self._order, window)
-                for place in self._places.values():
-                    self._expect(spans_of(place, samples, self._plan.pieces, self._reader.apart))
+        while (window := self._claim()) is not None:
+            samples = self._plan.of_window(self._order, window)
+            for place in self._places.values():
+                self._expect(spans_of(place, samples, self._plan.pieces, self._reader.apart))
 
     def _expect(self, spans: Iterable[Span]) -> None:
         wanted = list(spans)
         files = dict.fromkeys(span.file for span in wanted)
         away = [file for file in files if self._reader.is_away(file)]
-        if away or self._reader.apart:
-            with ThreadPoolExecutor(_FETCHERS, "eolab-foresight") as pool:
-                list(pool.map(self._bring_unless_closed, away))
-                list(pool.map(self._expect_unless_closed, wanted))
-        else:
-            for span in wanted:
-                if self._closed:
-                    return
-                self._reader.expect(span.file, span.offset, span.length)
+        far = bool(away or self._reader.apart)
+        self._do([partial(self._reader.bring, file) for file in away], _FETCHERS)
+        self._do(
+            [partial(self._reader.expect, span.file, span.offset, span.length) for span in wanted],
+            _FETCHERS if far else 1,
+        )
 
-    def _bring_unless_closed(self, file: int) -> None:
-        if not self._closed:
-            self._reader.bring(file)
+    def _do(self, tasks: Iterable[Task], at_once: int) -> None:
+        # No pool: those of concurrent.futures end before close is called as the interpreter ends,
+        # and do all that waits before they do.
+        waiting = deque(tasks)
+        others = [
+            threading.Thread(target=self._drain, args=(waiting,), name="eolab-fetch", daemon=True)
+            for _ in range(min(at_once, len(waiting)) - 1)
+        ]
+        for other in others:
+            other.start()
+        self._drain(waiting)
+        for other in others:
+            other.join()
 
-    def _expect_unless_closed(self, span: Span) -> None:
-        if not self._closed:
-            self._reader.expect(span.file, span.offset, span.length)
+    def _drain(self, waiting: deque[Task]) -> None:
+        while not self._closed:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                task()
+            except (RegistryError, OSError, RuntimeError):
+                # Whoever reads the same bytes meets the same error, and says it. A lake's own
+                # pools raise RuntimeError as the interpreter ends.
+                self._closed = True
 
     def _claim(self) -> int | None:
         with self._lock:

@@ -1,6 +1,8 @@
 """How many bytes a stream reads, and through which doors."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,54 @@ def test_many_data_files_are_open_only_a_few_at_a_time(tmp_path, monkeypatch):
         next(batches)
         assert _open() <= before + 5
     assert len(list(batches)) == 1
+
+
+_LEFT = """
+import atexit, threading
+
+begun, eight = [], threading.Event()
+
+@atexit.register
+def last():
+    print(len(begun), [one.name for one in threading.enumerate() if one.name.startswith("eolab")])
+
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+import numpy as np
+from registry.learn.loading.foresight import Foresight
+from registry.learn.loading.plan import Plan
+
+class Reader:
+    apart = ()
+
+    def is_away(self, file):
+        return True
+
+    def bring(self, file):
+        begun.append(file)
+        if len(begun) == 8:
+            eight.set()
+        while True:  # until the interpreter ends
+            with ThreadPoolExecutor(1) as pool:
+                list(pool.map(abs, [1]))
+
+    def expect(self, *span):
+        begun.append(span)
+
+many = np.arange(100)
+stored = SimpleNamespace(file=many, offset=many + 4, length=many + 1)
+place = SimpleNamespace(there=many >= 0, stored=stored)
+plan = Plan(
+    pieces=many, key="", batch_size=50, window=50, seed=0, shuffle=False, rank=0, world=1,
+    drop_last=False,
+)
+ahead = Foresight(Reader(), {"s2": place}, plan=plan, order=plan.order(0), first=0)
+assert eight.wait(60)
+"""
+
+
+def test_a_process_that_ends_while_files_are_fetched_begins_no_others_and_is_silent():
+    done = subprocess.run(
+        [sys.executable, "-c", _LEFT], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "8 []\n", "")
