@@ -70,11 +70,6 @@ class Lesson:
             HeadTask.CLASSIFICATION, HeadTask.MULTILABEL, HeadTask.REGRESSION,
         }  # fmt: skip
 
-    @property
-    def dense(self) -> bool:
-        """Whether each pixel has a truth of its own."""
-        return self.pixels is not None
-
     @cached_property
     def judge(self) -> Judge:
         """What compares answers with the truth."""

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from registry.errors import InvalidInputError
 from registry.learn.floor.lesson import Lesson
+from registry.learn.loading.pixel_labels import PixelLabels
 from registry.learn.models.architecture import HeadTask
 from registry.learn.scoring.evaluating import Answer
-from registry.learn.scoring.judging import pixel_truth
+from registry.learn.scoring.judging import pixel_truth, present
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -75,9 +76,18 @@ class Probe:
         return max(1, len(self.lesson.head.classes))
 
     def _of_pixels(self, model: Model, batch: "Batch") -> Floats:
-        values = _pixels(batch, self.lesson.inputs[0])  # (sample, y, x, band)
+        values = self._values(batch)  # (sample, y, x, band)
         said = model(values.reshape(-1, values.shape[-1]))
         return np.moveaxis(said.reshape(*values.shape[:-1], -1), -1, 1)
+
+    def _values(self, batch: "Batch") -> Floats:
+        """Return values of all pixels that are asked; NaN where a sample lacks its image."""
+        asset = self.lesson.inputs[0]
+        if asset in batch.arrays:
+            there = present(batch, asset)[:, None, None, None]
+            return np.where(there, _pixels(batch, asset), np.nan)
+        (mask,) = batch.arrays.values()  # of a size of which no sample has an image
+        return np.full((len(batch), *mask.shape[-2:], len(self.names)), np.nan)
 
 
 def probe_of(
@@ -94,7 +104,9 @@ def probe_of(
     """
     if lesson.head.task is HeadTask.DETECTION:
         return None
-    return _of_pixels(lesson, seed) if lesson.dense else _of_samples(lesson, features, progress)
+    if lesson.pixels is None:
+        return _of_samples(lesson, features, progress)
+    return _of_pixels(lesson, lesson.pixels, seed)
 
 
 def _of_samples(lesson: Lesson, features: str | None, progress: Progress) -> Probe:
@@ -155,11 +167,11 @@ def _computed(lesson: Lesson, features: str | None, progress: Progress) -> str:
     return wanted[-1]
 
 
-def _of_pixels(lesson: Lesson, seed: int) -> Probe:
+def _of_pixels(lesson: Lesson, mask: PixelLabels, seed: int) -> Probe:
     """Return a probe of some pixels of the training samples, the same for the same seed.
 
     Raises:
-        InvalidInputError: None has a label.
+        InvalidInputError: None has a label and an image.
     """
     random = np.random.default_rng(seed)
     asset = lesson.inputs[0]
@@ -167,11 +179,11 @@ def _of_pixels(lesson: Lesson, seed: int) -> Probe:
     rows: list[Floats] = []
     truths: list[npt.NDArray[Any]] = []
     for batch in lesson.batches(lesson.train, assets=(asset,)):
-        values = _pixels(batch, asset)
-        if (mask := lesson.pixels) is None:
-            break
-        truth = pixel_truth(batch, mask)
-        for place in range(len(batch)):
+        seen = np.flatnonzero(present(batch, asset))
+        if not len(seen):
+            continue
+        values, truth = _pixels(batch, asset), pixel_truth(batch, mask)
+        for place in seen.tolist():
             known = np.isfinite(truth[place]) if mask.quantity else truth[place] >= 0
             y, x = np.nonzero(known)
             if len(y):
@@ -180,8 +192,8 @@ def _of_pixels(lesson: Lesson, seed: int) -> Probe:
                 truths.append(truth[place, y[picked], x[picked]])
     if not rows:
         raise InvalidInputError(
-            f"no training pixel of {lesson.version.ref} has a label",
-            hint="label some, or make another split",
+            f"no training pixel of {lesson.version.ref} has a label and a value in '{asset}'",
+            hint="give some both, or make another split",
         )
     bands = rows[0].shape[1]
     return Probe(

@@ -25,7 +25,7 @@ from registry.learn.scoring.statistics import Statistics
 if TYPE_CHECKING:
     from registry.catalog.version import Version
 
-__all__ = ["Judge", "judges_of", "pixel_truth"]
+__all__ = ["Judge", "judges_of", "pixel_truth", "present"]
 
 _PIXELS: Final = frozenset({HeadTask.SEGMENTATION, HeadTask.CHANGE, HeadTask.PIXEL_REGRESSION})
 _NOBODY: Final = -1
@@ -169,10 +169,21 @@ def pixel_truth(batch: Batch, pixels: PixelLabels) -> npt.NDArray[Any]:
         [[[1, 1]], [[-1, -1]]]
     """
     stored = _there(batch.arrays.get(pixels.asset), f"asset '{pixels.asset}'", batch)
-    there = batch.valid.get(pixels.asset, np.ones(len(batch), np.bool_))
-    present = np.asarray(there.reshape(len(batch), -1).any(axis=1))[:, None, None]
+    there = present(batch, pixels.asset)[:, None, None]
     found = pixels.apply(stored, ids=batch.ids)
-    return np.where(present, found, np.nan if pixels.quantity else _NOBODY)
+    return np.where(there, found, np.nan if pixels.quantity else _NOBODY)
+
+
+def present(batch: Batch, asset: str) -> npt.NDArray[np.bool_]:
+    """Return which samples of a batch have an asset, ``(sample,)``.
+
+    Args:
+        batch: The samples.
+        asset: The asset's name; no sample has one that the batch comes without.
+    """
+    known = np.full(len(batch), asset in batch.arrays)
+    there = batch.valid.get(asset, known)
+    return np.asarray(there.reshape(len(batch), -1).any(axis=1))
 
 
 def judges_of(

@@ -155,6 +155,25 @@ def test_the_mean_is_of_quantities_that_are_there(world, published, monkeypatch)
     assert answer["pixel-regression"].flat[0] == pytest.approx(10 + 7 * 64 / (13 * 253))
 
 
+def test_a_probe_answers_and_learns_without_images_that_are_not_there(world, published):
+    version = published(
+        world.registry, "unseen", task="segmentation",
+        side_of=lambda number: (16, 24, 9)[number % 3],
+        lacks=lambda number, name: name == "s2" and (number % 3 == 2 or number < 6),
+    )  # fmt: skip
+    found = lesson.lesson_of(
+        world.registry, version, split="test", splits=None, resamples=20, seed=0
+    )
+
+    probe = probe_of(found)
+    kept = found.scored(probe.learned(), assets=probe.assets())
+
+    seen = [number for number in range(6, 20) if number % 3 != 2]
+    assert len(probe.train) == sum((16, 24)[number % 3] ** 2 - 3 for number in seen)
+    assert (probe.train > 0).all()
+    assert len(kept.ids) == 24
+
+
 def test_quantities_have_a_floor_too(world, published):
     published(world.registry, "yields", task="regression")
     found = floor(
