@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from registry.errors import CorruptError, RegistryError
+from registry.errors import ConflictError, CorruptError, RegistryError
 from registry.learn.loading.buffers import Ring
 from registry.learn.loading.filling import CorruptChipError, Desk, Filler
 
@@ -134,6 +134,7 @@ class Run:
 
         Raises:
             CorruptChipError: A chip cannot be read, and nothing may take its place.
+            ConflictError: It was closed while a batch was waited for.
         """
         for step in range(first, self._last):
             ready = self._is_filled(step)
@@ -148,7 +149,7 @@ class Run:
             yield made
 
     def close(self) -> None:
-        """End the threads; waits for what each is reading."""
+        """End the threads; waits for what each is reading. Who waits for a batch meets an error."""
         with self._lock:
             self._closed = True
             self._lock.notify_all()
@@ -175,11 +176,14 @@ class Run:
                 found = self._open.get(step)
                 if found is not None and not found.left:
                     return found
+                if self._closed:
+                    raise _ended(step)
                 self._lock.wait()
 
     def _fill_here(self, step: int) -> Filled:
         filled = self._begin(step)
-        self._fill(filled, 0, len(filled.samples), self._desks[0])
+        if not self._fill(filled, 0, len(filled.samples), self._desks[0]):
+            raise _ended(step)
         return filled
 
     def _begin(self, step: int) -> Filled:
@@ -195,7 +199,8 @@ class Run:
         with _Handover(self._fail):
             while (task := self._claim()) is not None:
                 filled, low, high = task
-                self._fill(filled, low, high, desk)
+                if not self._fill(filled, low, high, desk):
+                    return
                 with self._lock:
                     filled.left -= high - low
                     if not filled.left:
@@ -223,10 +228,10 @@ class Run:
             self._claimed = (step, high) if high < count else (step + 1, 0)
             return filled, low, high
 
-    def _fill(self, filled: Filled, low: int, high: int, desk: Desk) -> None:
+    def _fill(self, filled: Filled, low: int, high: int, desk: Desk) -> bool:
         for at in range(low, high):
             if self._closed:
-                return
+                return False  # an unfilled batch must not count as ready
             sample = int(filled.samples[at])
             try:
                 filled.begins[at] = self._filler.fill(
@@ -236,6 +241,7 @@ class Run:
                 self._fill_instead(filled, at, error, desk)
             except RegistryError as error:
                 filled.errors[at] = error
+        return True
 
     def _fill_instead(self, filled: Filled, at: int, error: CorruptChipError, desk: Desk) -> None:
         """Put another sample in a place; which one depends on the sample and the epoch alone."""
@@ -258,3 +264,10 @@ class Run:
             f"{error.problem}; nor could {_TRIES} others that were to take its place",
             hint="run eolab fsck: more than single chips are damaged",
         )
+
+
+def _ended(step: int) -> ConflictError:
+    return ConflictError(
+        f"the stream was closed while its batch {step} was waited for",
+        hint="iterate over the stream again",
+    )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import registry as lab
-from registry.errors import InvalidInputError, NotFoundError
+from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.learn.loading.buffers import Ring
 from registry.learn.loading.running import Run
 from registry.learn.loading.stream import stream
@@ -295,3 +295,45 @@ def test_threads_rest_while_a_batch_that_is_ready_is_made():
     finally:
         run.close()
     assert made == [(step, [2 * step, 2 * step + 1], False) for step in range(6)]
+
+
+class _Held(_Counted):
+    """Holds whoever fills a sample, from some place on, until the run is closed."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first = first
+        self.closed = threading.Event()
+
+    def fill(self, buffers, at, sample, **told):
+        super().fill(buffers, at, sample, **told)
+        assert at < self.first or self.closed.wait(60)
+        return 0, 0
+
+
+@pytest.mark.parametrize(("threads", "held"), [(0, 0), (1, 0), (1, 2), (3, 0)])
+def test_whoever_waits_for_a_batch_of_a_stream_that_is_closed_is_told(threads, held):
+    filler, ring = _Held(held), Ring({"s2": ((4,), np.dtype(np.uint8))}, slots=3)
+    run = Run(
+        filler, lambda _: np.arange(4), first=0, last=2, epoch=0, ring=ring, threads=threads,
+        replace=None,
+    )  # fmt: skip
+    met, given = [], []
+
+    def ask():
+        try:
+            given.extend(run.batches(0, lambda step, _: step))
+        except ConflictError as error:
+            met.append(error.problem)
+
+    reader = threading.Thread(target=ask, daemon=True)
+    closer = threading.Thread(target=run.close, daemon=True)
+    reader.start()
+    assert filler.wait(held + max(1, threads), 60)
+    closer.start()
+    while not run._closed:
+        time.sleep(0.001)
+    filler.closed.set()
+    closer.join(60)
+    reader.join(10)
+    assert (met, given) == (["the stream was closed while its batch 0 was waited for"], [])
