@@ -24,6 +24,7 @@ __all__ = ["register"]
 
 _OF_FILES: Final = ("bands", "scale", "offset", "nodata", "allow", "test")
 _OF_ARCHIVES: Final = ("time", "max_cloud", "dates", "keep_clouds", "api")
+_OF_DRAFTS: Final = ("classes", "least")
 
 
 def register(app: typer.Typer) -> None:
@@ -202,7 +203,7 @@ def predict(
 ) -> None:
     """Predict scenes with a model: a map as a cloud-optimised GeoTIFF."""
     _check_asked(scenes, archive, output, into)
-    _check_read(context, archive)
+    _check_read(context, archive, into)
     options = _options(
         window, overlap, batch_size, probabilities=probabilities or into is not None,
         uncertainty=uncertainty, abstain=abstain,
@@ -249,7 +250,7 @@ def _foreseen(
 ) -> str:
     """Return what a job is called by, once the words are in order."""
     _check_asked(scenes, archive, output, into)
-    _check_read(context, archive)
+    _check_read(context, archive, into)
     return model
 
 
@@ -268,25 +269,34 @@ def _check_asked(
         )
 
 
-def _check_read(context: typer.Context, archive: str | None) -> None:
+def _check_read(context: typer.Context, archive: str | None, into: str | None) -> None:
     """Refuse options that were given, and that nothing would read."""
-    words = [
-        f"--{name.replace('_', '-')}"
-        for name in (_OF_ARCHIVES if archive is None else _OF_FILES)
-        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
-    ]
-    if not words:
-        return
-    said, it = " and ".join(words), "it" if len(words) == 1 else "them"
     if archive is None:
+        problem = "would choose from an archive, and a file is given"
+        instead = "name an archive in place of the file: --from sentinel-2-l2a"
+        _refuse(context, _OF_ARCHIVES, problem, instead)
+    else:
+        problem = f"would tell of a file, and {archive} is fetched from an archive"
+        _refuse(context, _OF_FILES, problem, "predict files of it that you have")
+    if into is None:
+        problem = "would choose annotations, and the prediction goes into no draft"
+        _refuse(context, _OF_DRAFTS, problem, "name the draft's dataset: --into NAME")
+
+
+def _refuse(context: typer.Context, names: Sequence[str], problem: str, instead: str) -> None:
+    """Refuse options that were given, by the names of what takes their values."""
+    words = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in names
+        and (source := context.get_parameter_source(option.name))
+        and source.name == "COMMANDLINE"
+    ]
+    if words:
+        it = "it" if len(words) == 1 else "them"
         raise InvalidInputError(
-            f"{said} would choose from an archive, and a file is given",
-            hint=f"leave {it} out, or name an archive in place of the file: --from sentinel-2-l2a",
+            f"{' and '.join(words)} {problem}", hint=f"leave {it} out, or {instead}"
         )
-    raise InvalidInputError(
-        f"{said} would tell of a file, and {archive} is fetched from an archive",
-        hint=f"leave {it} out, or predict files of it that you have",
-    )
 
 
 def _passing(model: str, head: str | None, folder: Path) -> Path:

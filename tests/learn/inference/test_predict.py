@@ -229,6 +229,8 @@ def test_the_command_says_what_is_missing(lake, capfd, arguments, problem):
         (["--from", "hls-s30", "--bands", "B02", "--offset", "0"], "--bands and --offset would"),
         (["--from", "hls-s30", "--nodata", "0", "--allow", "level"], "--nodata and --allow would"),
         (["--from", "hls-s30", "--scale", "1", "--test", "wet@v1"], "--scale and --test would"),
+        (["a.tif", "--class", "x", "--least", "5"], "--class and --least would choose annotations"),
+        (["--from", "hls-s30", "--least", "16"], "--least would choose annotations"),
     ],
 )
 def test_options_that_nothing_would_read_are_refused(lake, capfd, arguments, problem):
