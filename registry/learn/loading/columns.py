@@ -6,27 +6,45 @@ third of the processor time until a new process has its first batch.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.errors import InvalidInputError
+
 __all__ = ["column", "numbers", "same", "words"]
+
+_WIDEST: Final = 8  # bytes of a number
 
 
 def column(values: npt.NDArray[Any]) -> pa.Array:
     """Return numbers as a column that shares their memory.
 
     Args:
-        values: Whole or real numbers, shape ``(row,)``.
+        values: Whole or real numbers of at most 64 bits, shape ``(row,)``.
+
+    Raises:
+        InvalidInputError: They are no numbers that Arrow lays as NumPy does, such as booleans, or
+            not in one row.
 
     Examples:
         >>> column(np.array([3, 1])).to_pylist()
         [3, 1]
     """
     plain = np.ascontiguousarray(values)
+    if (
+        plain.dtype.kind not in "iuf"
+        or plain.dtype.itemsize > _WIDEST
+        or not plain.dtype.isnative
+        or plain.ndim != 1
+    ):
+        raise InvalidInputError(
+            f"values of type {plain.dtype} and shape {plain.shape} do not make a column of numbers",
+            hint="give a row of whole or real numbers of at most 64 bits; for booleans, as uint8",
+        )
     kind = pa.from_numpy_dtype(plain.dtype)
     return pa.Array.from_buffers(kind, len(plain), [None, pa.py_buffer(plain)])
 
