@@ -1,6 +1,5 @@
 """Bytes brought near before they are needed: the pieces of the next window, in long reads."""
 
-import atexit
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.errors import RegistryError
+from registry.learn.loading.ending import ended_at_exit
 from registry.learn.loading.places import Places
 from registry.learn.loading.plan import Plan
 from registry.learn.loading.reading import Reader
@@ -101,7 +101,7 @@ class Foresight:
         self._lock = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="eolab-foresight", daemon=True)
         self._thread.start()
-        atexit.register(self.close)  # as those do that it works for
+        ended_at_exit(self)
 
     def reach(self, step: int) -> None:
         """Say which batch is read now."""
@@ -111,13 +111,16 @@ class Foresight:
                 self._wanted = wanted
                 self._lock.notify_all()
 
-    def close(self) -> None:
-        """End the thread; waits for what it is reading."""
+    def stop(self) -> None:
+        """Begin nothing more."""
         with self._lock:
             self._closed = True
             self._lock.notify_all()
+
+    def close(self) -> None:
+        """End the thread; waits for what it is reading."""
+        self.stop()
         self._thread.join()
-        atexit.unregister(self.close)
 
     def _work(self) -> None:
         while (window := self._claim()) is not None:

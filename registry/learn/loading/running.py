@@ -1,6 +1,5 @@
 """One pass over the batches of an epoch: threads fill buffers ahead of whoever reads them."""
 
-import atexit
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from registry.errors import ConflictError, CorruptError, RegistryError
 from registry.learn.loading.buffers import Ring
+from registry.learn.loading.ending import ended_at_exit
 from registry.learn.loading.filling import CorruptChipError, Desk, Filler
 
 __all__ = ["Filled", "Run", "Skipped"]
@@ -117,8 +117,7 @@ class Run:
         self._parts = 2 * max(1, threads)
         for thread in self._threads:
             thread.start()
-        # A thread that the interpreter stops inside a library may take the process with it.
-        atexit.register(self.close)
+        ended_at_exit(self)
 
     @property
     def read(self) -> int:
@@ -148,14 +147,17 @@ class Run:
                 self._release(step)
             yield made
 
-    def close(self) -> None:
-        """End the threads; waits for what each is reading. Who waits for a batch meets an error."""
+    def stop(self) -> None:
+        """Begin nothing more."""
         with self._lock:
             self._closed = True
             self._lock.notify_all()
+
+    def close(self) -> None:
+        """End the threads; waits for what each is reading. Who waits for a batch meets an error."""
+        self.stop()
         for thread in self._threads:
             thread.join()
-        atexit.unregister(self.close)
 
     def _release(self, step: int) -> None:
         with self._lock:

@@ -1,5 +1,7 @@
 """Streams: what batches hold, whatever the threads, and where they go on."""
 
+import atexit
+import gc
 import json
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 import registry as lab
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.learn.loading.buffers import Ring
+from registry.learn.loading.ending import _open
 from registry.learn.loading.running import Run
 from registry.learn.loading.stream import stream
 from tests.learn.loading.lakes import SIDE, chip, lake_of, sample
@@ -203,6 +206,18 @@ def test_a_stream_that_is_left_early_ends_its_threads(lake):
     assert {*threading.enumerate()} - before
     batches.close()
     assert not {*threading.enumerate()} - before
+
+
+def test_epochs_leave_nothing_behind_for_the_end_of_the_process(lake):
+    registry, ref = lake
+    found = stream(ref, registry=registry, threads=2)
+    sum(map(len, found))
+    gc.collect()
+    before, open_before = atexit._ncallbacks(), len(_open)
+    assert sum(len(batch) for _ in range(3) for batch in found) == 3 * COUNT
+    gc.collect()
+    assert atexit._ncallbacks() == before
+    assert len(_open) <= open_before
 
 
 _LEFT = """
