@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry.errors import InvalidInputError
+from registry.learn import devices
 from registry.learn.inference.answers import chosen_head, is_quantity, said_by
 from registry.learn.inference.archive import Acquired, Search, fetch, grid_of, search
 from registry.learn.inference.changes import change, check_countable
@@ -92,6 +93,7 @@ def predict_from(  # noqa: PLR0913 — each is its own decision
     """
     from registry.learn.models import shelf
 
+    devices.checked(device)
     card = shelf.resolve(registry, model).card
     reads = card.contract.inputs[0]
     if len(card.contract.inputs) > 1 or (reads.frames or 1) > 1:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from registry.errors import InvalidInputError
+from registry.learn import devices
 from registry.learn.inference.answers import chosen_head
 from registry.learn.inference.areas import ClassArea, areas
 from registry.learn.inference.boxes import NOTHING_OBSERVED, Found, detect
@@ -160,9 +161,11 @@ def predict(  # noqa: PLR0913 — each is its own decision
         AnswerError: The network's answers make no map.
         InvalidInputError: What would be written is read, or its suffix is of another kind; the
             area lies elsewhere, or covers no pixel.
+        NoDeviceError: This machine has not the device.
     """
     from registry.learn.models import shelf
 
+    devices.checked(device)
     found = shelf.resolve(registry, model) if isinstance(model, str) else model
     options_for(found.card, options)  # refuses before anything is opened or loaded
     files = _files(found.card.contract, scene)

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from registry.errors import CorruptError, ForbiddenError, InvalidInputError
+from registry.learn import devices
 from registry.learn.models.shelf import WEIGHTS, Model
 from registry.learn.models.weights import read
 
@@ -36,11 +37,13 @@ def network(model: Model, *, device: str = "cpu", trust: bool = False) -> "nn.Mo
         CorruptError: Its weights are of another network than its card says.
         InvalidInputError: It is weights alone, or its factory cannot build it.
         ForbiddenError: It names a class that nobody trusts.
+        NoDeviceError: This machine has not the device.
     """
     import torch
 
     from registry.learn.models.factory import build
 
+    devices.checked(device)
     card = model.card
     if card.architecture.factory == WEIGHTS_ALONE or not card.heads:
         raise InvalidInputError(

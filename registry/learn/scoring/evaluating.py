@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from registry.learn import devices
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.scoring import intervals
 from registry.learn.scoring.judging import judges_of
@@ -164,10 +165,12 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
         InvalidInputError: The version has no truth for what the model answers.
         NotFoundError: There is no such model, version, split or subset.
         ContractMismatchError: The version does not give what the model reads.
+        NoDeviceError: This machine has not the device.
     """
     from registry.learn.models.predicting import Predictor
     from registry.learn.models.shelf import resolve
 
+    devices.checked(device)
     found = resolve(registry, model) if isinstance(model, str) else model
     card = found.card
     version = pinned(registry, on)
