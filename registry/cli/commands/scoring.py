@@ -140,6 +140,7 @@ def evaluate(
         words = ["evaluate", model, "--data", ref, "" if keep else "--no-keep", *_words(said)]
         elsewhere(place, [word for word in words if word])
         return
+    place.check()
     from registry.learn.scoring.evaluating import evaluate as score
 
     with watching() as progress:
@@ -211,6 +212,7 @@ def compare(
     ],
     split: Split = "test",
     splits: Splits = None,
+    crop: Crop = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
     keep: Keep = True,
@@ -225,8 +227,9 @@ def compare(
 
     with watching() as progress:
         found = difference(
-            connected(), a, b, on=on, split=_subset(split), splits=splits, resamples=resamples,
-            seed=seed, keep=keep, progress=progress,
+            connected(), a, b, on=on, split=_subset(split), splits=splits,
+            crop=None if crop is None else (crop, crop), resamples=resamples, seed=seed, keep=keep,
+            progress=progress,
         )  # fmt: skip
     emit(found, lambda: comparison_text(found))
 

@@ -72,6 +72,7 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
     on: str,
     split: str | None = "test",
     splits: str | None = None,
+    crop: tuple[int, int] | None = None,
     resamples: int = intervals.RESAMPLES,
     seed: int = 0,
     keep: bool = True,
@@ -89,6 +90,9 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         on: Ref of the version.
         split: The subset; all samples if None.
         splits: Name of the split's table.
+        crop: Height and width that samples are cut to around their centre, as in
+            :func:`registry.learn.scoring.evaluating.evaluate`; None compares on whole samples, of
+            whatever size each is.
         resamples: Draws of the bootstrap.
         seed: Of those draws.
         keep: Keep what had to be evaluated.
@@ -100,12 +104,17 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
     Raises:
         InvalidInputError: They are the same, have no answer of one name and task in common, or
             were not scored on the same classes.
-        NotFoundError: There is no such model, version or split.
+        NotFoundError: There is no such model, version or split, or a floor was not computed on
+            these samples.
     """
     version = pinned(registry, on)
-    exam = exam_of(registry, version, split=split, splits=splits, resamples=resamples, seed=seed)
+    exam = exam_of(
+        registry, version, split=split, splits=splits, crop=crop, resamples=resamples, seed=seed
+    )
     named = [_versions_of(registry, one) for one in (ours, theirs)]
     _refuse_itself(*named)
+    for ref in (ref for refs in named for ref in refs if ref.startswith(FLOOR)):
+        _check_floor(exam, ref)  # before a model is run to be compared with it
     sides = [
         {ref: _kept(registry, exam, ref, keep=keep, progress=progress) for ref in refs}
         for refs in named
@@ -129,7 +138,11 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         samples=counted[0],
         groups=counted[1],
         rows=pa.Table.from_pylist([_without_nan(row) for row in rows], _ROWS),
-        said=(*_remarks((ours, theirs), sides, counted[1]), *_met(registry, exam, sides)),
+        said=(
+            *_cut(exam),
+            *_remarks((ours, theirs), sides, counted[1]),
+            *_met(registry, exam, sides),
+        ),
     )
 
 
@@ -190,7 +203,6 @@ def _kept(
 
     Raises:
         InvalidInputError: It is a smoke model.
-        NotFoundError: It is a floor that was not computed.
     """
     version = pinned(registry, str(exam.version.ref))
     rows = scores_of(version)
@@ -200,14 +212,9 @@ def _kept(
             mine = rows.filter(pc.equal(rows["run"], row["run"]))
             heads = sorted(set(mine["head"].to_pylist()))
             return {head: statistics_of(version, row["run"], head) for head in heads}
-    if ref.startswith(FLOOR):
-        raise NotFoundError(
-            f"{version.ref} has no '{ref}' on {exam.subset or 'all samples'}",
-            hint=f"compute it: eolab floor {version.ref}",
-        )
     found = evaluate(
-        registry, ref, on=str(exam.version.ref), split=exam.subset, splits=exam.split, keep=keep,
-        resamples=exam.resamples, seed=exam.seed, progress=progress,
+        registry, ref, on=str(exam.version.ref), split=exam.subset, splits=exam.split,
+        crop=exam.crop, keep=keep, resamples=exam.resamples, seed=exam.seed, progress=progress,
     )  # fmt: skip
     if found.smoke:
         raise InvalidInputError(
@@ -215,6 +222,31 @@ def _kept(
             hint="train it on real samples: without --smoke",
         )
     return found.kept
+
+
+def _check_floor(exam: Exam, ref: str) -> None:
+    """Refuse a floor that was not computed on these samples.
+
+    Raises:
+        NotFoundError: It was not; the hint says at which crops it was, if at any.
+    """
+    rows = scores_of(exam.version)
+    rows = rows.filter(pc.equal(rows["model"], ref)).to_pylist()
+    if any(_same_exam(row, exam) for row in rows):
+        return
+    crops = {tuple(json.loads(row["details"])["protocol"]["crop"] or ()) for row in rows}
+    kept = [
+        one for one in sorted(crops)
+        if any(_same_exam(row, replace(exam, crop=one or None)) for row in rows)
+    ]  # fmt: skip
+    make = f"eolab floor {exam.version.ref}{_option(exam.crop)}"
+    others = [f"with {_option(one).strip()}" if one else "without --crop" for one in kept]
+    raise NotFoundError(
+        f"{exam.version.ref} has no '{ref}' on {exam.subset or 'all samples'}, {_sizes(exam.crop)}",
+        hint=f"compare {' or '.join(others)}, as it is kept; or compute it: {make}"
+        if others
+        else f"compute it: {make}",
+    )
 
 
 def _same_exam(row: Mapping[str, Any], exam: Exam) -> bool:
@@ -226,7 +258,7 @@ def _same_exam(row: Mapping[str, Any], exam: Exam) -> bool:
         and row["split"] == exam.split
         and row["split_id"] == exam.split_id()
         and row["subset"] == exam.subset
-        and said["crop"] is None
+        and said["crop"] == (None if exam.crop is None else list(exam.crop))
         and way_of(details["settings"]) == way_of({})  # as evaluate does by default
     )
 
@@ -312,6 +344,22 @@ def _met(registry: "Registry", exam: Exam, sides: Sequence[Mapping[str, Any]]) -
         if not first.startswith(FLOOR):
             for note in seen_before(registry, exam, shelf.resolve(registry, first).card.lineage):
                 yield f"{first}: {note}"
+
+
+def _cut(exam: Exam) -> Iterator[str]:
+    if exam.crop is not None:
+        yield f"samples are {_sizes(exam.crop)}"
+
+
+def _sizes(crop: tuple[int, int] | None) -> str:
+    return "whole" if crop is None else f"cut to {crop[0]} by {crop[1]} pixels"
+
+
+def _option(crop: tuple[int, ...] | None) -> str:
+    """Return a crop as the command line takes it, which knows squares alone."""
+    if not crop:
+        return ""
+    return f" --crop {crop[0]}" if crop[0] == crop[1] else f" crop={crop}"
 
 
 def _remarks(names: Sequence[str], sides: Sequence[Mapping[str, Any]], groups: int) -> list[str]:

@@ -112,6 +112,9 @@ def published(ungated):
 
 HEADS = {
     "classes": Head(name="classes", task=HeadTask.CLASSIFICATION, classes=CLASSES),
+    "classification": Head(
+        name="classification", task=HeadTask.CLASSIFICATION, classes=CLASSES
+    ),
     "cover": Head(name="cover", task=HeadTask.SEGMENTATION, classes=COVERS, asset="mask"),
     "yield": Head(name="yield", task=HeadTask.REGRESSION, unit="t/ha", mean=1.0, std=0.8),
 }

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from registry.catalog.registry import Registry
+from registry.errors import NotFoundError
 from registry.lake import init
+from registry.learn.floor import floor
+from registry.learn.scoring.comparing import compare
 from registry.learn.scoring.evaluating import evaluate, exam_of
 from registry.learn.scoring.protocol import Exam
+from registry.learn.scoring.replaying import replay
 from registry.learn.scoring.sizes import by_size, streams_of
 
 SIDES = (16, 24, 9)
@@ -88,6 +92,64 @@ def test_a_crop_stays_a_crop_of_all(world):
     assert len(sums) == 24
     assert {sums["chip-024"], sums["chip-025"]} == {64}
     assert sums["chip-026"] == 61  # of 9 pixels a side, so three that nobody knows are in it
+
+
+@pytest.fixture(scope="module")
+def cut(world, made):
+    """A model and a floor of the mixed version, both kept at one crop."""
+    made(world.registry, world.mixed, name="cut-net", heads=("classification",))
+    return evaluate(world.registry, "cut-net@v1", on="mixed@v1", crop=(8, 8), resamples=20)
+
+
+def _floor(world, crop=None):
+    return floor(world.registry, "mixed@v1", only=["majority"], crop=crop, resamples=20)
+
+
+def _compared(world, **said):
+    return compare(
+        world.registry, "cut-net@v1", "floor:majority", on="mixed@v1", resamples=20, **said
+    )
+
+
+def test_scores_at_one_crop_are_compared_as_they_are_kept(world, cut):
+    _floor(world, crop=(8, 8))
+
+    found = _compared(world, crop=(8, 8))
+
+    assert found.samples == 24
+    assert "samples are cut to 8 by 8 pixels" in found.said
+    assert found.rows.num_rows
+
+
+def test_a_floor_that_is_kept_at_a_crop_leads_to_it(world, cut):
+    _floor(world, crop=(8, 8))
+
+    with pytest.raises(NotFoundError, match="no 'floor:majority' on test, whole") as caught:
+        _compared(world)
+
+    assert caught.value.hint == (
+        "compare with --crop 8, as it is kept; or compute it: eolab floor mixed@v1"
+    )
+
+
+def test_a_floor_that_is_kept_at_no_crop_is_computed_at_the_one_asked_for(world, cut):
+    with pytest.raises(NotFoundError, match="cut to 6 by 6 pixels") as caught:
+        _compared(world, crop=(6, 6))
+
+    assert caught.value.hint.endswith("compute it: eolab floor mixed@v1 --crop 6")
+
+
+def test_whole_chips_of_mixed_sizes_are_compared_and_measured_again(world, made):
+    one, other = (
+        made(world.registry, world.mixed, name=name, seed=seed, heads=("cover",)).ref
+        for seed, name in enumerate(("one-net", "two-net"))
+    )
+
+    found = compare(world.registry, one, other, on="mixed@v1", resamples=20)
+    again = replay(world.registry, evaluate(world.registry, one, on="mixed@v1", resamples=20).run)
+
+    assert found.samples == 24
+    assert again.same
 
 
 def _streams(world, exam: Exam):
