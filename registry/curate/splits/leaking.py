@@ -63,6 +63,14 @@ _SAYS: Final[Mapping[str, tuple[str, str, str]]] = {
         "leave a buffer: " + _BLOCKED,
     ),
 }
+_COUNTED: Final[Mapping[str, tuple[str, str, str]]] = {
+    "leak-pixels": ("has", "have", "exactly the pixels of samples of {other}"),
+    "leak-group": ("is", "are", "of a group that {other} has too"),
+    "leak-overlap": ("covers", "cover", "ground of samples of {other}"),
+    "leak-scene": ("was", "were", "cut from scenes of samples of {other}"),
+    "leak-near": ("lies", "lie", "nearer to samples of {other} than one sample is wide"),
+}
+"""What one sample does, what several do, and what it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +144,8 @@ class LeakReport:
             return [f"{row['severity']}: {row['message']}; {row['fix']}" for row in whole]
         pairs = Counter(row["check"] for row in whole)
         return [
-            f"{_SAYS[check][0]}: {check.removeprefix('leak-')} leaks {count:,} times between "
-            f"{pairs[check]} pairs of subsets; {_fix(check, self.ref, self.split)}"
+            f"{_SAYS[check][0]}: {count:,} times, in {pairs[check]} pairs of subsets, a sample "
+            f"{_counted(check, 1, 'the other subset')}; {_fix(check, self.ref, self.split)}"
             for check, count in self.counts.items()
         ]
 
@@ -241,20 +249,25 @@ def _fix(check: str, ref: str, split: str) -> str:
     return _SAYS[check][2].format(ref=ref, name=f"{name}-2" if name == split else name)
 
 
+def _counted(check: str, count: int, other: str) -> str:
+    """Return what so many samples have of another subset, as a sentence goes on."""
+    one, several, what = _COUNTED[check]
+    return f"{one if count == 1 else several} {what.format(other=other)}"
+
+
 def _found(
     split: str, check: str, judged: int, learned: int, hits: Hits, sides: Sides, fix: str
 ) -> Iterator[dict[str, Any]]:
     severity, text, _ = _SAYS[check]
     pair = f"{sides.names[judged]} and {sides.names[learned]}"
-    what = check.removeprefix("leak-")
     total = int((sides.side == judged).sum())
     base = {"check": check, "severity": severity, "asset": None, "fix": fix}
     count = len(hits.samples)
     yield base | {
         "id": f"{split}:{check}:{sides.names[judged]}:{sides.names[learned]}",
         "sample": None,
-        "message": f"{count:,} of {total:,} samples of {sides.names[judged]} leak {what} of "
-        f"{sides.names[learned]}",
+        "message": f"{count:,} of {total:,} samples of {sides.names[judged]} "
+        f"{_counted(check, count, sides.names[learned])}",
         "evidence": json.dumps({"split": split, "subsets": pair, "samples": count, "of": total}),
     }
     for position in range(min(count, _KEPT)):

@@ -70,7 +70,9 @@ def test_a_version_used_for_pretraining_counts(world):
         return evaluate(world.registry, model, on="fields@v1", resamples=20, keep=False).notes
 
     seen = with_pretraining("met-before", "copies@v1")
-    assert any("leak pixels of pretraining copies@v1" in one.message for one in seen)
+    assert any(
+        "exactly the pixels of samples of pretraining copies@v1" in one.message for one in seen
+    )
     assert not [one for one in with_pretraining("met-never", "apart@v1") if one.severity == "error"]
     gone, few = with_pretraining("met-whom", "nowhere@v1")
     assert few.message == "6 groups: intervals are too narrow"
@@ -110,7 +112,7 @@ def test_only_what_was_met_counts_of_a_version_used_for_pretraining(world, met, 
     itself = _seen(world, split=None, learned=(one,))
 
     assert any(note.severity == "error" for note in as_parent) == seen
-    assert any("leak pixels" in note.message for note in as_parent) == seen
+    assert any("exactly the pixels" in note.message for note in as_parent) == seen
     assert bool(itself) == seen
 
 
@@ -221,7 +223,9 @@ def test_a_leak_and_a_withdrawal_that_are_recorded_later_show_on_scores_and_mode
     found = leaks(registry, registry.resolve("fields@v1"))
     assert "leak-near" in found.counts  # chips lie side by side
     assert ("warning", "leak") in _kinds(_board(registry).notes)
-    assert "leak near of validate" in _board(registry).notes[0].message
+    assert (
+        "nearer to samples of validate than one sample is wide" in _board(registry).notes[0].message
+    )
     model = shelf.resolve(registry, "toy-net@v1")
     assert ("warning", "leak") in _kinds(of_model(registry, model))
     again = evaluate(registry, "toy-net@v1", on="fields@v1", resamples=20, keep=False)

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from registry.cli.app import run
-from registry.curate.splits import HoldOut, Plan, leaks, split
+from registry.curate.splits import HoldOut, Plan, Shares, leaks, split
 from registry.errors import InvalidInputError
 from tests.unit.splits.conftest import START, row
 
@@ -16,6 +16,26 @@ def test_what_mends_a_leak_is_a_command_as_it_stands(version_of):
     assert "eolab split ships@v1 --method blocked --buffer-km 2 --name blocked" in said
     assert "eolab split ships@v1 --method group --name by-group" in said
     assert "eolab split ships@v1 --method group --by scene --name by-scene" in said
+
+
+def test_how_many_samples_leak_is_said_in_sentences(version_of):
+    registry, _ = version_of([row(n, lon=4.0, group="a", item="one") for n in range(20)])
+    plan = Plan(shares=Shares.of({"train": 0.8, "test": 0.2}))
+    several = split(registry, "ships@v1", plan=plan).leaks.to_text()
+    assert "error: 4 of 4 samples of test are of a group that train has too; " in several
+    assert "warning: 4 of 4 samples of test were cut from scenes of samples of train; " in several
+    folds = split(registry, "ships@v1", name="folds", plan=Plan(folds=5)).leaks.to_text()
+    assert "in 10 pairs of subsets, a sample covers ground of samples of the other subset" in folds
+
+
+def test_one_sample_that_leaks_is_counted_as_one(version_of):
+    registry, _ = version_of(
+        [row(n, lon=4 + 0.1 * n) for n in range(9)] + [row(9, lon=4.011, group="apart")]
+    )
+    held = HoldOut(subset="test", by="group", values=("apart",))
+    plan = Plan(hold_out=(held,))
+    said = split(registry, "ships@v1", plan=plan).leaks.to_text()
+    assert "1 of 1 samples of test lies nearer to samples of " in said
 
 
 def test_another_name_is_proposed_where_the_split_has_that_one(version_of):
