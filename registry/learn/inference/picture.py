@@ -11,7 +11,7 @@ from registry.learn.inference.anonymous import Unnamed
 from registry.learn.inference.boxes import Found
 from registry.learn.inference.mapping import Placed
 from registry.learn.inference.windows import Region
-from registry.learn.inference.writing import colours
+from registry.learn.models.colours import colours
 
 __all__ = ["picture", "picture_of_objects"]
 

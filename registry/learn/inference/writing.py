@@ -5,7 +5,6 @@ References:
     GDAL's persistent auxiliary metadata (``.aux.xml``), for names of classes.
 """
 
-import colorsys
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,8 +21,9 @@ from registry.curate.formats.unplaced import unplaced_allowed
 from registry.errors import InvalidInputError, UnavailableError
 from registry.learn.inference.anonymous import Unnamed
 from registry.learn.inference.rasters import Placement
+from registry.learn.models.colours import colours
 
-__all__ = ["FRACTION_NODATA", "FRACTION_SCALE", "Layout", "MapWriter", "class_layout", "colours"]
+__all__ = ["FRACTION_NODATA", "FRACTION_SCALE", "Layout", "MapWriter", "class_layout"]
 
 FRACTION_SCALE: Final = 1e-4
 """Step of stored probabilities and uncertainties."""
@@ -39,28 +39,6 @@ _SETTINGS: Final = {
     "GDAL_PAM_ENABLED": "NO",
 }
 _FEW: Final = 255  # classes that one byte tells apart, and one value for none
-_OKABE_ITO: Final = (
-    (0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0), (86, 180, 233), (204, 121, 167),
-    (240, 228, 66), (90, 90, 90),
-)  # fmt: skip
-
-
-def colours(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Return colours that are told apart, the first eight by colour-blind people too.
-
-    Args:
-        count: How many.
-
-    References:
-        Okabe and Ito (2008), Color Universal Design.
-
-    Examples:
-        >>> colours(2)
-        ((0, 114, 178), (230, 159, 0))
-    """
-    more = (colorsys.hls_to_rgb(n * 0.618034 % 1, 0.35 + n % 3 * 0.15, 0.65) for n in range(count))
-    further = tuple(tuple(round(255 * part) for part in one) for one in more)
-    return (*_OKABE_ITO, *further)[:count]  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

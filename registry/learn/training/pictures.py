@@ -1,13 +1,16 @@
 """Pictures of a run, for people: curves, confusion, answers beside the truth."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from registry.learn.models.architecture import Head, HeadTask
+from registry.learn.models.colours import colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +23,8 @@ __all__ = ["draw_answers", "draw_confusion", "draw_curves"]
 _DOTS: Final = 110  # an inch
 _SHOWN: Final = 4  # samples
 _MOST_NAMED: Final = 20  # classes that still fit beside a matrix
-_CLASSES: Final = "tab20"
+_LOOKED_AT: Final = 16  # batches, in search of samples with something to see
+_ID: Final = 34  # letters above a picture
 _DENSE: Final = {HeadTask.SEGMENTATION, HeadTask.CHANGE, HeadTask.PIXEL_REGRESSION}
 _INK: Final = "#1f4e79"
 _OTHER: Final = "#c45a1b"
@@ -30,6 +34,17 @@ _DARK: Final = 0.5
 _WIDE: Final = 30  # from the lowest loss to the highest, beyond which its axis is logarithmic
 
 Image = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """A sample that is drawn."""
+
+    batch: Mapping[str, Any]
+    """What it came with."""
+
+    number: int
+    """Its place there, from 0."""
 
 
 def draw_curves(run: "Run") -> bytes | None:
@@ -123,32 +138,66 @@ def draw_answers(run: "Run") -> bytes | None:
 
     if run.material.held is None:
         return None
-    batch = next(iter(run.material.held), None)
-    if batch is None:
+    shown = _chosen(run)
+    if not shown:
         return None
     run.network.eval()
+    batches = {id(one.batch): one.batch for one in shown}
     with torch.no_grad():
-        answers = run.network(inputs_of(run.card.contract, batch))
-    images = [_seen(run, one.numpy()) for one in batch["image"][:_SHOWN]]
+        answered = {
+            key: run.network(inputs_of(run.card.contract, batch)) for key, batch in batches.items()
+        }
     dense = [head for head in run.card.heads if head.task in _DENSE]
-    columns = 1 + 2 * len(dense)
-    figure = _figure(2.6 * columns, 2.7 * len(images))
-    panels = figure.subplots(len(images), columns, squeeze=False)
-    for number, image in enumerate(images):
-        panels[number][0].imshow(image)
-        said = _words(run.card.heads, batch, answers, number)
-        panels[number][0].set_title(said or str(batch["id"][number])[:28], fontsize="small")
-        _boxes(panels[number][0], run.card.heads, batch, answers, number)
+    figure = _figure(2.6 * (1 + 2 * len(dense)), 2.7 * len(shown))
+    panels = figure.subplots(len(shown), 1 + 2 * len(dense), squeeze=False)
+    for one, row in zip(shown, panels, strict=True):
+        answers = answered[id(one.batch)]
+        row[0].imshow(_seen(run, one.batch["image"][one.number].numpy()))
+        said = _words(run.card.heads, one.batch, answers, one.number)
+        row[0].set_title(said or _shortened(str(one.batch["id"][one.number])), fontsize="small")
+        _boxes(row[0], run.card.heads, one.batch, answers, one.number)
         for place, head in enumerate(dense):
-            truth = _plane(truth_of(head, batch)[number].numpy())
-            given = answers[head.name][number].float()
-            _map(panels[number][1 + 2 * place], head, truth, f"{head.name}: truth", truth)
-            _map(panels[number][2 + 2 * place], head, _answer(head, given.numpy()),
-                 f"{head.name}: answer", truth)  # fmt: skip
+            truth = _plane(truth_of(head, one.batch)[one.number].numpy())
+            given = _answer(head, answers[head.name][one.number].float().numpy())
+            _map(row[1 + 2 * place], head, truth, f"{head.name}: truth", truth)
+            _map(row[2 + 2 * place], head, given, f"{head.name}: answer", truth)
     for panel in panels.ravel():
         panel.set_axis_off()
     _legend(figure, dense)
     return _png(figure)
+
+
+def _chosen(run: "Run") -> Sequence[_Shown]:
+    """Return the first held-out samples with something to see, then others if those are few."""
+    telling: list[_Shown] = []
+    others: list[_Shown] = []
+    for batch in islice(run.material.held or (), _LOOKED_AT):
+        for number in range(len(batch["image"])):
+            found = telling if _tells(run.card.heads, batch, number) else others
+            if len(found) < _SHOWN:
+                found.append(_Shown(batch=batch, number=number))
+        if len(telling) == _SHOWN:
+            break
+    return (telling + others)[:_SHOWN]
+
+
+def _tells(heads: Sequence[Head], batch: Mapping[str, Any], number: int) -> bool:
+    """Return whether a sample's truth has two classes, or an object, where it could have."""
+    from registry.learn.training.batches import truth_of
+
+    for head in heads:
+        if head.task is HeadTask.DETECTION:
+            return len(batch["bbox_xyxy"][number]) > 0
+        if head.task in _DENSE and head.classes:
+            truth = truth_of(head, batch)[number].numpy()
+            return len(np.unique(truth[truth >= 0])) > 1
+    return True
+
+
+def _shortened(name: str) -> str:
+    """Return a name that fits above a picture, with its beginning and its end."""
+    half = _ID // 2
+    return name if len(name) <= _ID else f"{name[: half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
 def _detailed(run: "Run", name: str) -> bool:
@@ -215,19 +264,22 @@ def _map(
         low, high = (known.min(), known.max()) if known.size else (0, 1)
         panel.imshow(values, cmap="viridis", vmin=low, vmax=high)
         return
-    shown = np.ma.masked_less(values, 0)
-    panel.imshow(shown, cmap=_CLASSES, vmin=0, vmax=19, interpolation="nearest")
+    palette = np.array([*colours(len(head.classes)), (255, 255, 255)], np.uint8)
+    known = (values >= 0) & (values < len(head.classes))
+    panel.imshow(palette[np.where(known, values, -1).astype(np.int64)], interpolation="nearest")
 
 
 def _legend(figure: "Figure", dense: list[Head]) -> None:
-    from matplotlib import colormaps
     from matplotlib.patches import Patch
 
     classes = next((head.classes for head in dense if head.classes), ())
     if classes and len(classes) <= _MOST_NAMED:
-        colours = colormaps[_CLASSES]
+        shown = zip(classes, colours(len(classes)), strict=True)
         figure.legend(
-            handles=[Patch(color=colours(at), label=name) for at, name in enumerate(classes)],
+            handles=[
+                Patch(facecolor=(red / 255, green / 255, blue / 255), label=name)
+                for name, (red, green, blue) in shown
+            ],
             loc="outside lower center", ncols=4, frameon=False, fontsize="small",
         )  # fmt: skip
 
