@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from registry.errors import InvalidInputError
 from registry.learn import devices
-from registry.learn.inference.answers import chosen_head
+from registry.learn.inference.answers import chosen_head, is_quantity
 from registry.learn.inference.areas import ClassArea, areas
 from registry.learn.inference.boxes import NOTHING_OBSERVED, Found, detect
 from registry.learn.inference.domain import watched
@@ -169,45 +170,55 @@ def predict(  # noqa: PLR0913 — each is its own decision
     found = shelf.resolve(registry, model) if isinstance(model, str) else model
     options_for(found.card, options)  # refuses before anything is opened or loaded
     files = _files(found.card.contract, scene)
-    check_kind(Path(out), chosen_head(found.card.heads, head))
+    chosen = chosen_head(found.card.heads, head)
+    check_kind(Path(out), chosen)
     check_places(outputs(Path(out), options), [one for listed in files.values() for one in listed])
     with open_files(found.card.contract, files, reading=reading) as opened:
         bounded = None if area is None else within(opened, area)
+        told = None  # the test is read before the map is drawn, which takes longer and is kept
+        if test is not None:
+            told = _errors(registry, found, chosen, test, device, progress)
         done = predict_scene(
             found, bounded or opened, out=Path(out), head=head, options=options, device=device,
             progress=progress,
         )  # fmt: skip
-        if test is not None:
-            done = _without_errors(registry, found, done, opened, test, device, progress)
+        if told is not None and test is not None:
+            done = _without_errors(done, opened, told, test)
         if then is not None:
             then(bounded.blanked() if bounded else opened, done)
         return done
 
 
-def _without_errors(
+def _errors(
     registry: "Registry",
     model: "Model",
-    done: Prediction,
-    scene: Placed,
+    head: Head,
     test: str,
     device: str,
     progress: Progress,
-) -> Prediction:
-    """Return a prediction whose areas have their errors taken out by a test.
+) -> tuple[npt.NDArray[Any], int]:
+    """Return what a test tells of a map's errors, as :func:`confusion_on` does.
 
     Raises:
-        InvalidInputError: It has no areas.
+        InvalidInputError: There will be no areas, or the test does not tell their errors.
     """
     from registry.learn.inference.tested import confusion_on
 
-    if done.drawn is None or not done.areas:
+    if head.task == HeadTask.DETECTION or is_quantity(head):
         raise InvalidInputError(
-            f"'{done.head.name}' gives no areas whose errors a test could tell",
+            f"'{head.name}' gives no areas whose errors a test could tell",
             hint="predict without --test",
         )
-    confusion, samples = confusion_on(
-        registry, model, done.head, test, device=device, progress=progress
-    )
+    return confusion_on(registry, model, head, test, device=device, progress=progress)
+
+
+def _without_errors(
+    done: Prediction, scene: Placed, told: tuple[npt.NDArray[Any], int], test: str
+) -> Prediction:
+    """Return a prediction whose areas have their errors taken out by a test."""
+    if done.drawn is None:
+        return done
+    confusion, samples = told
     covered = areas(
         done.drawn.counts, pixel_m2=scene.placement.pixel_area_m2(), confusion=confusion,
         draws=samples,
@@ -238,7 +249,8 @@ def predict_scene(
     card = model.card
     options = options_for(card, options)
     chosen = chosen_head(card.heads, head)
-    predictor = Predictor(model, given=scene.contract, device=device)
+    # what scales its numbers was judged when the scene was opened
+    predictor = Predictor(model, given=scene.contract, device=device, allow=("scale",))
     tags = _tags(model, options)
     said = (*scene.said, *(one for one in predictor.said if one not in scene.said))
     if chosen.task == HeadTask.DETECTION:
@@ -287,8 +299,14 @@ def _files(contract: "Contract", scene: Scenes) -> dict[str, list[Path]]:
     """Return files by input.
 
     Raises:
-        InvalidInputError: One file for a model of several inputs.
+        InvalidInputError: One file for a model of several inputs, or of none that is known.
     """
+    if not contract.inputs:
+        raise InvalidInputError(
+            "nobody has said which bands the model reads, so it cannot be given a scene",
+            hint="add its weights again with the model or card that they are for: "
+            "eolab models add FILE --like MODEL, or --card CARD.JSON",
+        )
     if isinstance(scene, Mapping):
         return {
             asset: [Path(one)] if isinstance(one, Path | str) else [Path(path) for path in one]

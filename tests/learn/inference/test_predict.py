@@ -13,7 +13,7 @@ from rasterio.warp import transform_geom
 
 import registry
 from registry.cli.app import run
-from registry.errors import InvalidInputError
+from registry.errors import InvalidInputError, NotFoundError
 from registry.geo import parse_interval
 from registry.lake import init
 from registry.learn.inference import predict
@@ -84,6 +84,33 @@ def test_a_model_of_the_lake_maps_a_scene(lake, geotiff, tmp_path, pixels):
     again = pixels(out)
     out.write_bytes(first)
     assert (pixels(out) == again).all()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_model_of_which_nobody_said_what_it_reads_is_given_no_scene(
+    lake, geotiff, tmp_path, named
+):
+    import torch
+
+    from registry.learn.models.adding import add
+
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "net.pt")
+    add(lake, str(tmp_path / "net.pt"), "bare")
+    scene = {"image": geotiff()} if named else geotiff()
+
+    with pytest.raises(InvalidInputError, match="nobody has said which bands") as caught:
+        predict(lake, "bare", scene, out=tmp_path / "map.tif")
+
+    assert "--card CARD.JSON" in caught.value.hint
+
+
+def test_a_test_that_tells_nothing_is_refused_before_the_map_is_drawn(lake, geotiff, tmp_path):
+    out = tmp_path / "map.tif"
+
+    with pytest.raises(NotFoundError):
+        predict(lake, "wet@v1", geotiff(), out=out, test="nowhere@v1")
+
+    assert not out.exists()
 
 
 def test_one_file_does_for_one_input(lake, geotiff, tmp_path):

@@ -9,6 +9,8 @@ from registry.catalog.registry import Registry
 from registry.errors import NotFoundError
 from registry.lake import init
 from registry.learn.floor import floor
+from registry.learn.inference.tested import confusion_on
+from registry.learn.models import shelf
 from registry.learn.scoring.comparing import compare
 from registry.learn.scoring.evaluating import evaluate, exam_of
 from registry.learn.scoring.protocol import Exam
@@ -150,6 +152,15 @@ def test_whole_chips_of_mixed_sizes_are_compared_and_measured_again(world, made)
 
     assert found.samples == 24
     assert again.same
+
+
+def test_whole_chips_of_mixed_sizes_tell_the_errors_of_a_map(world):
+    model = shelf.resolve(world.registry, "toy-net@v1")
+
+    confusion, samples = confusion_on(world.registry, model, model.card.heads[0], "mixed@v1")
+
+    assert samples == 24
+    assert confusion.sum() == sum(SIDES[number % 3] ** 2 - 3 for number in range(24))
 
 
 def _streams(world, exam: Exam):
