@@ -47,7 +47,8 @@ def slots_for(batch_bytes: int) -> int:
         raise InvalidInputError(
             f"a batch takes {batch_bytes / 1e9:,.1f} GB unpacked, and a stream holds {FEWEST} or "
             "more",
-            hint="use a smaller batch_size, crop=(height, width), or fewer frames",
+            hint="use a smaller batch_size, a crop, or fewer frames; of a training "
+            "data.batch_size, data.crop or data.frames",
         )
     return max(FEWEST, min(MOST, _ROOM // max(1, batch_bytes)))
 

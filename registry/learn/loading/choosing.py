@@ -103,7 +103,8 @@ def split_table(version: Version, name: str | None = None) -> str:
     if (found := usual_split(version, name)) is None:
         raise NotFoundError(
             f"{version.ref} has no split",
-            hint=f"make one: eolab split {version.ref}; or leave split out to have all samples",
+            hint=f"make one: eolab split {version.ref}; or take all samples: --split all, in "
+            "Python split=None",
         )
     return found
 

@@ -17,6 +17,9 @@ from registry.tables.pixels import DTYPES
 __all__ = ["Crop", "Fit", "RaggedBatchError", "crop_of", "fits_of", "frames_of"]
 
 _SERIES: Final = 4
+_SLICE: Final = (
+    "take those that are alike with slice=ID; of a training --set data.slice=ID: see eolab slice"
+)
 _Value = TypeVar("_Value")
 
 
@@ -100,7 +103,7 @@ def fits_of(
     for name, place in places.items():
         dtype, bands = _same_kind(place, ids)
         if crop is None:
-            sides = _same(place, ids, lambda shape: shape[-2:], "pixels", "crop=(height, width)")
+            sides = _same(place, ids, lambda shape: shape[-2:], "pixels", _alike(place))
             ratio = (Fraction(1), Fraction(1))
         else:
             ratio = _ratio(first, place, ids)
@@ -161,9 +164,9 @@ def _same_kind(place: Places, ids: pa.StringArray) -> tuple[np.dtype[Any], int]:
         )
     names = {dtype for dtype, _ in place.forms}
     if len(names) > 1 or not names <= DTYPES:
-        raise _ragged(place, ids, [dtype for dtype, _ in place.forms], "dtypes", "slice=…")
-    _same(place, ids, len, "axes", "slice=…")
-    bands = _same(place, ids, lambda shape: shape[-3:-2], "bands", "slice=…")
+        raise _ragged(place, ids, [dtype for dtype, _ in place.forms], "dtypes", _SLICE)
+    _same(place, ids, len, "axes", _SLICE)
+    bands = _same(place, ids, lambda shape: shape[-3:-2], "bands", _SLICE)
     return np.dtype(names.pop()), bands[0]
 
 
@@ -189,14 +192,27 @@ def _ragged(
     return RaggedBatchError(
         f"arrays of asset {place.asset!r} differ in {what}: {one!r} is {shapes[0]}, "
         f"{two!r} is {shapes[other]}",
-        hint=f"make them alike with {remedy}, or leave the asset out of assets",
+        hint=remedy,
     )
+
+
+def _alike(place: Places) -> str:
+    """Return how chips are cut alike, in Python and on the command line."""
+    side = min(min(shape[-2:]) for _, shape in place.forms)
+    return (
+        f"cut them alike, such as crop=({side}, {side}); on the command line "
+        f"--set data.crop=[{side},{side}] of a training, --crop {side} elsewhere"
+    )
+
+
+def _frames(most: int) -> str:
+    return f"make them alike with frames={most}; of a training --set data.frames={most}"
 
 
 def _steps(place: Places, ids: pa.StringArray) -> int:
     steps = [shape[0] for _, shape in place.forms]
     if len(set(steps)) > 1:
-        raise _ragged(place, ids, steps, "time steps", f"frames={max(steps)}")
+        raise _ragged(place, ids, steps, "time steps", _frames(max(steps)))
     return steps[0]
 
 
@@ -213,7 +229,7 @@ def _ratio(first: Places, place: Places, ids: pa.StringArray) -> tuple[Fraction,
     if len(found) > 1:
         raise _ragged(
             place, ids, [shape[-2:] for _, shape in place.forms],
-            f"pixels for each of {first.asset!r}", "slice=…",
+            f"pixels for each of {first.asset!r}", _SLICE,
         )  # fmt: skip
     ratio = found.pop() if found else (Fraction(1), Fraction(1))
     return ratio[0], ratio[1]

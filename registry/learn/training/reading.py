@@ -164,6 +164,9 @@ def _one_of(inside: tuple[Any, ...], said: Any, where: str) -> Any:  # noqa: ANN
     if said is None and type(None) in inside:
         return None
     kinds = [one for one in inside if one is not type(None)]
+    if isinstance(said, list | tuple):
+        # A mistake in a list is told as such, not as the lack of another kind.
+        kinds.sort(key=_is_list)
     for one in kinds[:-1]:
         try:
             return _value(one, said, where)
@@ -172,16 +175,33 @@ def _one_of(inside: tuple[Any, ...], said: Any, where: str) -> Any:  # noqa: ANN
     return _value(kinds[-1], said, where)
 
 
+def _is_list(kind: object) -> bool:
+    origin: object = typing.get_origin(kind)
+    return origin is tuple
+
+
 def _several(inside: tuple[Any, ...], said: Any, where: str) -> tuple[Any, ...]:  # noqa: ANN401 — as above
     if not isinstance(said, list | tuple):
-        raise _refused(where, said, "a list")
+        raise _refused(where, said, "a list" + _such_as(inside, said))
     if inside[-1] is not Ellipsis and len(said) != len(inside):
-        raise _refused(where, said, f"a list of {len(inside)}")
+        first = said[0] if said else None
+        raise _refused(where, said, f"a list of {len(inside)}" + _such_as(inside, first))
     kinds = [inside[0]] * len(said) if inside[-1] is Ellipsis else list(inside)
     return tuple(
         _value(one, item, f"{where}.{number}")
         for number, (one, item) in enumerate(zip(kinds, said, strict=True))
     )
+
+
+def _such_as(inside: tuple[Any, ...], said: Any) -> str:  # noqa: ANN401 — as above
+    """Return a list of what was given alone, as an example; nothing where that is no example."""
+    if isinstance(said, bool) or not isinstance(said, int | float | str):
+        return ""
+    if inside[0] is str:
+        return f", such as {[str(said)]}"
+    if inside[0] in {int, float} and isinstance(said, inside[0]):
+        return f", such as {[said] * (1 if inside[-1] is Ellipsis else len(inside))}"
+    return ""
 
 
 def _plain(kind: Any, said: Any, where: str) -> Any:  # noqa: ANN401 — a type, and YAML's own
@@ -192,7 +212,11 @@ def _plain(kind: Any, said: Any, where: str) -> Any:  # noqa: ANN401 — a type,
     if kind is float and isinstance(said, int | float | str) and not isinstance(said, bool):
         return _finite(said, where)
     if not isinstance(said, kind) or (kind is int and isinstance(said, bool)):
-        raise _refused(where, said, _WORDS.get(kind, kind.__name__))
+        wanted = _WORDS.get(kind, kind.__name__)
+        number = isinstance(said, int | float) and not isinstance(said, bool)
+        if kind is str and number:
+            wanted += f", in quotes: '{said}'"
+        raise _refused(where, said, wanted)
     return said
 
 
