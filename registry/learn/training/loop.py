@@ -322,7 +322,7 @@ def _grouped(loader: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Ma
 def _diverged(run: Position, batch: Mapping[str, Any], value: float) -> DivergedError:
     named = ", ".join(samples_of(batch)) or "that nobody named"
     return DivergedError(
-        f"the loss is {value} at step {run.step + 1} of epoch {run.epoch}, on samples {named}",
+        f"the loss is {value} at step {run.step + 1} of epoch {run.epoch + 1}, on samples {named}",
         hint="look at these samples, or lower optimiser.lr, or set precision: 32",
     )
 
