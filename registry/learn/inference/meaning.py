@@ -85,10 +85,10 @@ def input_of(
         nodata=header.nodata if reading.nodata is None else reading.nodata,
         frames=wanted.frames,
     )
+    stated = reading.scale is not None or reading.offset is not None
+    allow = (*reading.allow, "scale") if stated else reading.allow
     try:
-        found = conversion(
-            Contract(inputs=(wanted,)), Contract(inputs=(whole,)), allow=reading.allow
-        )
+        found = conversion(Contract(inputs=(wanted,)), Contract(inputs=(whole,)), allow=allow)
     except ContractMismatchError as error:
         order = ",".join(band.name for band in wanted.bands)
         raise ContractMismatchError(

@@ -14,18 +14,21 @@ from registry.learn.inference.meaning import Reading, input_of
 from registry.learn.inference.rasters import Placement, RasterFile
 from registry.learn.inference.windows import Arrays, Mask, Region
 from registry.learn.loading.contract import Contract, Input
-from registry.learn.loading.conversion import ContractMismatchError
+from registry.learn.loading.conversion import ContractMismatchError, conversion
+from registry.learn.loading.plausible import check, typical
+from registry.learn.loading.units import unit_of
 
-__all__ = ["FileScene", "ImplausibleValuesError", "open_files"]
+__all__ = ["FileScene", "open_files"]
 
 _PROBE: Final = 512
-_FAR: Final = 10.0  # standard deviations; another season strays by two or three
-
-
-class ImplausibleValuesError(InvalidInputError):
-    """A scene's numbers cannot mean what those of the training data meant."""
-
-    code = "implausible-values"
+_PHYSICAL: Final = (
+    "say what the file's numbers mean, such as --scale {scale} --offset 0, or give a scene of the "
+    "same processing level"
+)
+_AS_STORED: Final = (
+    "nobody said a unit: say what makes the model's numbers of the file's, such as --scale "
+    "{scale}; or --scale 1 if they are right as they are"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +126,7 @@ def open_files(
         WrongBandsError: Nobody says which a file's bands are.
         ContractMismatchError: A file does not give what the model reads.
         InvalidInputError: An input has no file, too few, or one without a place.
-        ImplausibleValuesError: Values lie far from those that the model learned from.
+        ImplausibleValuesError: Values are of another order than those that the model learned from.
     """
     reading = reading or Reading()
     _check_inputs(wanted, files)
@@ -147,7 +150,7 @@ def open_files(
                         given = replace(given, nodata=file.header.nodata)
                 layer = _Layer(file=file, numbers=numbers)
                 layers[one.asset].append(layer)
-                _check_values(one, given, layer)
+                _check_values(one, given, layer, reading)
                 steps.append(given)
             inputs.append(_alike(steps, files[one.asset]))
         opened.pop_all()
@@ -211,12 +214,15 @@ def _unplaced(placement: Placement, name: str) -> list[str]:
     return []
 
 
-def _check_values(wanted: Input, given: Input, layer: _Layer) -> None:
+def _check_values(wanted: Input, given: Input, layer: _Layer, reading: Reading) -> None:
     """Refuse numbers that cannot be what the model learned from.
 
     Raises:
         ImplausibleValuesError: The middle of the scene is.
     """
+    unsaid = all(unit_of(band.unit).kind is None for band in given.bands)
+    if unsaid and reading.scale == 1 and not reading.offset:
+        return  # somebody says that they are right as they are
     grid = layer.file.header.placement
     height, width = min(grid.height, _PROBE), min(grid.width, _PROBE)
     region = Region(
@@ -224,16 +230,8 @@ def _check_values(wanted: Input, given: Input, layer: _Layer) -> None:
     )
     array, mask = layer.file.read(layer.numbers, region)
     seen = _observed(array, given.nodata) & (True if mask is None else mask)
-    if not seen.any():
-        return
-    for values, mine, one in zip(array, given.bands, wanted.bands, strict=True):
-        if one.mean is None or not one.std:
-            continue
-        middle = float(np.median(values[seen])) * mine.scale + mine.offset
-        if abs(middle - one.mean) > _FAR * one.std + abs(one.mean):
-            raise ImplausibleValuesError(
-                f"band {mine.name} of {layer.file.path.name} is about {middle:g}, and the model "
-                f"learned from {one.mean:g} ± {one.std:g}",
-                hint="say what the file's numbers mean: --scale 0.0001 --offset 0, or give a scene "
-                "of the same processing level",
-            )
+    found = conversion(Contract(inputs=(wanted,)), Contract(inputs=(given,)), allow=("scale",))
+    check(
+        wanted, given, found.steps[wanted.asset], [typical(values[seen]) for values in array],
+        name=layer.file.path.name, remedy=_AS_STORED if unsaid else _PHYSICAL,
+    )  # fmt: skip

@@ -15,11 +15,13 @@ import numpy.typing as npt
 from registry.errors import InvalidInputError
 from registry.learn.loading.contract import Contract
 from registry.learn.loading.matching import ContractMismatchError, Step, steps_of
+from registry.learn.loading.plausible import check_known
 
 __all__ = ["ALLOWED", "ContractMismatchError", "Conversion", "conversion"]
 
-ALLOWED: Final = ("level", "gsd", "asset")
-"""What may differ if it is allowed: processing level, pixel size, an asset that is not there."""
+ALLOWED: Final = ("level", "gsd", "asset", "scale")
+"""What may differ if it is allowed: processing level, pixel size, an asset that is not there, the
+scale of numbers whose unit nobody said."""
 
 _BANDS_AT: Final = -3  # (…, band, y, x)
 Floats = npt.NDArray[np.float32]
@@ -193,7 +195,8 @@ def conversion(
 
     Bands are found by name, else by their common letter, whatever their order. Units of one kind
     are converted; numbers whose unit nobody said are never taken for reflectance. Pixel sizes that
-    differ by more than half and other processing levels are refused unless they are allowed.
+    differ by more than half and other processing levels are refused unless they are allowed. Where
+    the data's own statistics are known, values of another order than the model's are refused too.
 
     Args:
         wanted: The model's contract.
@@ -206,6 +209,7 @@ def conversion(
 
     Raises:
         ContractMismatchError: The data do not give what the model reads; the hint says what helps.
+        ImplausibleValuesError: Their values cannot mean what the model learned from.
         InvalidInputError: Something is allowed that there is no rule of.
 
     Examples:
@@ -227,7 +231,9 @@ def conversion(
             f"there is no rule '{unknown[0]}' to allow", hint=f"there are {', '.join(ALLOWED)}"
         )
     steps, sources, said = steps_of(wanted, given, allow=allow, dataset=dataset)
-    return Conversion(wanted=wanted, given=given, sources=sources, said=tuple(said), steps=steps)
+    found = Conversion(wanted=wanted, given=given, sources=sources, said=tuple(said), steps=steps)
+    check_known(found, dataset=dataset)
+    return found
 
 
 def _planes(array: npt.NDArray[Any], band: int) -> Sequence[npt.NDArray[Any]]:

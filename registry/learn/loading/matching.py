@@ -66,7 +66,7 @@ def steps_of(
         _compare_levels(one, source, allow, said)
         _compare_sizes(one, source, allow, said)
         _compare_frames(one, source, said)
-        steps[one.asset] = _numbers(one, source, places, said)
+        steps[one.asset] = _numbers(one, source, places, allow, said)
         sources[one.asset] = source.asset
     if not steps:
         raise ContractMismatchError(
@@ -198,10 +198,12 @@ def _refuse_bands(one: Input, source: Input, missing: list[Band], dataset: str |
 
 
 # ------------------------------------------------------------------------------------- numbers
-def _numbers(one: Input, source: Input, places: list[int], said: list[str]) -> tuple[Step, ...]:
+def _numbers(
+    one: Input, source: Input, places: list[int], allow: Collection[str], said: list[str]
+) -> tuple[Step, ...]:
     told: list[str] = []
     steps = [
-        _step(band, source.bands[place], place, one.asset, told)
+        _step(band, source.bands[place], place, one.asset, allow, told)
         for band, place in zip(one.bands, places, strict=True)
     ]
     said += dict.fromkeys(told)
@@ -211,13 +213,15 @@ def _numbers(one: Input, source: Input, places: list[int], said: list[str]) -> t
     return tuple(steps)
 
 
-def _step(band: Band, other: Band, place: int, asset: str, told: list[str]) -> Step:
+def _step(
+    band: Band, other: Band, place: int, asset: str, allow: Collection[str], told: list[str]
+) -> Step:
     """Return ``(stored - centre) * gain`` of stored, physical, the model's unit, normalised.
 
     Raises:
         ContractMismatchError: The units do not go together.
     """
-    factor, offset = _between(band, other, asset, told)
+    factor, offset = _between(band, other, asset, allow, told)
     scale = other.scale * factor
     shift = other.offset * factor + offset
     mean = 0.0 if band.mean is None else band.mean
@@ -231,7 +235,9 @@ def _step(band: Band, other: Band, place: int, asset: str, told: list[str]) -> S
     return Step(source=place, centre=(mean - shift) / scale, gain=scale / std, fraction=bare)
 
 
-def _between(band: Band, other: Band, asset: str, told: list[str]) -> tuple[float, float]:
+def _between(
+    band: Band, other: Band, asset: str, allow: Collection[str], told: list[str]
+) -> tuple[float, float]:
     """Return factor and offset from the data's physical values to the model's.
 
     Raises:
@@ -240,6 +246,12 @@ def _between(band: Band, other: Band, asset: str, told: list[str]) -> tuple[floa
     here, there = unit_of(band.unit), unit_of(other.unit)
     if here.kind is None and there.kind is None:
         if (band.scale, band.offset) != (other.scale, other.offset):
+            if "scale" in allow:
+                told.append(
+                    f"{asset}: nobody said a unit; stored values are scaled by {_affine(other)}, "
+                    "as allowed, and then taken to mean the same"
+                )
+                return 1.0, 0.0
             raise ContractMismatchError(
                 f"nobody said the unit of {other.name} of '{asset}', and its scale is "
                 f"{other.scale:g}, not {band.scale:g}",

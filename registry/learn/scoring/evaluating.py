@@ -165,6 +165,7 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
         InvalidInputError: The version has no truth for what the model answers.
         NotFoundError: There is no such model, version, split or subset.
         ContractMismatchError: The version does not give what the model reads.
+        ImplausibleValuesError: Its values cannot mean what the model learned from.
         NoDeviceError: This machine has not the device.
     """
     from registry.learn.models.predicting import Predictor
@@ -192,7 +193,7 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
             found, given=given, device=device, precision=precision, dataset=version.dataset
         )
         kept = judged(
-            registry, exam, card.heads, model_answer(predictor, truths),
+            registry, exam, card.heads, model_answer(predictor, truths, version.dataset),
             assets=assets, batch_size=batch_size, ignored=ignored, progress=progress,
         )  # fmt: skip
     subject = Subject(
@@ -349,14 +350,28 @@ def scored(
     )
 
 
-def model_answer(predictor: "Predictor", truths: Sequence[str]) -> Answer:
-    """Return what asks a model for its answers.
+def model_answer(
+    predictor: "Predictor", truths: Sequence[str], dataset: str | None = None
+) -> Answer:
+    """Return what asks a model for its answers, and refuses values of another order than its own.
 
     Args:
         predictor: The model.
         truths: Assets of a batch that say the truth; it does not get them.
+        dataset: Name of the one that batches are of, for what helps.
     """
-    return lambda batch: _asked(predictor, batch, truths)
+    from registry.learn.loading.plausible import check_arrays
+
+    unseen = set(predictor.conversion.sources)
+
+    def answer(batch: "Batch") -> Mapping[str, Any]:
+        arrays = _arrays(batch, truths)
+        unseen.difference_update(
+            check_arrays(predictor.conversion, arrays, assets=unseen, dataset=dataset)
+        )
+        return predictor(arrays)
+
+    return answer
 
 
 def groups_of(version: "Version") -> dict[str, str | None]:
@@ -365,7 +380,7 @@ def groups_of(version: "Version") -> dict[str, str | None]:
     return dict(zip(rows["id"].to_pylist(), rows["group"].to_pylist(), strict=True))
 
 
-def _asked(predictor: "Predictor", batch: "Batch", truths: Sequence[str]) -> Mapping[str, Any]:
+def _arrays(batch: "Batch", truths: Sequence[str]) -> "dict[str, npt.NDArray[Any]]":
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, array in batch.arrays.items():
         there = batch.valid.get(name)
@@ -374,7 +389,7 @@ def _asked(predictor: "Predictor", batch: "Batch", truths: Sequence[str]) -> Map
         arrays[name] = array
         if there is not None:
             arrays[f"{name}_valid"] = there
-    return predictor(arrays)
+    return arrays
 
 
 @contextmanager

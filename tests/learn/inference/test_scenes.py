@@ -7,10 +7,11 @@ import rasterio
 from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.inference.limited import Limited, UnreadableSceneError
 from registry.learn.inference.meaning import Reading, WrongBandsError
-from registry.learn.inference.scenes import ImplausibleValuesError, open_files
+from registry.learn.inference.scenes import open_files
 from registry.learn.inference.windows import Region
 from registry.learn.loading.contract import Band, Contract, Input
 from registry.learn.loading.conversion import ContractMismatchError
+from registry.learn.loading.plausible import ImplausibleValuesError
 
 WHOLE = Region(top=0, left=0, height=150, width=210)
 
@@ -110,6 +111,63 @@ def test_numbers_that_cannot_mean_that_are_refused(geotiff, contract, coordinate
     floats = geotiff("floats.tif", array=coordinates(64, 64).astype(np.float32), scale=1)
     with pytest.raises(ImplausibleValuesError, match=r"B04 of floats.tif is about"):
         open_files(contract, {"image": [floats]})
+
+
+@pytest.fixture
+def plain() -> Contract:
+    """Return what learned from numbers of which nobody said the unit."""
+    learned = {"B02": (772.0, 358.0), "B03": (1030.0, 420.0), "B04": (1200.0, 560.0)}
+    bands = tuple(Band(name=name, mean=mean, std=std) for name, (mean, std) in learned.items())
+    return Contract(inputs=(Input(asset="image", bands=bands),))
+
+
+def burnt(size=64, seed=0):
+    """A scene like those that :func:`plain` learned from."""
+    random = np.random.default_rng(seed)
+    learned = ((772, 358), (1030, 420), (1200, 560))
+    return np.stack([random.normal(*one, (size, size)).clip(1) for one in learned])
+
+
+def test_numbers_a_thousand_times_smaller_are_refused_where_nobody_said_a_unit(geotiff, plain):
+    path = geotiff(array=(burnt() / 10_000).astype(np.float32), scale=1)
+    with pytest.raises(ImplausibleValuesError, match=r"B02 of scene.tif is about 0.07") as caught:
+        open_files(plain, {"image": [path]})
+    assert "learned from 772 ± 358" in caught.value.problem
+    assert "--scale 10000; or --scale 1 if they are right" in caught.value.hint
+    for scale in (10_000, 1):
+        with open_files(plain, {"image": [path]}, reading=Reading(scale=scale)) as scene:
+            assert scene.contract.inputs[0].bands[0].scale == scale
+
+
+def test_numbers_fifty_times_larger_are_refused_where_nobody_said_a_unit(geotiff, plain):
+    path = geotiff(array=(burnt() * 50).clip(0, 65_535).astype(np.uint16), scale=1)
+    with pytest.raises(ImplausibleValuesError, match=r"--scale 0.01;"):
+        open_files(plain, {"image": [path]})
+
+
+def test_a_scale_that_makes_numbers_far_too_small_is_refused(geotiff, plain):
+    path = geotiff(array=burnt().astype(np.uint16), scale=1)
+    with pytest.raises(ImplausibleValuesError, match=r"is about 0.07"):
+        open_files(plain, {"image": [path]}, reading=Reading(scale=0.0001))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pytest.param(burnt() / 50, id="dark"),
+        pytest.param(burnt() // 400, id="night, counted"),
+        pytest.param(9000 + burnt(), id="cloud"),
+        pytest.param(burnt() * [[[12]], [[12]], [[0.001]]], id="snow"),
+        pytest.param(burnt() * [[[0.2]], [[0.02]], [[0.001]]], id="water"),
+        pytest.param(np.full((3, 64, 64), 0.5), id="constant"),
+        pytest.param(np.full((3, 64, 64), 65_535.0), id="filled"),
+        pytest.param(np.zeros((3, 64, 64)), id="nodata"),
+        pytest.param(np.full((3, 64, 64), np.nan), id="nothing"),
+    ],
+)
+def test_scenes_of_any_weather_are_taken(geotiff, plain, array):
+    with open_files(plain, {"image": [geotiff(array=array.astype(np.float32), scale=1)]}) as scene:
+        assert scene.height == 64
 
 
 def test_what_is_said_of_numbers_counts(geotiff, contract):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from registry.learn.loading.contract import Band, Contract, Input, select
 from registry.learn.loading.conversion import ContractMismatchError, conversion
+from registry.learn.loading.plausible import ImplausibleValuesError
 
 LETTERS = {"B02": "B", "B03": "G", "B04": "R", "B08": "N", "B8A": "N2", "B11": "S1", "VV": "VV"}
 
@@ -299,3 +300,53 @@ def test_whole_numbers_beyond_what_32_bits_hold_exactly_keep_their_differences(d
     model = contract(normalised("height", float(offset), 1.0, unit="m", scale=1.0))
     found = conversion(model, data).apply("s2", image(offset + 1, dtype=dtype))
     assert flat(found) == [1.0]
+
+
+def plain(times, *names, unit=None):
+    """Return numbers so many times as large as those of a burn scar, without a scale."""
+    made = (
+        band(name, unit=unit, scale=1.0, mean=times * (700 + 50 * n), std=times * 350)
+        for n, name in enumerate(names)
+    )
+    return contract(*made)
+
+
+@pytest.mark.parametrize("times", [1 / 10_000, 1 / 255, 1 / 120, 30, 10_000])
+def test_known_statistics_of_another_order_are_refused(times):
+    model, data = plain(1, "B02", "B03"), plain(times, "B02", "B03")
+    with pytest.raises(ImplausibleValuesError, match="B02 of 's2' of scars is about") as caught:
+        conversion(model, data, dataset="scars")
+    assert "the model learned from 700 ± 350 (all 2 bands" in caught.value.problem
+    assert "eolab card scars --set" in caught.value.hint
+
+
+@pytest.mark.parametrize("times", [1 / 40, 1 / 12, 1, 15])
+def test_known_statistics_of_another_season_or_weather_are_taken(times):
+    assert conversion(plain(1, "B02", "B03"), plain(times, "B02", "B03")).sources == {"s2": "s2"}
+
+
+def test_one_dark_band_of_several_is_taken():
+    dark = contract(*plain(1, "B02").inputs[0].bands, *plain(1 / 10_000, "B03").inputs[0].bands)
+    assert conversion(plain(1, "B02", "B03"), dark).sources == {"s2": "s2"}
+
+
+def test_a_band_alone_may_be_darker_than_several():
+    assert conversion(plain(1, "B08"), plain(1 / 300, "B08")).sources == {"s2": "s2"}
+    with pytest.raises(ImplausibleValuesError):
+        conversion(plain(1, "B08"), plain(1 / 10_000, "B08"))
+
+
+def test_what_is_said_of_a_unit_counts_more_than_small_numbers():
+    """A plain at sea level, of a model that learned from mountains."""
+    model, data = plain(1, "1", unit="m"), plain(1 / 10_000, "1", unit="m")
+    assert conversion(model, data).sources == {"s2": "s2"}
+
+
+def test_scales_of_numbers_without_a_unit_differ_only_if_that_is_allowed():
+    model = contract(normalised("B04", 1000.0, 500.0, unit=None, scale=1.0))
+    data = contract(band("B04", unit=None, scale=10_000.0))
+    with pytest.raises(ContractMismatchError, match="its scale is 10000, not 1"):
+        conversion(model, data)
+    found = conversion(model, data, allow=("scale",))
+    assert flat(found.apply("s2", image(0.15, dtype=np.float32))) == pytest.approx([1.0])
+    assert found.said[0].startswith("s2: nobody said a unit; stored values are scaled by 10000, as")

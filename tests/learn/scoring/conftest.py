@@ -62,9 +62,11 @@ def subset_of(number):
     return "train" if number // 4 < 5 else "validate" if number // 4 < 6 else "test"
 
 
-def fill(root, schema, numbers, side_of=lambda _: SIDE, lacks=lambda *_: False):
+def fill(
+    root, schema, numbers, side_of=lambda _: SIDE, lacks=lambda *_: False, stored=lambda one: one
+):  # fmt: skip
     packed = {
-        (number, name): encode(array)
+        (number, name): encode(stored(array) if name == "s2" else array)
         for number in numbers
         for name, array in zip(("s2", "mask"), chip(number, side_of(number)), strict=True)
         if not lacks(number, name)
@@ -80,14 +82,14 @@ def fill(root, schema, numbers, side_of=lambda _: SIDE, lacks=lambda *_: False):
     store.append(root, SPLITS, pa.Table.from_pylist(split, SPLITS.arrow))
 
 
-def card_of(name="fields", task="classification"):
+def card_of(name="fields", task="classification", unit="reflectance", scale=0.0001):
     said = {
         "name": name, "task": Task(task),
         "classes": COVERS if task == "segmentation" else CLASSES,
         "properties": {"eo:cloud_cover": "double"}, "target_unit": "t/ha",
         "assets": {
             "s2": AssetSpec(
-                role="data", bands=("B04", "B08"), unit="reflectance", scale=0.0001, gsd=10.0
+                role="data", bands=("B04", "B08"), unit=unit, scale=scale, gsd=10.0
             ),
             "mask": AssetSpec(role="labels", values={0: "land", 1: "water"}),
         },
@@ -99,10 +101,11 @@ def card_of(name="fields", task="classification"):
 def published(ungated):
     """Return what publishes such a dataset into a registry."""
 
-    def publish(registry, name="fields", numbers=range(COUNT), task="classification", **said):
+    def publish(registry, name="fields", numbers=range(COUNT), task="classification",
+                numbers_are=("reflectance", 0.0001), **said):  # fmt: skip
         from registry.tables.schemas import samples_schema
 
-        card = card_of(name, task)
+        card = card_of(name, task, *numbers_are)
         schema = samples_schema(card.properties_type())
         draft = registry.create(card)
         return ungated(registry, draft, lambda root: fill(root, schema, numbers, **said))
@@ -112,9 +115,7 @@ def published(ungated):
 
 HEADS = {
     "classes": Head(name="classes", task=HeadTask.CLASSIFICATION, classes=CLASSES),
-    "classification": Head(
-        name="classification", task=HeadTask.CLASSIFICATION, classes=CLASSES
-    ),
+    "classification": Head(name="classification", task=HeadTask.CLASSIFICATION, classes=CLASSES),
     "cover": Head(name="cover", task=HeadTask.SEGMENTATION, classes=COVERS, asset="mask"),
     "yield": Head(name="yield", task=HeadTask.REGRESSION, unit="t/ha", mean=1.0, std=0.8),
 }

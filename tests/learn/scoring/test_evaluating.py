@@ -1,11 +1,16 @@
 """A score is a row that says what it rests on, kept beside the version."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from registry.catalog.registry import Registry
 from registry.errors import InvalidInputError, NotFoundError
+from registry.lake import init
+from registry.learn.loading.contract import of_version
+from registry.learn.loading.plausible import ImplausibleValuesError
 from registry.learn.scoring import metrics
 from registry.learn.scoring.evaluating import evaluate
 from registry.learn.scoring.keeping import find, scores_of, statistics_of
@@ -181,3 +186,42 @@ def test_main_stands_for_the_version_that_it_is(lab, found):
     said = {"on": "fields@main", "batch_size": 5, "resamples": 100}
     again = evaluate(lab.registry, "toy-net@v1", **said)
     assert (again.ref, again.run) == ("fields@v1", found.run)
+
+
+DIVIDED = {"stored": lambda one: (one / 10_000).astype(np.float32)}
+DARK = {"stored": lambda one: (one // 60).astype(np.float32) + np.float32(0.5)}
+CONSTANT = {"stored": np.zeros_like}
+
+
+@pytest.fixture
+def unsaid(tmp_path, published):
+    """Return what publishes chips of which nobody said the unit."""
+    registry = Registry(lake=init(str(tmp_path / "lake")))
+
+    def publish(name, **said):
+        return published(registry, name, numbers=range(24), numbers_are=(None, None), **said)
+
+    return SimpleNamespace(registry=registry, publish=publish)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("stored", [({}, DIVIDED), (DIVIDED, {})], ids=["divided", "whole"])
+def test_values_of_another_order_are_not_scored(unsaid, made, stored, known):
+    learned = unsaid.publish("learned", **stored[0])
+    other = unsaid.publish("other", **stored[1])
+    made(unsaid.registry, learned)
+    if known:  # else the first batch tells
+        of_version(other, registry=unsaid.registry)
+    with pytest.raises(ImplausibleValuesError, match="of other is about") as caught:
+        evaluate(unsaid.registry, "toy-net@v1", on="other@v1", split=None, resamples=10)
+    assert "eolab card other --set 'assets.s2={unit: " in caught.value.hint
+    assert scores_of(unsaid.registry.resolve("other@v1")).num_rows == 0
+
+
+@pytest.mark.parametrize("stored", [DARK, CONSTANT], ids=["dark", "constant"])
+def test_dark_and_constant_scenes_are_scored(unsaid, made, stored):
+    learned = unsaid.publish("learned")
+    unsaid.publish("other", **stored)
+    made(unsaid.registry, learned)
+    found = evaluate(unsaid.registry, "toy-net@v1", on="other@v1", split=None, resamples=10)
+    assert found.samples == 24
