@@ -76,7 +76,7 @@ def divided(samples: pa.Table, by: str) -> Divided:
     found = Divided(by, _column(samples, by))
     if not found.values or found.values == [UNKNOWN]:
         raise InvalidInputError(
-            f"no sample has a value of '{by}'", hint=f"divide by another: {_offered(samples)}"
+            f"no sample has a value of '{by}'", hint=f"divide by another: {_offered(samples, by)}"
         )
     return found
 
@@ -97,11 +97,10 @@ def having(samples: pa.Table, by: str, values: tuple[str, ...]) -> npt.NDArray[n
     labels = samples["label"].combine_chunks()
     each = Divided(by, labels.flatten())
     if not each.values:
-        offered = _offered(samples).replace("label, ", "", 1)
         raise InvalidInputError(
             f"no sample has a label, so '{values[0]}' cannot be held out",
-            hint=f"hold out by something that samples have: one of {offered}; classes of "
-            "annotations are no labels of samples",
+            hint=f"hold out by something that samples have: one of {_offered(samples, by)}; "
+            "classes of annotations are no labels of samples",
         )
     found = np.zeros(samples.num_rows, bool)
     found[pc.list_parent_indices(labels).to_numpy()[each.among(values)]] = True
@@ -158,7 +157,7 @@ def _column(samples: pa.Table, by: str) -> pa.ChunkedArray | pa.Array:
     if by in STRATA:
         return strata_of(samples, columns=[by])[by].cast(pa.string())
     raise InvalidInputError(
-        f"samples cannot be divided by '{by}'", hint=f"take one of {_offered(samples)}"
+        f"samples cannot be divided by '{by}'", hint=f"take one of {_offered(samples, by)}"
     )
 
 
@@ -170,8 +169,10 @@ def _label_sets(samples: pa.Table) -> pa.Array:
     return pa.array(sets, pa.string()).take(coded.indices)
 
 
-def _offered(samples: pa.Table) -> str:
-    own: list[str] = []
+def _offered(samples: pa.Table, but: str) -> str:
+    """Return what else samples can be divided by: what any of them has, and places and times."""
+    own = [one for one in _COLUMNS[:2] if one in samples.column_names] + ["scene"]
     if "properties" in samples.column_names:
-        own = [field.name for field in samples["properties"].type]
-    return ", ".join([*_COLUMNS[:2], "scene", *own, *STRATA])
+        own += [field.name for field in samples["properties"].type]
+    empty = {one for one in own if _column(samples, one).null_count == samples.num_rows}
+    return ", ".join(one for one in dict.fromkeys([*own, *STRATA]) if one not in empty | {but})

@@ -2,10 +2,12 @@
 
 import datetime as dt
 
+import pyarrow as pa
 import pytest
 
 from registry.cli.app import run
 from registry.curate.splits import HoldOut, Plan, Shares, leaks, split
+from registry.curate.splits.columns import divided
 from registry.errors import InvalidInputError
 from tests.unit.splits.conftest import START, row
 
@@ -51,6 +53,24 @@ def test_many_pairs_of_folds_are_told_the_same_command(version_of):
     found = split(registry, "ships@v1", plan=Plan(folds=5)).leaks
     assert "pairs of subsets" in found.to_text()
     assert "eolab split ships@v1 --method blocked --buffer-km 2" in found.to_text()
+
+
+def test_what_samples_have_is_offered_once_in_place_of_an_empty_column(version_of):
+    kind = pa.struct([("provider", pa.string()), ("haze", pa.float64())])
+    said = pa.array([{"provider": "esa", "haze": None}] * 9, kind)
+    _, version = version_of([row(n, label="boat") for n in range(9)])
+    samples = version.table("samples")
+    if "properties" in samples.column_names:
+        samples = samples.drop_columns("properties")
+    samples = samples.append_column("properties", said)
+
+    with pytest.raises(InvalidInputError, match="no sample has a value of 'group'") as caught:
+        divided(samples, "group")
+
+    offered = caught.value.hint.removeprefix("divide by another: ").split(", ")
+    assert offered[:3] == ["label", "scene", "provider"]
+    assert offered.count("provider") == 1
+    assert not {"group", "haze"} & {*offered}
 
 
 def test_no_sample_has_a_label_to_hold_out_by(version_of):
