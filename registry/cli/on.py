@@ -101,6 +101,17 @@ class Place:
             and all(self._said.get(name) is None for name in numbers)
         )
 
+    @staticmethod
+    def check() -> None:
+        """Refuse to run here as a job that has fewer graphics processors than it was promised.
+
+        Raises:
+            NoDeviceError: There are fewer.
+        """
+        from registry.learn.devices import check_promised
+
+        check_promised()
+
     def resources(self) -> "Resources":
         """Return what it needs."""
         from registry.learn.compute.contract import Resources
@@ -156,6 +167,7 @@ def anywhere(
             name: kwargs.pop(f"place_{name}") for name in _OPTIONS if f"place_{name}" in kwargs
         })
         if place.is_here:
+            place.check()
             command(*args, **kwargs)
         else:
             made = None if before is None else before(*args, **kwargs)

@@ -1,11 +1,23 @@
 """What a machine computes on: a device as people name it, and how many graphics processors."""
 
+import os
 import re
 from typing import Final
 
 from registry.errors import InvalidInputError, UnavailableError
 
-__all__ = ["NoDeviceError", "checked", "gpus", "named"]
+__all__ = [
+    "PROMISED_VARIABLE",
+    "NoDeviceError",
+    "check_here",
+    "check_promised",
+    "checked",
+    "gpus",
+    "named",
+]
+
+PROMISED_VARIABLE: Final = "EOLAB_GPUS"
+"""The environment variable that tells a job how many graphics processors it was promised."""
 
 _NAMES: Final = re.compile(r"cpu|mps|(cuda|xpu)(:\d{1,3})?")
 
@@ -74,6 +86,37 @@ def gpus(kind: str | None = None) -> int:
 
     kinds = ("cuda", "xpu", "mps") if kind is None else (kind,)
     return max(int(torch.get_device_module(one).device_count()) for one in kinds)
+
+
+def check_here(count: int) -> None:
+    """Refuse to ask this machine for more graphics processors than it has.
+
+    Args:
+        count: How many are asked for.
+
+    Raises:
+        NoDeviceError: There are fewer.
+    """
+    if count and (there := gpus()) < count:
+        fewer = f"ask for {there}" if there else "leave --gpus out to run on the processor"
+        raise NoDeviceError(
+            f"this machine has {_counted(there)} that torch finds, not {count}",
+            hint=f"{fewer}, or name a place that has them: --on slurm --gpus {count}",
+        )
+
+
+def check_promised() -> None:
+    """Refuse to go on in a job that was promised graphics processors, and finds fewer.
+
+    Raises:
+        NoDeviceError: There are fewer.
+    """
+    promised = os.environ.get(PROMISED_VARIABLE, "")
+    if promised.isdecimal() and (there := gpus()) < int(promised):
+        raise NoDeviceError(
+            f"this job was promised {_counted(int(promised))}, and torch finds {there}",
+            hint="see that the place gives them and that its driver runs: nvidia-smi",
+        )
 
 
 def _counted(count: int) -> str:

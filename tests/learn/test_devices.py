@@ -5,6 +5,7 @@ import pytest
 from registry.cli.app import run
 from registry.errors import InvalidInputError
 from registry.learn import devices
+from registry.learn.compute.records import Records
 from registry.learn.devices import NoDeviceError
 
 EVALUATE = ("evaluate", "net@v1", "--on", "fields@v1")
@@ -17,7 +18,8 @@ FETCH = (
 @pytest.fixture(autouse=True)
 def bare(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EOLAB_LAKE", raising=False)
+    for name in ("EOLAB_LAKE", "EOLAB_JOBS", "EOLAB_COMPUTE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(devices, "gpus", lambda kind=None: 0 if kind == "cpu" else 1)
     assert run(["init"]) == 0
 
@@ -57,3 +59,37 @@ def test_a_model_is_not_opened_on_a_device_that_is_not_there():
 
     with pytest.raises(NoDeviceError, match="'cuda:2'"):
         network(None, device="cuda:2")
+
+
+@pytest.mark.parametrize("on", [(), ("--on", "local")])
+def test_this_machine_is_not_asked_for_more_than_it_has(capfd, on):
+    capfd.readouterr()
+
+    assert run(["train", "eurosat", "--smoke", "--gpus", "4", *on]) == 7
+
+    assert capfd.readouterr().err.splitlines() == [
+        "error: this machine has 1 GPU that torch finds, not 4",
+        "  hint: ask for 1, or name a place that has them: --on slurm --gpus 4",
+    ]
+    assert Records().all() == []
+
+
+def test_a_cluster_is_asked_for_what_this_machine_has_not(capfd):
+    capfd.readouterr()
+
+    assert run(["train", "eurosat", "--smoke", "--gpus", "4", "--on", "slurm", "--print"]) == 0
+
+    assert "export EOLAB_GPUS=4" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [("train", "eurosat", "--smoke"), ("predict", "a", "b.tif", "-o", "c.tif"), EVALUATE]
+)
+def test_a_job_with_fewer_than_it_was_promised_ends_at_once(capfd, monkeypatch, words):
+    monkeypatch.setenv("EOLAB_GPUS", "2")
+    capfd.readouterr()
+
+    assert run(words) == 7
+
+    error, *_ = capfd.readouterr().err.splitlines()
+    assert error == "error: this job was promised 2 GPUs, and torch finds 1"

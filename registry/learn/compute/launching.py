@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from registry.learn.compute.contract import JOB_VARIABLE, Command
+from registry.learn.devices import PROMISED_VARIABLE
 
 __all__ = ["LAB", "PYTHON", "environment_of", "program", "rendezvous", "single", "torchrun"]
 
@@ -96,4 +97,6 @@ def environment_of(command: Command, job_id: str, further: Mapping[str, str]) ->
     said = {**command.environment, **further, JOB_VARIABLE: job_id}
     if command.resources.workers > 1:  # as torchrun would set it, after a banner
         said.setdefault("OMP_NUM_THREADS", "1")
+    if command.resources.gpus:
+        said[PROMISED_VARIABLE] = str(command.resources.gpus)
     return said

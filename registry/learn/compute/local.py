@@ -19,6 +19,7 @@ from registry.learn.compute.records import Records, over, put, settled, taken
 from registry.learn.compute.scripts import exported, line
 from registry.learn.compute.supervisor import CANCELLED, STANDS, TASK
 from registry.learn.compute.targets import Target
+from registry.learn.devices import check_here
 
 __all__ = ["Local"]
 
@@ -67,9 +68,11 @@ class Local:
             The job.
 
         Raises:
+            NoDeviceError: It has fewer graphics processors than are asked for.
             NoExecutorError: No process can be started.
         """
         words = self._words(command)
+        check_here(command.resources.gpus)
         job = self._records.new(command, executor=self.name)
         put(
             job.folder / TASK,
