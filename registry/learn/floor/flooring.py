@@ -210,7 +210,7 @@ def floor(  # noqa: PLR0913 — each is a choice of whoever computes it
         parts=tuple(_parts(lesson, found)),
         points=tuple(_points(lesson, found)),
         rows=rows,
-        said=left_out,
+        said=(*left_out, *lesson.train.left_out, *lesson.test.left_out),
         notes=of_split(version, lesson.test.split, lesson.test.subset),
     )
 

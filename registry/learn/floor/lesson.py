@@ -1,6 +1,6 @@
 """What there is to learn in a version, and its samples beside their truth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.curate.features.planning import asset_facts
 from registry.errors import InvalidInputError
 from registry.learn.loading.batch import Batch
 from registry.learn.loading.labels import kinds_of, labels_of
@@ -177,12 +178,7 @@ def lesson_of(
             hint="label some samples, or pretrain on it: eolab pretrain",
         )
     kind = kinds[0]
-    exams = [
-        exam_of(
-            registry, version, split=one, splits=splits, crop=crop, resamples=resamples, seed=seed
-        )
-        for one in ("train", split)
-    ]
+    said = {"splits": splits, "crop": crop, "resamples": resamples, "seed": seed}
     if kind == "mask":
         masks = pixel_labels(version)
         pixels = next(iter(masks.values()), None)
@@ -194,17 +190,30 @@ def lesson_of(
             name=str(task), task=task, classes=pixels.classes or _numbered(version, pixels),
             asset=pixels.asset, unit=pixels.unit,
         )  # fmt: skip
+        train, test = _exams(registry, version, split, said)
         return Lesson(
-            registry=registry, version=version, head=head, kind=kind, train=exams[0],
-            test=exams[1], pixels=pixels,
+            registry=registry, version=version, head=head, kind=kind, train=train, test=test,
+            pixels=pixels,
         )  # fmt: skip
     task = _TASKS[kind]
     unit = version.spec.target_unit if kind == "target" else None
     classes = () if kind == "target" else _classes(version, kind, crop)
+    train, test = _exams(registry, version, split, said)
     return Lesson(
-        registry=registry, version=version, train=exams[0], test=exams[1], kind=kind,
+        registry=registry, version=version, train=train, test=test, kind=kind,
         head=Head(name=str(task), task=task, classes=classes, unit=unit),
     )  # fmt: skip
+
+
+def _exams(
+    registry: "Registry", version: "Version", split: str, said: Mapping[str, Any]
+) -> tuple[Exam, Exam]:
+    """Return what is learned from and scored on: samples that have something to answer from."""
+    need = tuple(one.name for one in asset_facts(version) if one.role == "data") or None
+    train, test = (
+        exam_of(registry, version, split=one, need=need, **said) for one in ("train", split)
+    )
+    return train, test
 
 
 def _without_masks(version: "Version") -> tuple[str, str]:

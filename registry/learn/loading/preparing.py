@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,8 @@ from registry.catalog.card.spec import Task
 from registry.catalog.version import Version
 from registry.curate.features.roles import role_of
 from registry.errors import InvalidInputError, NotFoundError
-from registry.learn.loading.choosing import choose
-from registry.learn.loading.columns import column
+from registry.learn.loading.choosing import Choice, choose
+from registry.learn.loading.columns import column, numbers, same
 from registry.learn.loading.fitting import Fit, fits_of
 from registry.learn.loading.labels import Labels, kinds_of, labels_of
 from registry.learn.loading.places import Places, asset_rows, places_of
@@ -24,7 +24,9 @@ from registry.learn.loading.plan import PIECES, pieces_of, window_of
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
 
-__all__ = ["Prepared", "prepared"]
+__all__ = ["Prepared", "having", "prepared"]
+
+_NAMED: Final = 3  # samples that a line names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,11 @@ class Prepared:
     key: str
     """Digest of the samples in their order."""
 
+    left_out: tuple[str, ...]
+    """Which of the chosen samples are not among them, in words."""
+
     warnings: tuple[str, ...]
-    """What is worth knowing, in words."""
+    """What is worth knowing, in words; begins with what is left out."""
 
 
 def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend on
@@ -75,6 +80,7 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
     slice_id: str | None,
     ids: Sequence[str] | None = None,
     assets: Sequence[str] | None,
+    need: Sequence[str] | None = None,
     labels: "str | Sequence[str] | None",
     frames: int | None,
     crop: tuple[int, int] | None,
@@ -87,11 +93,11 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
         version, split=split, splits=splits, fold=fold, slice=slice_id, ids=ids, registry=registry
     )
     rows = asset_rows(version, choice.ids)
-    names, warnings = _assets(version, rows, assets)
+    names, warnings = _assets(version, rows, assets, of=choice.said)
+    wanted = [_inputs(version, names)] if need is None else [need, names]
     places = places_of(version, rows, names, choice.ids)
-    order, lacking = _disk_order(places)
-    if lacking:
-        warnings.append(f"{lacking:,} samples of {choice.said} have none of {', '.join(names)}")
+    kept, left_out = _kept_of(rows, wanted, choice)
+    order = _disk_order(places, kept)
     chosen = choice.ids.take(column(order))
     places = {name: _taken(place, order) for name, place in places.items()}
     fits = fits_of(places, chosen, crop=crop, frames=frames)
@@ -114,7 +120,8 @@ def prepared(  # noqa: PLR0913 — the choices of a stream that samples depend o
         ),
         window=many,
         key=_key(chosen),
-        warnings=(*warnings, *found.said, *_unmasked(version, kinds, rows)),
+        left_out=left_out,
+        warnings=(*left_out, *warnings, *found.said, *_unmasked(version, kinds, rows)),
     )
 
 
@@ -154,7 +161,7 @@ def _resolved(ref: str, registry: "Registry | None") -> Version:
 
 
 def _assets(
-    version: Version, rows: pa.Table, asked: Sequence[str] | None
+    version: Version, rows: pa.Table, asked: Sequence[str] | None, *, of: str
 ) -> tuple[list[str], list[str]]:
     """Return which assets are streamed, those of data first, and what was left out.
 
@@ -167,7 +174,9 @@ def _assets(
         for name in asked:
             if name not in there:
                 raise NotFoundError(
-                    f"no sample has an asset {name!r}", hint=f"there are {', '.join(there)}"
+                    f"no sample of {of} has an asset {name!r}",
+                    hint=f"there are {', '.join(there)}; name those that you want: assets=[…], in "
+                    "a recipe data.assets",
                 )
         if not asked or len(set(asked)) != len(asked):
             raise InvalidInputError(f"assets is {list(asked)}", hint="name each once, at least one")
@@ -195,21 +204,76 @@ def _kept(rows: pa.Table) -> set[str]:
     return set(rows.filter(pc.is_valid(rows["pixels"]))["asset"].unique().to_pylist())
 
 
-def _disk_order(places: Mapping[str, Places]) -> tuple[npt.NDArray[np.int64], int]:
-    """Return samples in the order of their first asset on disk, and how many have none.
+def _inputs(version: Version, names: Sequence[str]) -> Sequence[str]:
+    """Return the assets that are no labels; all where there are no others."""
+    return [name for name in names if role_of(version.spec, name) != "labels"] or names
+
+
+def having(
+    version: Version, choice: Choice, assets: Sequence[str]
+) -> tuple[Choice, tuple[str, ...]]:
+    """Return the samples that have some of the assets, and in words those that do not.
+
+    Args:
+        version: Of which version.
+        choice: Samples of it.
+        assets: Names of assets.
 
     Raises:
         InvalidInputError: None has any.
     """
+    kept, left_out = _kept_of(asset_rows(version, choice.ids), [assets], choice)
+    return replace(choice, ids=choice.ids.take(column(np.flatnonzero(kept)))), left_out
+
+
+def _kept_of(
+    rows: pa.Table, wanted: Sequence[Sequence[str]], choice: Choice
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Return which samples have some asset of each group, and lines on the others.
+
+    Raises:
+        InvalidInputError: None has.
+    """
+    kept = np.ones(len(choice.ids), np.bool_)
+    lines: list[str] = []
+    for assets in wanted:
+        there = np.zeros(len(kept), np.bool_)
+        for name in assets:
+            mine = rows.filter(pc.and_(same(rows["asset"], name), pc.is_valid(rows["pixels"])))
+            there[numbers(mine["number"])] = True
+        lost = np.flatnonzero(kept & ~there)
+        kept &= there
+        if not kept.any():
+            raise InvalidInputError(
+                f"no sample of {choice.said} has any of {', '.join(assets)}",
+                hint="choose other assets, or all of them; in a recipe: data.assets",
+            )
+        if len(lost):
+            named = choice.ids.take(column(lost[:_NAMED])).to_pylist()
+            lines.append(_lacking(named, len(lost), assets, of=choice.said))
+    return kept, tuple(lines)
+
+
+def _lacking(named: Sequence[str], count: int, assets: Sequence[str], *, of: str) -> str:
+    """Return a line on samples that are left out.
+
+    Examples:
+        >>> _lacking(["a"], 2, ["s2"], of="ships@v2")
+        '2 samples of ships@v2 have none of s2 and are left out: a, …'
+    """
+    more = ["…"] if count > len(named) else []
+    which = f"{', '.join(assets)} and {'is' if count == 1 else 'are'} left out"
+    return (
+        f"{count:,} {'sample' if count == 1 else 'samples'} of {of} "
+        f"{'has' if count == 1 else 'have'} none of {which}: {', '.join([*named, *more])}"
+    )
+
+
+def _disk_order(places: Mapping[str, Places], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the samples that are kept in the order of their first asset on disk."""
     groups, _, offsets = _first(places)
-    there = groups[:, 0] >= 0
     order = np.lexsort((offsets, groups[:, 1], groups[:, 0]))
-    kept = order[there[order]]
-    if not len(kept):
-        raise InvalidInputError(
-            "no sample has any of the assets", hint="choose other assets, or all of them"
-        )
-    return kept, int(len(order) - len(kept))
+    return order[kept[order]]
 
 
 def _first(

@@ -79,8 +79,11 @@ class Stream:
     fold: int | None = None
     """Which fold is held out; None without cross-validation."""
 
+    left_out: tuple[str, ...] = ()
+    """Which of the chosen samples have nothing that is needed, so do not come, in words."""
+
     warnings: tuple[str, ...] = ()
-    """What is worth knowing before training, such as classes that no sample has."""
+    """What is worth knowing before training: who is left out, classes that no sample has."""
 
     epoch: int = 0
     """Which pass over the samples comes next, or is under way; from 0."""
@@ -285,6 +288,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
     slice: str | None = None,  # noqa: A002 — the word users write
     ids: Sequence[str] | None = None,
     assets: Sequence[str] | None = None,
+    need: Sequence[str] | None = None,
     labels: str | Sequence[str] | None = "auto",
     batch_size: int = 32,
     seed: int = 0,
@@ -313,6 +317,8 @@ def stream(  # noqa: PLR0913 — the choices that training has
         slice: Id of a slice; only its samples are given.
         ids: Only these samples.
         assets: Which assets, in this order; by default all that are kept in the dataset.
+        need: Samples without any of these assets are left out; by default those of ``assets`` that
+            are no labels, so that no label comes without an image.
         labels: What is to be learnt: ``label``, ``labels``, ``target``, ``boxes``, several of
             them, or None; ``auto`` is what the card's task needs.
         batch_size: Samples of a batch.
@@ -354,6 +360,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
         slice_id=slice,
         ids=ids,
         assets=assets,
+        need=need,
         labels=labels,
         frames=frames,
         crop=crop,
@@ -387,6 +394,7 @@ def stream(  # noqa: PLR0913 — the choices that training has
         ),
         subset=(split, found.splits),
         fold=fold,
+        left_out=found.left_out,
         warnings=found.warnings,
         asset_times=found.rows,
     )

@@ -10,13 +10,13 @@ import pyarrow as pa
 from registry.learn import devices
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.scoring import intervals
-from registry.learn.scoring.judging import judges_of
+from registry.learn.scoring.judging import judges_of, together
 from registry.learn.scoring.keeping import keep as keep_scores
 from registry.learn.scoring.notes import FEW, Note, of_split, seen_before
 from registry.learn.scoring.protocol import Exam, Subject, ignored_of, inputs_of, method_of
 from registry.learn.scoring.rows import rows_of
 from registry.learn.scoring.sizes import streams_of
-from registry.learn.scoring.statistics import Statistics, joined
+from registry.learn.scoring.statistics import Statistics
 from registry.learn.scoring.strata import strata_of
 from registry.progress import SILENT, Progress
 
@@ -176,10 +176,6 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
     card = found.card
     version = pinned(registry, on)
     ignored = ignored_of(card.recipe)
-    exam = exam_of(
-        registry, version, split=split, splits=splits, crop=crop, resamples=resamples, seed=seed
-    )
-    exam = replace(exam, ignored=ignored)
     judges = judges_of(version, card.heads, labels=(), ignored=ignored)
     read = tuple(one.asset for one in card.contract.inputs)
     truths = tuple(judge.asset for judge in judges.values() if judge.asset)
@@ -187,7 +183,13 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
 
     there = [one for one in read if one in version.spec.assets] or None
     given = of_version(version, assets=there, registry=registry, compute_missing=False)
-    assets = tuple(dict.fromkeys([*(one.asset for one in given.inputs), *truths]))
+    inputs = tuple(one.asset for one in given.inputs)
+    assets = tuple(dict.fromkeys([*inputs, *truths]))
+    exam = exam_of(
+        registry, version, split=split, splits=splits, crop=crop, resamples=resamples, seed=seed,
+        need=inputs,
+    )  # fmt: skip
+    exam = replace(exam, ignored=ignored)
     with _threads(threads) as used:
         predictor = Predictor(
             found, given=given, device=device, precision=precision, dataset=version.dataset
@@ -202,7 +204,7 @@ def evaluate(  # noqa: PLR0913 — each is a choice of whoever evaluates
         method=method_of(card),
         seed=card.seed,
         inputs=inputs_of(card.contract),
-        said=tuple(predictor.said),
+        said=(*predictor.said, *exam.left_out),
         settings={
             "batch_size": batch_size, "device": device, "precision": precision, "threads": used,
         },
@@ -221,17 +223,25 @@ def exam_of(
     crop: tuple[int, int] | None = None,
     resamples: int = intervals.RESAMPLES,
     seed: int = 0,
+    need: tuple[str, ...] | None = None,
 ) -> Exam:
-    """Return what models are scored on; the arguments are those of :func:`evaluate`."""
+    """Return what models are scored on; the arguments are those of :func:`evaluate`.
+
+    Samples without any asset of ``need`` are left out.
+    """
     from registry.catalog.splits import in_lab_words
     from registry.learn.loading.choosing import choose
+    from registry.learn.loading.preparing import having
 
     chosen = choose(version, split=split, splits=splits, registry=registry)
+    chosen, left_out = (chosen, ()) if need is None else having(version, chosen, need)
     return Exam(
         version=version,
         ids=tuple(chosen.ids.to_pylist()),
         split=chosen.splits,
         subset=None if split is None else in_lab_words(split),
+        need=need,
+        left_out=left_out,
         crop=crop,
         resamples=resamples,
         seed=seed,
@@ -290,7 +300,10 @@ def judged(
                 if not judge.asset or judge.asset in batch.arrays:  # else none of a size has one
                     parts[name].append(judge.kept(batch, answers[name]))
             progress.advance(len(batch))
-    return {name: joined([one for one in found if len(one)]) for name, found in parts.items()}
+    return {
+        head.name: together(exam.version, head, parts[head.name], subset=exam.subset)
+        for head in heads
+    }
 
 
 def scored(

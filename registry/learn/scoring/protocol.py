@@ -43,6 +43,12 @@ class Exam:
     subset: str | None
     """Which samples of it; None for all."""
 
+    need: tuple[str, ...] | None = None
+    """Assets of which each sample has at least one, where any are needed."""
+
+    left_out: tuple[str, ...] = ()
+    """Which samples of the subset have none of them, in words."""
+
     crop: tuple[int, int] | None = None
     """Height and width that samples are cut to around their centre; None leaves them whole.
     Samples are never resized."""

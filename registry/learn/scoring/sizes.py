@@ -48,7 +48,7 @@ def streams_of(
 
     said: dict[str, Any] = {
         "registry": registry, "split": exam.subset, "splits": exam.split, "shuffle": False,
-        "batch_size": batch_size, "crop": exam.crop, "labels": labels,
+        "batch_size": batch_size, "crop": exam.crop, "labels": labels, "need": exam.need,
     }  # fmt: skip
     try:
         return iter([stream(exam.version, assets=list(assets), **said)])

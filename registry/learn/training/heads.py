@@ -1,6 +1,6 @@
 """What a version lets a network answer: classes, quantities, and how they are spread."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from types import MappingProxyType
@@ -147,6 +147,8 @@ def spread_of(
     recipe: Recipe,
     heads: tuple[Head, ...],
     chosen: Mapping[str, Any],
+    *,
+    need: Sequence[str] | None = None,
 ) -> tuple[tuple[Head, ...], dict[str, Spread]]:
     """Return heads with the mean and deviation of their quantities, and how truths are spread.
 
@@ -158,6 +160,7 @@ def spread_of(
         recipe: Says what a class without samples does.
         heads: What is answered.
         chosen: How a stream chooses the training samples.
+        need: Assets that the network reads: masks of samples without any teach nothing.
 
     Raises:
         InvalidInputError: A class has no training sample, or no quantity is known.
@@ -168,7 +171,7 @@ def spread_of(
         if kind is None:
             continue
         seen = _Seen(head=head, ignore=said.ignore)
-        for values in _truths(registry, version, recipe, head, chosen):
+        for values in _truths(registry, version, recipe, head, chosen, need):
             seen.take(values)
         spread = seen.spread()
         _check(version, head, spread, allow=recipe.data.absent_classes == "allow")
@@ -183,22 +186,28 @@ def spread_of(
 
 
 def _truths(
-    registry: "Registry", version: Version, recipe: Recipe, head: Head, chosen: Mapping[str, Any]
+    registry: "Registry",
+    version: Version,
+    recipe: Recipe,
+    head: Head,
+    chosen: Mapping[str, Any],
+    need: Sequence[str] | None,
 ) -> Any:  # noqa: ANN401 — arrays, one a batch
     kind = KINDS[head.task] or ""
+    told = {**chosen, "need": need}
     if head.asset is not None:
         read = pixel_labels(version)[head.asset]
         seen: set[str] = set()
-        for batch in _labelled(registry, version, recipe, (head.asset,), kind, chosen):
+        for batch in _labelled(registry, version, recipe, (head.asset,), kind, told):
             places = {one: place for place, one in enumerate(batch.ids) if one not in seen}
             seen.update(places)  # what stands in for a broken sample comes twice, and counts once
             rows = batch.arrays[head.asset][list(places.values())]
             yield read.apply(rows, ids=tuple(places))
     elif kind == "boxes":
-        objects = _labelled(registry, version, recipe, None, kind, chosen).labels.objects
+        objects = _labelled(registry, version, recipe, None, kind, told).labels.objects
         yield np.zeros(0, np.int64) if objects is None else objects.classes
     else:
-        yield _of_samples(registry, version, kind, chosen)
+        yield _of_samples(registry, version, kind, chosen, need)
 
 
 def _labelled(
@@ -226,14 +235,21 @@ def _labelled(
 
 
 def _of_samples(
-    registry: "Registry", version: Version, kind: str, chosen: Mapping[str, Any]
+    registry: "Registry",
+    version: Version,
+    kind: str,
+    chosen: Mapping[str, Any],
+    need: Sequence[str] | None,
 ) -> Any:  # noqa: ANN401 — an array
     """Return what the table of samples says, without reading pixels."""
     from registry.learn.loading.choosing import choose
     from registry.learn.loading.labels import labels_of
+    from registry.learn.loading.preparing import having
 
-    ids = choose(version, registry=registry, **chosen).ids
-    return getattr(labels_of(version, ids, (kind,)), kind)
+    choice = choose(version, registry=registry, **chosen)
+    if need is not None:
+        choice, _ = having(version, choice, need)
+    return getattr(labels_of(version, choice.ids, (kind,)), kind)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError
@@ -16,6 +16,7 @@ from registry.learn.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
+    from registry.learn.loading.torch import Loader as Stored
     from registry.learn.training.loader import Loader
 
 __all__ = ["PREFETCH", "Material", "gather", "split_of_tests"]
@@ -56,7 +57,7 @@ class Material:
     """What the model will be made of."""
 
     said: tuple[str, ...] = ()
-    """What is left out of the versions, a line each."""
+    """What is left out of the versions and of their subsets, a line each."""
 
 
 def gather(
@@ -97,10 +98,13 @@ def gather(
     held = None if recipe.pretrains else _held(first, chosen)
     contract = _contract(registry, first, recipe, chosen)
     heads = heads_of(first, recipe)
-    heads, spreads = spread_of(registry, first, recipe, heads, chosen)
+    heads, spreads = spread_of(
+        registry, first, recipe, heads, chosen, need=[one.asset for one in contract.inputs]
+    )
+    lacking: list[str] = []  # filled by what each loader leaves out
     common = {
         "registry": registry, "contract": contract, "labels": _kinds(heads), "masks": heads,
-        "recipe": recipe, "seed": seed,
+        "recipe": recipe, "seed": seed, "lacking": lacking,
     }  # fmt: skip
     share = {"batch_size": data.batch_size // world, "rank": rank, "world": world}
     train = _train(versions, recipe, choices, common, share)
@@ -118,7 +122,10 @@ def gather(
         held=whole,
         plain=_loader(first, {**common, **chosen, **alone}, shuffle=False),
         lineage=_lineage(versions, recipe, choices),
-        said=tuple(line for one in versions if (line := _left_out(registry, one, recipe))),
+        said=(
+            *(line for one in versions if (line := _left_out(registry, one, recipe))),
+            *dict.fromkeys(lacking),
+        ),
     )
 
 
@@ -247,15 +254,15 @@ def _measured(
     if world == 1:
         return whole, whole
     mine = _loader(version, {**said, **size, "rank": rank, "world": world}, shuffle=False)
-    samples = len(choose(version, split=said["split"], splits=said["splits"]).ids)
-    return Part(mine, samples=samples, rank=rank, world=world), whole
+    return Part(mine, samples=len(whole.stream.ids), rank=rank, world=world), whole
 
 
-def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Loader":
+def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Stored":
     from registry.learn.loading import torch as adapter
 
     said = dict(said)
     recipe, heads, contract = said.pop("recipe"), said.pop("masks"), said.pop("contract")
+    lacking = said.pop("lacking")
     assets = (*(one.asset for one in contract.inputs), *masks_of(heads))
     made = adapter.loader(
         version,
@@ -273,7 +280,8 @@ def _loader(version: Version, said: Mapping[str, Any], *, shuffle: bool) -> "Loa
     for head in heads:
         mask = made.feed.masks.get(head.asset or "")
         _check_numbers(version, head, made.stream.classes if mask is None else mask.classes)
-    return cast("Loader", made)
+    lacking += made.stream.left_out
+    return made
 
 
 def _check_numbers(version: Version, head: Head, there: tuple[str, ...]) -> None:

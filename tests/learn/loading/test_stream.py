@@ -244,7 +244,7 @@ def test_a_process_may_end_in_the_middle_of_a_stream(lake):
 
 def test_what_is_not_there_is_said(lake):
     registry, ref = lake
-    with pytest.raises(NotFoundError, match="no sample has an asset 's9'"):
+    with pytest.raises(NotFoundError, match="no sample of toy@draft/root has an asset 's9'"):
         stream(ref, registry=registry, assets=["s9"])
     with pytest.raises(NotFoundError, match="no split 'mine'"):
         stream(ref, registry=registry, split="train", splits="mine")

@@ -6,7 +6,7 @@ import shapely
 
 from registry.catalog.card.spec import AssetSpec
 from registry.catalog.version import Version
-from registry.errors import InvalidInputError
+from registry.errors import InvalidInputError, NotFoundError
 from registry.learn.loading.feed import feed
 from registry.learn.loading.fitting import RaggedBatchError
 from registry.learn.loading.stream import stream
@@ -59,7 +59,61 @@ def test_samples_without_any_of_the_assets_are_left_out_and_that_is_said(tmp_pat
     registry, ref = lake_of(tmp_path / "lake", samples)
     found = stream(ref, registry=registry, assets=["s1"])
     assert len(found.ids) == 4
-    assert found.warnings == (f"2 samples of {ref} have none of s1",)
+    said = f"2 samples of {ref} have none of s1 and are left out: s00000, s00001"
+    assert found.warnings == found.left_out == (said,)
+
+
+def _gaps(number):
+    """Return a sample that lacks its image, its radar, both or none, by what its number leaves."""
+    found = _fused(number)
+    for at, name in enumerate(("s2", "s1")):
+        if number >> at & 1:
+            del found["arrays"][name]
+    return found
+
+
+def test_a_mask_does_not_come_without_any_image(tmp_path):
+    registry, ref = lake_of(
+        tmp_path / "lake", [_gaps(number) for number in range(8)],
+        splits={"mine": {f"s{number:05d}": "train" for number in range(8)}},
+    )  # fmt: skip
+    found = stream(ref, registry=registry, split="train", assets=["s2", "mask"])
+    assert sorted(found.ids.to_pylist()) == ["s00000", "s00002", "s00004", "s00006"]
+    (said,) = found.left_out
+    assert said == (
+        f"4 samples of train of splits/mine in {ref} have none of s2 and are left out: "
+        "s00001, s00003, s00005, …"
+    )
+    whole = stream(ref, registry=registry)  # those that lack one of two images stay
+    assert sorted(whole.ids.to_pylist()) == [f"s{number:05d}" for number in (0, 1, 2, 4, 5, 6)]
+    assert not stream(ref, registry=registry, assets=["mask"]).warnings
+    needed = stream(ref, registry=registry, assets=["mask"], need=["s1"])
+    assert sorted(needed.ids.to_pylist()) == ["s00000", "s00001", "s00004", "s00005"]
+
+
+def test_who_is_left_out_changes_what_a_stream_is(tmp_path):
+    registry, ref = lake_of(tmp_path / "lake", [_gaps(number) for number in range(8)])
+    told = {"registry": registry, "batch_size": 2}
+    some = stream(ref, assets=["s2", "mask"], **told)
+    kept = stream(ref, assets=["s2", "mask"], ids=some.ids.to_pylist(), **told)
+    assert [one.ids for one in some] == [one.ids for one in kept]
+    with pytest.raises(InvalidInputError, match="stream with samples="):
+        stream(ref, assets=["mask"], **told).resume(some.state())
+
+
+def test_a_subset_without_any_image_is_refused_by_name(tmp_path):
+    registry, ref = lake_of(
+        tmp_path / "lake", [_fused(0), _gaps(1), _fused(2)],
+        splits={"mine": {"s00000": "train", "s00001": "test", "s00002": "train"}},
+    )  # fmt: skip
+    where = f"no sample of test of splits/mine in {ref} has"
+    with pytest.raises(InvalidInputError, match=f"{where} any of dem, s2") as caught:
+        stream(ref, registry=registry, split="test", assets=["mask"], need=["dem", "s2"])
+    assert "data.assets" in caught.value.hint
+    with pytest.raises(NotFoundError, match=f"{where} an asset 's2'") as caught:
+        stream(ref, registry=registry, split="test", assets=["s2", "mask"])
+    assert "there are mask, s1; " in caught.value.hint
+    assert "data.assets" in caught.value.hint
 
 
 def _series(number, steps):

@@ -155,7 +155,7 @@ def test_the_mean_is_of_quantities_that_are_there(world, published, monkeypatch)
     assert answer["pixel-regression"].flat[0] == pytest.approx(10 + 7 * 64 / (13 * 253))
 
 
-def test_a_probe_answers_and_learns_without_images_that_are_not_there(world, published):
+def test_a_floor_neither_learns_from_nor_answers_for_samples_without_images(world, published):
     version = published(
         world.registry, "unseen", task="segmentation",
         side_of=lambda number: (16, 24, 9)[number % 3],
@@ -166,12 +166,15 @@ def test_a_probe_answers_and_learns_without_images_that_are_not_there(world, pub
     )
 
     probe = probe_of(found)
-    kept = found.scored(probe.learned(), assets=probe.assets())
+    answers = [found.scored(constant(found))]
+    answers.append(found.scored(probe.learned(), assets=probe.assets()))
 
     seen = [number for number in range(6, 20) if number % 3 != 2]
     assert len(probe.train) == sum((16, 24)[number % 3] ** 2 - 3 for number in seen)
     assert (probe.train > 0).all()
-    assert len(kept.ids) == 24
+    assert [len(kept.ids) for kept in answers] == [16, 16]
+    (said,) = found.test.left_out
+    assert said.startswith("8 samples of test of splits/default in unseen@v1 have none of s2 and")
 
 
 def test_quantities_have_a_floor_too(world, published):
