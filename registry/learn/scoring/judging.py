@@ -20,15 +20,21 @@ from registry.learn.scoring import (
     regression,
     segmentation,
 )
-from registry.learn.scoring.statistics import Statistics
+from registry.learn.scoring.statistics import Statistics, joined
 
 if TYPE_CHECKING:
     from registry.catalog.version import Version
 
-__all__ = ["Judge", "judges_of", "pixel_truth", "present"]
+__all__ = ["Judge", "judges_of", "pixel_truth", "present", "together"]
 
 _PIXELS: Final = frozenset({HeadTask.SEGMENTATION, HeadTask.CHANGE, HeadTask.PIXEL_REGRESSION})
 _NOBODY: Final = -1
+_SAID: Final[Mapping[HeadTask, str]] = {
+    HeadTask.CLASSIFICATION: "a label",
+    HeadTask.MULTILABEL: "labels",
+    HeadTask.REGRESSION: "a target",
+    HeadTask.DETECTION: "boxes",
+}
 _BANDED: Final = 4  # sample, band, y, x
 
 
@@ -226,6 +232,33 @@ def judges_of(
             asset=str(asset), pixels=pixels, ignored=ignored.get(head.name),
         )  # fmt: skip
     return found
+
+
+def together(
+    version: "Version", head: Head, parts: Sequence[Statistics], *, subset: str | None
+) -> Statistics:
+    """Return what is kept of all batches, as one.
+
+    Args:
+        version: What is scored on.
+        head: The answer that is scored.
+        parts: Of each batch.
+        subset: Which samples, for what is said where none has the truth.
+
+    Raises:
+        InvalidInputError: No sample says what the head is judged by.
+    """
+    there = [one for one in parts if len(one)]
+    if there:
+        return joined(there)
+    wanted = _SAID.get(head.task, "pixels whose truth is known")
+    other = version.spec.task
+    raise InvalidInputError(
+        f"head '{head.name}' is for {head.task}, and no sample of {subset or 'all'} in "
+        f"{version.ref} has {wanted}"
+        + ("" if other is None or str(other) == str(head.task) else f": it is for {other}"),
+        hint=f"evaluate on a version or a subset whose samples have {wanted}",
+    )
 
 
 def _all(head: Head, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Answers are held against what a batch says, whatever the order of classes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from registry.learn.loading.pixel_labels import PixelLabels
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.scoring import metrics
 from registry.learn.scoring.detection import Found
-from registry.learn.scoring.judging import Judge
+from registry.learn.scoring.judging import Judge, together
 
 BOX = np.array([[1, 1, 9, 9]], np.float32)
 
@@ -70,3 +72,17 @@ def test_a_batch_without_the_truth_is_refused_by_name():
     head = Head(name="yield", task=HeadTask.REGRESSION)
     with pytest.raises(InvalidInputError, match="'a' come without target"):
         Judge(head=head, classes=()).kept(Batch(ids=("a",), arrays={}), np.zeros((1, 1)))
+
+
+def test_samples_without_the_truth_are_refused_by_what_the_head_and_the_version_are_for():
+    head = Head(name="scene", task=HeadTask.CLASSIFICATION, classes=("a", "b"))
+    ships = SimpleNamespace(ref="ships@v1", spec=SimpleNamespace(task="detection"))
+
+    with pytest.raises(InvalidInputError) as caught:
+        together(ships, head, [], subset="test")
+
+    assert caught.value.problem == (
+        "head 'scene' is for classification, and no sample of test in ships@v1 has a label: "
+        "it is for detection"
+    )
+    assert "whose samples have a label" in caught.value.hint
