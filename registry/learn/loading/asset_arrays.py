@@ -98,7 +98,8 @@ def _refuse_mixed(version: Version, asset: str, seen: Arrays) -> None:
         raise InvalidInputError(
             f"asset '{asset}' of {version.ref} holds {' and '.join(sorted(seen.dtypes))}: whole "
             "numbers and fractions, which one scale cannot be right for",
-            hint="leave the asset out of assets, or those samples out of a further version",
+            hint="leave those samples out of a further version, or name the assets to read: "
+            "assets=[…], in a recipe data.assets",
         )
     if len(seen.nodata) > 1:
         shown = ", ".join(f"{one:g}" for one in sorted(seen.nodata))

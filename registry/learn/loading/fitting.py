@@ -160,7 +160,8 @@ def frames_of(steps: npt.NDArray[np.int64], frames: int) -> npt.NDArray[np.int64
 def _same_kind(place: Places, ids: pa.StringArray) -> tuple[np.dtype[Any], int]:
     if not place.forms:
         raise InvalidInputError(
-            f"no sample has the asset {place.asset!r}", hint="leave it out of assets"
+            f"no sample has the asset {place.asset!r}",
+            hint="leave it out of assets, in a recipe of data.assets",
         )
     names = {dtype for dtype, _ in place.forms}
     if len(names) > 1 or not names <= DTYPES:

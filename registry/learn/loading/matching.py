@@ -97,8 +97,8 @@ def _refuse_absent(one: Input, given: Contract) -> None:
     )
     raise ContractMismatchError(
         f"the model reads '{one.asset}' ({names}), which the data do not have",
-        hint=f"they give {there}; name their bands in the card, or allow it to be missing: "
-        "allow=('asset',)",
+        hint=f"they give {there}; name their bands in the card; in Python allow=('asset',) lets it "
+        "be missing",
     )
 
 
@@ -309,7 +309,7 @@ def _compare_levels(one: Input, source: Input, allow: Collection[str], said: lis
         raise ContractMismatchError(
             f"the model learned from '{one.asset}' at level {one.level}, the data are "
             f"{source.level}",
-            hint=f"use data at level {one.level}, or take the risk: allow=('level',)",
+            hint=f"use data at level {one.level}, or in Python take the risk: allow=('level',)",
         )
     said.append(f"{one.asset}: level {source.level} in place of {one.level}, as allowed")
 
@@ -324,7 +324,8 @@ def _compare_sizes(one: Input, source: Input, allow: Collection[str], said: list
         raise ContractMismatchError(
             f"the model learned from '{one.asset}' at {one.gsd:g} m, the data have pixels of "
             f"{source.gsd:g} m",
-            hint=f"resample them to {one.gsd:g} m, or take the risk: allow=('gsd',)",
+            hint=f"resample them to {one.gsd:g} m, or take the risk: --allow gsd of eolab "
+            "predict, in Python allow=('gsd',)",
         )
     said.append(f"{one.asset}: pixels of {source.gsd:g} m in place of {one.gsd:g} m")
 

@@ -178,6 +178,8 @@ def test_pixels_of_a_similar_size_are_said_and_of_another_refused():
     for gsd in (30.0, 5.0):
         with pytest.raises(ContractMismatchError, match="10 m, the data have pixels of"):
             conversion(model, contract("B04", gsd=gsd))
+    with pytest.raises(ContractMismatchError, match=r"\n.*--allow gsd .*in Python allow=\('gsd',"):
+        conversion(model, contract("B04", gsd=30.0))
     assert conversion(model, contract("B04", gsd=30.0), allow=["gsd"]).said
 
 
@@ -191,8 +193,9 @@ def test_an_asset_of_another_name_is_found_by_its_bands():
 
 def test_a_missing_modality_is_refused_unless_it_is_allowed():
     model = Contract(inputs=(*contract("B04").inputs, *contract("VV", asset="s1").inputs))
-    with pytest.raises(ContractMismatchError, match="'s1'"):
+    with pytest.raises(ContractMismatchError, match="'s1'") as caught:
         conversion(model, contract("B04"))
+    assert "in Python allow=('asset',) lets it be missing" in caught.value.hint
     found = conversion(model, contract("B04"), allow=("asset",))
     assert set(found.steps) == {"s2"}
     with pytest.raises(ContractMismatchError, match="none of the model"):
