@@ -75,11 +75,12 @@ def main() -> int:
     failed = made[measured] and not _measure(measured)
     if made.get(_MEASURED):
         failed = not _learn(_MEASURED) or failed
-    print(f"\n{time.monotonic() - began:.0f} s for {', '.join(wanted)}\n")
+    print()
     ends = [
         _summary(name, made[name], config.get("report", {}).get("allow", {}))
         for name, config in wanted.items()
     ]
+    print(f"{time.monotonic() - began:.0f} s in all, for {', '.join(wanted)}")
     return max(*ends, int(failed))
 
 
