@@ -253,7 +253,7 @@ def _summary(name: str, made: bool, allowed: Mapping[str, str]) -> int:  # noqa:
     if made and name == _LABELLED:
         _two_people(registry, name, page.parent)
     if made and name == _RELABELLED:
-        _relabelled(registry, name)
+        _relabelled(registry, name, page.parent)
     if made and name == _MEASURED:
         _models(registry, version, page.parent)
     return 0 if made else RejectedError.exit_status
@@ -274,27 +274,33 @@ def _two_people(registry: "Registry", name: str, pages: Path) -> None:
     )
 
 
-def _relabelled(registry: "Registry", name: str) -> None:
+def _relabelled(registry: "Registry", name: str, pages: Path) -> None:
     from assets.relabelling import learn_from_both
+    from assets.standing import page_of
 
     print(
         f"{name}: labels made in a hurry, mended by two people; learnt from before and after",
         flush=True,
     )
     learned = learn_from_both(registry, name)
-    for line in (*learned.lines, *learned.said):
+    for line in (*learned.lines, *learned.said(registry)):
         print(f"  {line}")
-    print()
+    for model in learned.models:
+        page = page_of(registry, learned.version, model, pages)
+        print(f"  scores    {page.as_uri()}")
+    print(f"  compare   {_eolab()} leaderboard {name}\n")
 
 
 def _models(registry: "Registry", version: "Version", pages: Path) -> None:
+    from assets.standing import standing
     from registry.learn.models import shelf
 
     for name in shelf.names(registry):
         if name.startswith("burn-scars"):
             model = shelf.resolve(registry, name)
+            how_well = "".join(f"  {line}\n" for line in standing(registry, version, name))
             print(
-                f"{model.ref}: learned from {version.ref}\n"
+                f"{model.ref}: learned from {version.ref}\n{how_well}"
                 f"  scores    {(pages / f'{version.ref}-{model.ref}.html').as_uri()}\n"
                 f"  map       {(pages / f'{version.dataset}-map.png').as_uri()}\n"
             )
@@ -316,7 +322,7 @@ def _explain(version: "Version", page: Path, allowed: Mapping[str, str]) -> None
 
 
 def _where_to_look(version: "Version", page: Path) -> None:
-    eolab = Path(os.path.relpath(Path(sys.executable).parent / "eolab"))
+    eolab = _eolab()
     name, query = version.dataset, f'select * from "{version.ref}".samples limit 5'  # noqa: S608 — to copy, not to run
     level = version.commit.metadata.get("level") or "not published"
     print(
@@ -328,6 +334,10 @@ def _where_to_look(version: "Version", page: Path) -> None:
         f"  change    {eolab} branch {name} fixes && {eolab} edit {name}@fixes --help\n"
         f"  Dagster   make ui\n"
     )
+
+
+def _eolab() -> Path:
+    return Path(os.path.relpath(Path(sys.executable).parent / "eolab"))
 
 
 def _passport(version: "Version", page: Path) -> str:

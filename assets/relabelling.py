@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from assets.standing import standing
 from assets.two_people import acting_as
 
 if TYPE_CHECKING:
@@ -42,22 +43,32 @@ class Learned:
     comparison: "Comparison"
     """Of the models that learned from the merge with those of the hurried labels."""
 
-    @property
-    def said(self) -> tuple[str, ...]:
-        """How well both did, with the difference and its 95 % interval."""
+    version: "Version"
+    """The merge, which all of them were scored on."""
+
+    models: tuple[str, str]
+    """Names of those that learned from the hurried labels, and of those that did from the merge."""
+
+    def said(self, registry: "Registry") -> tuple[str, ...]:
+        """Return how well both did, each with its interval, and the difference with its own.
+
+        Args:
+            registry: Where they are.
+        """
         row = next(
             one
             for one in self.comparison.rows.to_pylist()
             if one["metric"] == "accuracy" and one["class"] is None
         )
+        before, after = (standing(registry, self.version, name) for name in self.models)
         return (
-            f"learned from the hurried labels: accuracy {row['theirs']:.2f}",
-            f"learned from the merge:          accuracy {row['ours']:.2f}",
+            *(f"learned from the hurried labels: {line}" for line in before[:1]),
+            *(f"learned from the merge:          {line}" for line in after[:1]),
             (
-                f"difference {row['difference']:+.2f}, 95 % interval {row['low']:+.2f} to "
-                f"{row['high']:+.2f}, {len(self.comparison.ours)} seeds each, "
-                f"{self.comparison.samples} scenes"
+                f"difference of the same samples: {row['difference']:+.3f}, 95 % interval "
+                f"{row['low']:+.3f} to {row['high']:+.3f}"
             ),
+            *dict.fromkeys((*before[1:], *after[1:])),  # notes, which are often of both
         )
 
 
@@ -72,6 +83,8 @@ def learn_from_both(registry: "Registry", dataset: str) -> Learned:
         What happened; on a lake where it was done before, the models are trained again only where
         they are missing.
     """
+    from registry.learn.scoring.comparing import compare
+
     truth = registry.versions(dataset)[0]
     lines: list[str] = []
     hurried = _published(registry, dataset, _HURRIED, lambda: _relabelled(registry, truth, lines))
@@ -81,7 +94,13 @@ def learn_from_both(registry: "Registry", dataset: str) -> Learned:
     models = {f"{dataset}-hurried": hurried, f"{dataset}-mended": mended}
     for name, version in models.items():
         _trained(registry, name, version)
-    return Learned(lines=tuple(lines), comparison=_compared(registry, mended, models))
+    before, after = models
+    return Learned(
+        lines=tuple(lines),
+        comparison=compare(registry, after, before, on=str(mended.ref)),
+        version=mended,
+        models=(before, after),
+    )
 
 
 def _published(
@@ -171,12 +190,3 @@ def _trained(registry: "Registry", name: str, version: "Version") -> None:
             registry, "eurosat", name=name, seed=seed,
             overrides={**_RECIPE, "data.ref": str(version.ref)},
         )  # fmt: skip
-
-
-def _compared(
-    registry: "Registry", mended: "Version", models: Mapping[str, "Version"]
-) -> "Comparison":
-    from registry.learn.scoring.comparing import compare
-
-    before, after = models
-    return compare(registry, after, before, on=str(mended.ref))
