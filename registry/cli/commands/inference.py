@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -202,17 +203,28 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict scenes with a model: a map as a cloud-optimised GeoTIFF."""
+    from registry.learn import devices
+    from registry.learn.inference.foreseeing import foresee
+    from registry.learn.inference.outputs import suffix_of
+    from registry.learn.models import shelf
+
     _check_asked(scenes, archive, output, into)
     _check_read(context, archive, into)
     options = _options(
-        window, overlap, batch_size, probabilities=probabilities or into is not None,
-        uncertainty=uncertainty, abstain=abstain,
+        window, overlap, batch_size, probabilities=probabilities, uncertainty=uncertainty,
+        abstain=abstain,
     )  # fmt: skip
+    devices.checked(device)
+    chosen = foresee(
+        shelf.resolve(connected(), model).card, head=head, options=options, out=output,
+        picture=picture, into=into, classes=classes or (),
+    )  # fmt: skip
+    options = replace(options, probabilities=probabilities or into is not None)
     after = After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
     after.name = archive or name_of(scenes or ())
     asked = _by_input(scenes or ())
     with watching() as progress, tempfile.TemporaryDirectory(prefix="eolab-map-") as folder:
-        out = output or _passing(model, head, Path(folder))
+        out = output or Path(folder) / f"map{suffix_of(chosen)}"
         _check_places(out, picture, options, asked)
         how: dict[str, Any] = {
             "out": out, "options": options, "head": head, "device": device, "then": after,
@@ -297,16 +309,6 @@ def _refuse(context: typer.Context, names: Sequence[str], problem: str, instead:
         raise InvalidInputError(
             f"{' and '.join(words)} {problem}", hint=f"leave {it} out, or {instead}"
         )
-
-
-def _passing(model: str, head: str | None, folder: Path) -> Path:
-    """Return where a prediction lies of which only annotations are kept."""
-    from registry.learn.inference.answers import chosen_head
-    from registry.learn.inference.outputs import suffix_of
-    from registry.learn.models import shelf
-
-    card = shelf.resolve(connected(), model).card
-    return folder / f"map{suffix_of(chosen_head(card.heads, head))}"
 
 
 def _check_places(

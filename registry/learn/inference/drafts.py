@@ -21,11 +21,12 @@ from registry.curate.formats.contract import PIXEL_FRAME, PLAN_ANNOTATIONS, PLAN
 from registry.curate.ingest.generated import ingest_arrays
 from registry.errors import InvalidInputError
 from registry.geo import Grid, normalise_crs
-from registry.learn.inference.answers import said_by
+from registry.learn.inference.answers import is_quantity, said_by
 from registry.learn.inference.mapping import Placed
 from registry.learn.inference.outlines import outlines
 from registry.learn.inference.rasters import Placement
 from registry.learn.inference.windows import Region
+from registry.learn.models.architecture import Head
 from registry.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from registry.curate.ingest.engine import IngestResult
     from registry.learn.inference.predicting import Prediction
 
-__all__ = ["propose"]
+__all__ = ["check_proposed", "propose"]
 
 _CHIP: Final = 512
 _PAIR: Final = 2
@@ -57,6 +58,28 @@ class _Chips:
     samples: pa.Table
     assets: tuple[_Array, ...]
     annotations: pa.Table
+
+
+def check_proposed(head: Head, categories: Sequence[str]) -> None:
+    """Refuse classes that no proposal of a head can have.
+
+    Args:
+        head: Which of the model's answers.
+        categories: Classes that become annotations.
+
+    Raises:
+        InvalidInputError: It answers with a quantity, or has no such class.
+    """
+    if is_quantity(head):
+        raise InvalidInputError(
+            f"'{head.name}' is a quantity, of which nobody draws outlines",
+            hint="keep its map: -o map.tif",
+        )
+    classes = said_by(head)
+    if unknown := sorted(set(categories) - set(classes)):
+        raise InvalidInputError(
+            f"the model knows no class '{unknown[0]}'", hint=f"it knows {', '.join(classes)}"
+        )
 
 
 def propose(  # noqa: PLR0913 — each is its own decision
@@ -93,16 +116,8 @@ def propose(  # noqa: PLR0913 — each is its own decision
         InvalidInputError: The model predicts a quantity, or has no such class.
         ConflictError: Somebody changed the same in the draft.
     """
+    check_proposed(prediction.head, categories)
     classes = said_by(prediction.head)
-    if prediction.drawn is not None and not prediction.drawn.counts:
-        raise InvalidInputError(
-            f"'{prediction.head.name}' is a quantity, of which nobody draws outlines",
-            hint="keep its map: -o map.tif",
-        )
-    if unknown := sorted(set(categories) - set(classes)):
-        raise InvalidInputError(
-            f"the model knows no class '{unknown[0]}'", hint=f"it knows {', '.join(classes)}"
-        )
     chosen = tuple(categories) or (classes[1:] if len(classes) == _PAIR else classes)
     desk = _Desk(
         prediction=prediction, scene=scene, name=name, moment=moment, classes=classes,

@@ -1,13 +1,14 @@
 """What a prediction may write: no file that is read, and only kinds that hold it."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from registry.errors import InvalidInputError
+from registry.errors import InvalidInputError, UnavailableError
 from registry.learn.models.architecture import Head, HeadTask
 
-__all__ = ["check_kind", "check_places", "suffix_of"]
+__all__ = ["check_folders", "check_kind", "check_picture", "check_places", "suffix_of"]
 
 _MAPS: Final = (".tif", ".tiff")
 _OBJECTS: Final = (".geojson", ".json")
@@ -35,6 +36,42 @@ def check_kind(out: Path, head: Head) -> None:
             f"'{out.name}' cannot hold {what}",
             hint=f"write {'GeoJSON' if objects else 'a GeoTIFF'}: -o {out.stem}{suffix_of(head)}",
         )
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture whose name says that it is something else than a PNG.
+
+    Raises:
+        InvalidInputError: It does.
+    """
+    if path.suffix.lower() != ".png":
+        raise InvalidInputError(
+            f"'{path.name}' cannot be the picture, which is a PNG",
+            hint=f"write a PNG: --picture {path.stem}.png",
+        )
+
+
+def check_folders(outputs: Iterable[Path]) -> None:
+    """Refuse files that their folders cannot take, before anything is computed for them.
+
+    Raises:
+        InvalidInputError: One is a folder itself, or lies in none that exists.
+        UnavailableError: Its folder cannot be written to.
+    """
+    for one in outputs:
+        folder = one.absolute().parent
+        if not folder.is_dir():
+            raise InvalidInputError(
+                f"there is no folder '{one.parent}' to write '{one.name}' to",
+                hint="make it, or name a file in a folder that exists",
+            )
+        if one.is_dir():
+            raise InvalidInputError(f"'{one}' is a folder", hint="name a file in it")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UnavailableError(
+                f"the folder '{folder}' cannot be written to",
+                hint="write to another, or change its rights",
+            )
 
 
 def check_places(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

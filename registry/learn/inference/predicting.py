@@ -16,7 +16,7 @@ from registry.learn.inference.boxes import NOTHING_OBSERVED, Found, detect
 from registry.learn.inference.domain import watched
 from registry.learn.inference.mapping import Drawn, Options, Placed, beside, draw
 from registry.learn.inference.meaning import Reading
-from registry.learn.inference.outputs import check_kind, check_places
+from registry.learn.inference.outputs import check_folders, check_kind, check_places
 from registry.learn.inference.scenes import open_files
 from registry.learn.inference.windows import Arrays, Floats, Net
 from registry.learn.inference.within import Within, within
@@ -172,6 +172,7 @@ def predict(  # noqa: PLR0913 — each is its own decision
     files = _files(found.card.contract, scene)
     chosen = chosen_head(found.card.heads, head)
     check_kind(Path(out), chosen)
+    check_folders(outputs(Path(out), options))
     check_places(outputs(Path(out), options), [one for listed in files.values() for one in listed])
     with open_files(found.card.contract, files, reading=reading) as opened:
         bounded = None if area is None else within(opened, area)

@@ -143,14 +143,15 @@ def test_numbers_of_a_command_are_finite(
     "words",
     [
         ["-o", "scene.tif"],
-        ["-o", "other.tif", "--picture", "scene.tif"],
+        ["-o", "other.tif", "--picture", "look.png"],
         ["-o", "m.tif", "--uncertainty"],
     ],
 )
 def test_a_scene_is_never_written_over(lake, geotiff, tmp_path, monkeypatch, capfd, words):
     monkeypatch.chdir(tmp_path)
     path = geotiff()
-    (tmp_path / "m.uncertainty.tif").symlink_to(path)
+    for linked in ("m.uncertainty.tif", "look.png"):
+        (tmp_path / linked).symlink_to(path)
     before = path.read_bytes()
     assert run(["predict", "wet@v1", "scene.tif", *words]) == 2
     assert "which is read" in capfd.readouterr().err
@@ -211,6 +212,21 @@ def test_windows_that_overlap_whole_are_refused_before_the_scene_is_opened(lake,
     said = capfd.readouterr().err
     assert "windows of 32 pixels cannot overlap by 32" in said
     assert "--overlap 8" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--into", "Bad Name"], "'Bad Name' is no name for a dataset"),
+        (["--into", "okname", "--class", "watter"], "the model knows no class 'watter'"),
+        (["-o", "map.tif", "--picture", "nodir/p.png"], "there is no folder 'nodir'"),
+        (["-o", "map.tif", "--picture", "p.gif"], "'p.gif' cannot be the picture"),
+        (["-o", "nodir/map.tif"], "there is no folder 'nodir'"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_before_the_scene_is_opened(lake, capfd, words, problem):
+    assert run(["predict", "wet@v1", "nowhere.tif", *words]) == 2
+    assert problem in capfd.readouterr().err
 
 
 def test_annotations_lie_within_the_area_alone(lake, geotiff, tmp_path, capfd):
