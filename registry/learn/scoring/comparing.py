@@ -124,9 +124,13 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
     groups = groups_of(version)
     rows: list[dict[str, Any]] = []
     counted = (0, 0)
+    lines: list[str] = []
     for head in heads:
         one, other = ([kept[head] for kept in side.values()] for side in sides)
+        most = max(map(len, (*one, *other)))
         one, other = _aligned(one, other)
+        if len(one[0]) < most:
+            lines = [f"{len(one[0]):,} samples are compared, that both were scored on, of {most:,}"]
         clusters = intervals.clusters_of([groups.get(sample) for sample in one[0].ids])
         counted = max(counted, (len(clusters), int(clusters.max()) + 1))
         rows += _gaps(head, one, other, clusters, exam)
@@ -140,6 +144,7 @@ def compare(  # noqa: PLR0913 — each is a choice of whoever compares
         rows=pa.Table.from_pylist([_without_nan(row) for row in rows], _ROWS),
         said=(
             *_cut(exam),
+            *lines,
             *_remarks((ours, theirs), sides, counted[1]),
             *_met(registry, exam, sides),
         ),
@@ -312,14 +317,24 @@ def _check_ignored(
 def _aligned(
     one: Sequence[Statistics], other: Sequence[Statistics]
 ) -> tuple[list[Statistics], list[Statistics]]:
-    """Return both in one order of samples; paired refuses where they are not the same."""
-    order = {sample: place for place, sample in enumerate(one[0].ids)}
+    """Return both on the samples that all were scored on, in one order.
+
+    Models that read different assets are scored on different samples, where some lack one.
+
+    Raises:
+        InvalidInputError: No sample is left.
+    """
+    common = set(one[0].ids).intersection(*(kept.ids for kept in (*one, *other)))
+    if not common:
+        raise InvalidInputError(
+            "the two were scored on no sample in common",
+            hint="compare models that read what the same samples have",
+        )
+    order = [sample for sample in one[0].ids if sample in common]
 
     def sorted_as_first(kept: Statistics) -> Statistics:
-        if kept.ids == one[0].ids or set(kept.ids) != set(order):
-            return kept
-        places = sorted(range(len(kept)), key=lambda place: order[kept.ids[place]])
-        return kept.take(np.array(places, np.int64))
+        place = {sample: at for at, sample in enumerate(kept.ids)}
+        return kept.take(np.array([place[sample] for sample in order], np.int64))
 
     return [sorted_as_first(kept) for kept in one], [sorted_as_first(kept) for kept in other]
 

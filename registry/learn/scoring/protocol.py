@@ -71,6 +71,10 @@ class Exam:
         number = self.ignored.get(head, -1)
         return number if 0 <= number < len(classes) else None
 
+    def _samples(self) -> dict[str, str]:
+        """Return what stands for the samples, unless they are all of the subset."""
+        return {"samples": digest({"ids": self.ids})} if self.left_out else {}
+
     def document(self, head: Head, classes: Sequence[str]) -> dict[str, Any]:
         """Return all that makes scores of one head comparable, as JSON's own types.
 
@@ -80,6 +84,7 @@ class Exam:
         """
         measured = {one.name: one.revision for one in metrics.metrics_of(head.task)}
         return {
+            **self._samples(),
             "content_id": self.version.content_id,
             "split": self.split,
             "split_id": self.split_id(),
