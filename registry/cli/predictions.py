@@ -111,14 +111,14 @@ def prediction_text(done: "Prediction", *, kept: bool = True, testable: bool = T
     lines = [f"note: {printable(one)}" for one in done.said]
     drawn = done.drawn
     if drawn is None:
-        lines.append(f"{len(done.found):,} objects found by {done.model}")
+        lines.append(f"{_counted(len(done.found), 'object')} found by {done.model}")
         return "\n".join(lines)
     for what, path in drawn.files.items() if kept else ():
         lines.append(f"{what}: {path}")
     share = drawn.observed / drawn.pixels
     left_out = f", {drawn.abstained:,} of them left out as too unlike the training data"
     lines.append(
-        f"{drawn.pixels:,} pixels by {done.model}, {share:.1%} of them observed"
+        f"{_counted(drawn.pixels, 'pixel')} by {done.model}, {share:.1%} of them observed"
         f"{left_out if drawn.abstained else ''}"
     )
     if drawn.mean is not None:
@@ -126,6 +126,10 @@ def prediction_text(done: "Prediction", *, kept: bool = True, testable: bool = T
         lines.append(f"mean {drawn.mean:.6g}{unit}")
     told = _areas_text(done.areas, advised=testable and done.tested is None)
     return "\n".join(lines) + (f"\n\n{told}" if done.areas else "")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _areas_text(areas: "Sequence[ClassArea]", *, advised: bool) -> str:

@@ -188,7 +188,7 @@ def _names(
     if names is not None:
         if len(names) != len(header.numbers):
             raise WrongBandsError(
-                f"{len(names)} bands are named, and {name} has {len(header.numbers)}",
+                f"{_counted(names)} named, and {name} has {len(header.numbers)}",
                 hint=_every_band(header),
             )
         return names
@@ -202,10 +202,18 @@ def _names(
         return tuple(band.name for band in wanted.bands)
     if not all(header.bands) or len({*header.bands}) != len(header.bands):
         raise WrongBandsError(
-            f"the {len(header.numbers)} bands of {name} have no names, and the model reads {order}",
+            f"the {_of_bands(len(header.numbers), name)}, and the model reads {order}",
             hint=_every_band(header),
         )
     return header.bands
+
+
+def _counted(names: Sequence[str]) -> str:
+    return "1 band is" if len(names) == 1 else f"{len(names)} bands are"
+
+
+def _of_bands(count: int, name: str) -> str:
+    return f"band of {name} has no name" if count == 1 else f"{count} bands of {name} have no names"
 
 
 def _nameless(wanted: Input) -> bool:

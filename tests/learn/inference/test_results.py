@@ -63,6 +63,8 @@ def test_a_test_is_advised_where_none_was_made(tmp_path, geotiff, contract, tell
         done = predicted(scene, tell, water, tmp_path / "map.tif")
     counted = replace(done, areas=areas(done.drawn.counts))
     assert "--test VERSION" in prediction_text(counted)
+    alone = replace(counted, drawn=replace(counted.drawn, pixels=1, observed=1))
+    assert "\n1 pixel by " in prediction_text(alone)
     told = prediction_text(replace(counted, tested="wet-fields@v1"))
     assert told.endswith("areas are counted pixels")
     told = dates_text(Dated(days=(("2020-01-13", counted), ("2020-06-21", counted))))

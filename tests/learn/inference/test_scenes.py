@@ -62,6 +62,11 @@ def test_as_many_bands_are_named_as_there_are(geotiff, contract):
         open_files(
             contract, {"image": [geotiff()]}, reading=Reading(bands={"image": ("B02", "B04")})
         )
+    with pytest.raises(WrongBandsError, match=r"1 band is named, and scene.tif has 3"):
+        open_files(contract, {"image": [geotiff()]}, reading=Reading(bands={"image": ("B02",)}))
+    one = geotiff(array=np.ones((1, 32, 32), np.uint16), bands=())
+    with pytest.raises(WrongBandsError, match=r"the band of scene.tif has no name, and"):
+        open_files(contract, {"image": [one]})
 
 
 def test_wrong_bands_are_refused(geotiff, contract):
