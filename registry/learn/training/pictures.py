@@ -152,12 +152,13 @@ def draw_answers(run: "Run") -> bytes | None:
     panels = figure.subplots(len(shown), 1 + 2 * len(dense), squeeze=False)
     for one, row in zip(shown, panels, strict=True):
         answers = answered[id(one.batch)]
-        row[0].imshow(_seen(run, one.batch["image"][one.number].numpy()))
+        truths = [_plane(truth_of(head, one.batch)[one.number].numpy()) for head in dense]
+        labelled = [truth for head, truth in zip(dense, truths, strict=True) if head.classes]
+        row[0].imshow(_seen(run, one.batch["image"][one.number].numpy(), labelled))
         said = _words(run.card.heads, one.batch, answers, one.number)
         row[0].set_title(said or _shortened(str(one.batch["id"][one.number])), fontsize="small")
         _boxes(row[0], run.card.heads, one.batch, answers, one.number)
-        for place, head in enumerate(dense):
-            truth = _plane(truth_of(head, one.batch)[one.number].numpy())
+        for place, (head, truth) in enumerate(zip(dense, truths, strict=True)):
             given = _answer(head, answers[head.name][one.number].float().numpy())
             _map(row[1 + 2 * place], head, truth, f"{head.name}: truth", truth)
             _map(row[2 + 2 * place], head, given, f"{head.name}: answer", truth)
@@ -228,8 +229,11 @@ def _smoothed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
 
 
-def _seen(run: "Run", image: npt.NDArray[Any]) -> Image:
-    """Return three bands of an image as colours: red, green and blue where they are known."""
+def _seen(run: "Run", image: npt.NDArray[Any], truths: Sequence[npt.NDArray[Any]]) -> Image:
+    """Return three bands of an image as colours: red, green and blue where they are known.
+
+    Pixels without a truth, such as clouds, do not say what is black and what is white.
+    """
     if image.ndim == 4:  # noqa: PLR2004 — time, band, y, x: the first step
         image = image[0]
     letters = [band.common for band in run.card.contract.inputs[0].bands]
@@ -237,7 +241,12 @@ def _seen(run: "Run", image: npt.NDArray[Any]) -> Image:
     few = [0, min(1, len(image) - 1), min(2, len(image) - 1)]
     places = wanted if len(wanted) == 3 else few  # noqa: PLR2004 — all three
     chosen = image[places].astype(np.float32)
-    low, high = np.percentile(chosen, [2, 98], axis=(1, 2), keepdims=True)
+    known = np.ones(chosen.shape[1:], bool)
+    for truth in truths:
+        if truth.shape == known.shape and (truth >= 0).any():
+            known &= truth >= 0
+    pixels = chosen[:, known] if known.any() else chosen.reshape(len(chosen), -1)
+    low, high = np.percentile(pixels, [2, 98], axis=1)[..., None, None]
     stretched = (chosen - low) / np.maximum(high - low, 1e-6)
     picture: Image = np.clip(stretched, 0, 1).transpose(1, 2, 0)  # (y, x, colour)
     return picture

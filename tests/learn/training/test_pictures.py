@@ -86,5 +86,21 @@ def test_what_nobody_labelled_stays_white_and_is_no_class(titles):
     assert named(titles) == ["a", "b"]
 
 
+def test_ground_is_not_darkened_by_clouds_that_have_no_truth(monkeypatch):
+    shown = []
+    draw = Axes.imshow
+    monkeypatch.setattr(
+        Axes, "imshow", lambda panel, seen, **how: shown.append(seen) or draw(panel, seen, **how)
+    )
+    clouded = batch("a", burnt=[0])
+    clouded["image"][0, :, :3] = 50.0
+    clouded["mask"][0, :3] = -1
+    draw_answers(run_of(clouded))
+    picture = shown[0]
+    assert picture[:3].min() == 1.0
+    assert picture[3:].max() > 0.9
+    assert picture[3:].mean() > 0.3
+
+
 def test_nothing_is_drawn_where_nothing_is_held_out():
     assert draw_answers(run_of()) is None
