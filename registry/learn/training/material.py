@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.catalog.version import Version
 from registry.errors import InvalidInputError
 from registry.learn.loading import contract as contracts
-from registry.learn.loading.choosing import BUT_TEST, choose, split_table
+from registry.learn.loading.choosing import BUT_TEST, Choice, choose, split_table
 from registry.learn.loading.contract import Contract
+from registry.learn.loading.preparing import having
 from registry.learn.models.architecture import Head
 from registry.learn.models.card import Learned, Lineage
 from registry.learn.training.heads import KINDS, Spread, heads_of, masks_of, spread_of
@@ -92,16 +93,18 @@ def gather(
     choices = [_chosen(one, recipe) for one in versions]
     for one, said in zip(versions, choices, strict=True):
         choose(one, registry=registry, **said)  # says if there is nothing to learn from
-        if data.fraction < 1:
-            said["slice"] = _fraction(registry, one, said, data.fraction, seed)
     chosen = choices[0]
     held = None if recipe.pretrains else _held(first, chosen)
     contract = _contract(registry, first, recipe, chosen)
+    need = [one.asset for one in contract.inputs]
+    lacking: list[str] = []  # filled by whatever leaves samples without any input out
+    if data.fraction < 1:
+        for one, said in zip(versions, choices, strict=True):
+            some, lines = having(one, choose(one, registry=registry, **said), need)
+            said["slice"] = _fraction(registry, one, some, data.fraction, seed)
+            lacking += lines
     heads = heads_of(first, recipe)
-    heads, spreads = spread_of(
-        registry, first, recipe, heads, chosen, need=[one.asset for one in contract.inputs]
-    )
-    lacking: list[str] = []  # filled by what each loader leaves out
+    heads, spreads = spread_of(registry, first, recipe, heads, chosen, need=need)
     common = {
         "registry": registry, "contract": contract, "labels": _kinds(heads), "masks": heads,
         "recipe": recipe, "seed": seed, "lacking": lacking,
@@ -175,7 +178,7 @@ def _held(version: Version, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fraction(
-    registry: "Registry", version: Version, chosen: Mapping[str, Any], share: float, seed: int
+    registry: "Registry", version: Version, chosen: Choice, share: float, seed: int
 ) -> str:
     """Keep some of the training samples as a slice, of each label alike, and return its id.
 
@@ -186,8 +189,7 @@ def _fraction(
     """
     from registry.learn.training.fractions import kept_slice
 
-    ids = choose(version, registry=registry, **chosen).ids.to_pylist()
-    return kept_slice(registry, version, ids, share=share, seed=seed)
+    return kept_slice(registry, version, chosen.ids.to_pylist(), share=share, seed=seed)
 
 
 def _contract(

@@ -53,6 +53,17 @@ def test_masks_of_such_samples_are_not_counted(shared, gaps, recipe_of):
     assert 0 < pixels["s1"] <= 12 * 16 * 16 < pixels["both"]
 
 
+def test_a_share_of_the_labels_is_one_of_samples_that_teach_something(shared, gaps, recipe_of):
+    recipe = recipe_of(gaps, **RADAR, **{"data.fraction": 0.5})
+    material = gather(shared.registry, recipe, seed=0)
+
+    assert len(_ids(material.plain)) == 6
+    assert [one.partition(" have ")[0].partition(" has ")[0] for one in material.said] == [
+        f"3 samples of train of splits/default in {gaps}",
+        f"1 sample of validate of splits/default in {gaps}",
+    ]
+
+
 def test_samples_that_lack_one_of_two_inputs_stay(shared, gaps, recipe_of):
     material = gather(shared.registry, recipe_of(gaps), seed=0)
 
