@@ -164,9 +164,10 @@ def _one_of(inside: tuple[Any, ...], said: Any, where: str) -> Any:  # noqa: ANN
     if said is None and type(None) in inside:
         return None
     kinds = [one for one in inside if one is not type(None)]
-    if isinstance(said, list | tuple):
+    mapped = any(_origin(one) is Mapping for one in kinds) and not isinstance(said, Mapping)
+    if mapped or isinstance(said, list | tuple):
         # A mistake in a list is told as such, not as the lack of another kind.
-        kinds.sort(key=_is_list)
+        kinds.sort(key=lambda one: _origin(one) is tuple)
     for one in kinds[:-1]:
         try:
             return _value(one, said, where)
@@ -175,9 +176,8 @@ def _one_of(inside: tuple[Any, ...], said: Any, where: str) -> Any:  # noqa: ANN
     return _value(kinds[-1], said, where)
 
 
-def _is_list(kind: object) -> bool:
-    origin: object = typing.get_origin(kind)
-    return origin is tuple
+def _origin(kind: object) -> object:
+    return typing.get_origin(kind)
 
 
 def _several(inside: tuple[Any, ...], said: Any, where: str) -> tuple[Any, ...]:  # noqa: ANN401 — as above

@@ -67,6 +67,7 @@ def test_a_recipe_survives_yaml(batch, lr, epochs, loss, seeds):
         ("data.crop", [32], r"a list of 2, such as \[32, 32\]"),
         ("data.crop", 96, r"give a list, such as \[96, 96\]"),
         ("data.assets", "s2", r"give a list, such as \['s2'\]"),
+        ("data.bands", 1, r"give a list, such as \['1'\]"),
         ("data.bands", [1, 2, 9], r"'data\.bands\.0' is 1 .*\n.*a text, in quotes: '1'"),
         ("precision", "8", "one of 32, bf16, 16"),
         ("name.first", 1, "name a key"),
