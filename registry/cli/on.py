@@ -17,6 +17,7 @@ from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from registry.learn.compute.contract import Command, Job, Resources
+    from registry.learn.compute.targets import Target
 
 __all__ = ["Place", "anywhere", "elsewhere", "typed"]
 
@@ -101,6 +102,29 @@ class Place:
             and all(self._said.get(name) is None for name in numbers)
         )
 
+    @property
+    def shows_lake(self) -> bool:
+        """Whether a job finds the lake of here, so that refs can be looked at before.
+
+        Raises:
+            NotFoundError: There is no such place.
+        """
+        return not self.print_only and "EOLAB_LAKE" not in self._target().environment
+
+    @property
+    def shows_files(self) -> bool:
+        """Whether a job finds the files of here under their paths.
+
+        Raises:
+            NotFoundError: There is no such place.
+        """
+        return not self.print_only and self._target().kind != "kubernetes"
+
+    def _target(self) -> "Target":
+        from registry.learn.compute.targets import target
+
+        return target(self.on or "local")
+
     @staticmethod
     def check() -> None:
         """Refuse to run here as a job that has fewer graphics processors than it was promised.
@@ -140,8 +164,9 @@ def anywhere(
         command: A function as typer takes it: ``app.command("train")(anywhere(train))``.
         shares: Whether several processes share its work; otherwise it has no ``--nodes`` and
             ``--processes``, and is one process however many graphics processors it has.
-        before: Called with the command's own arguments before it is handed over, to refuse what the
-            job would refuse later; returns the name of what the job makes.
+        before: Called with the command's own arguments, and the place as ``place``, before it is
+            handed over, to refuse what the job would refuse later; returns the name of what the
+            job makes.
 
     Returns:
         The command with further options.
@@ -170,7 +195,7 @@ def anywhere(
             place.check()
             command(*args, **kwargs)
         else:
-            made = None if before is None else before(*args, **kwargs)
+            made = None if before is None else before(*args, place=place, **kwargs)
             elsewhere(place, name=None if made is None else f"{command.__name__} {made}")
 
     all_of_them = [*rest, *further, *options]

@@ -1,14 +1,15 @@
 """Inference: a model over scenes of any size."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from registry.cli.on import anywhere
+from registry.cli.asking import by_input, options_of, reading_of, search_of
+from registry.cli.on import Place, anywhere
 from registry.cli.options import Json, connected
 from registry.cli.predictions import After, emit_prediction, name_of
 from registry.cli.watch import watching
@@ -16,10 +17,8 @@ from registry.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from registry.learn.inference import Prediction
-    from registry.learn.inference.archive import Search
     from registry.learn.inference.dates import Dated
     from registry.learn.inference.mapping import Options
-    from registry.learn.inference.meaning import Reading
 
 __all__ = ["register"]
 
@@ -210,7 +209,7 @@ def predict(
 
     _check_asked(scenes, archive, output, into)
     _check_read(context, archive, into)
-    options = _options(
+    options = options_of(
         window, overlap, batch_size, probabilities=probabilities, uncertainty=uncertainty,
         abstain=abstain,
     )  # fmt: skip
@@ -222,7 +221,7 @@ def predict(
     options = replace(options, probabilities=probabilities or into is not None)
     after = After(picture=picture, into=into, classes=tuple(classes or ()), least=least)
     after.name = archive or name_of(scenes or ())
-    asked = _by_input(scenes or ())
+    asked = by_input(scenes or ())
     with watching() as progress, tempfile.TemporaryDirectory(prefix="eolab-map-") as folder:
         out = output or Path(folder) / f"map{suffix_of(chosen)}"
         _check_places(out, picture, options, asked)
@@ -235,7 +234,7 @@ def predict(
             from registry.learn.inference import predict as predicted
             from registry.learn.inference.asked_area import area_of
 
-            reading = _reading(bands, scale, offset, nodata, allow)
+            reading = reading_of(bands, scale, offset, nodata, allow)
             area = None if aoi is None else area_of(aoi)
             done = predicted(
                 connected(), model, asked, reading=reading, area=area, test=test, **how
@@ -243,27 +242,53 @@ def predict(
         else:
             from registry.learn.inference.dates import predict_from
 
-            wanted = _search(archive, aoi, time, max_cloud, api)
+            wanted = search_of(archive, aoi, time, max_cloud, api)
             done = predict_from(
                 connected(), model, wanted, dates=dates, keep_clouds=keep_clouds, **how
             )
     emit_prediction(done, after, kept=output is not None)
 
 
-def _foreseen(
-    *,
-    context: typer.Context,
-    model: str,
-    scenes: list[str] | None,
-    archive: str | None,
-    output: Path | None,
-    into: str | None,
-    **_: object,
-) -> str:
-    """Return what a job is called by, once the words are in order."""
-    _check_asked(scenes, archive, output, into)
-    _check_read(context, archive, into)
+def _foreseen(*, context: typer.Context, model: str, place: Place, **said: Any) -> str:  # noqa: ANN401 — those of predict
+    """Return what a job is called by, once what it would refuse at its beginning is in order."""
+    from registry.learn.devices import named
+
+    scenes, archive, aoi = said["scenes"], said["archive"], said["aoi"]
+    _check_asked(scenes, archive, said["output"], said["into"])
+    _check_read(context, archive, said["into"])
+    named(said["device"])
+    if archive is not None and place.shows_files:  # the area may be a file
+        search_of(archive, aoi, said["time"], said["max_cloud"], said["api"])
+    if place.shows_lake:
+        _foresee_job(model, place, said)
     return model
+
+
+def _foresee_job(model: str, place: Place, said: Mapping[str, Any]) -> None:
+    from registry.learn.inference.foreseeing import foresee, foresee_scene
+    from registry.learn.models import shelf
+
+    options = options_of(
+        said["window"], said["overlap"], said["batch_size"], uncertainty=said["uncertainty"],
+        probabilities=said["probabilities"], abstain=said["abstain"],
+    )  # fmt: skip
+    card = shelf.resolve(connected(), model).card
+    here = place.shows_files
+    out, picture = (said[name] if here else None for name in ("output", "picture"))
+    foresee(
+        card, head=said["head"], options=options, out=out, picture=picture, into=said["into"],
+        classes=said["classes"] or (),
+    )  # fmt: skip
+    if said["test"] is not None:
+        connected().resolve(said["test"])
+    if here and said["scenes"]:
+        asked = by_input(said["scenes"])
+        if out is not None:
+            _check_places(out, picture, options, asked)
+        reading = reading_of(
+            *(said[one] for one in ("bands", "scale", "offset", "nodata", "allow"))
+        )
+        foresee_scene(card, asked, reading=reading, aoi=said["aoi"])
 
 
 def _check_asked(
@@ -320,76 +345,3 @@ def _check_places(
 
     inputs = [asked] if isinstance(asked, Path) else [one for it in asked.values() for one in it]
     check_places([*outputs(out, options), *([picture] if picture else [])], inputs)
-
-
-def _search(
-    archive: str, aoi: str | None, time: str | None, max_cloud: float | None, api: str | None
-) -> "Search":
-    from registry.geo import parse_interval
-    from registry.learn.inference.archive import Search
-    from registry.learn.inference.asked_area import area_of
-    from registry.learn.inference.presets import preset_named
-
-    if aoi is None or time is None:
-        raise InvalidInputError(
-            "an archive is asked for a place at a time",
-            hint="say --aoi west,south,east,north and --time 2023-07/2023-09",
-        )
-    return Search(
-        preset=preset_named(archive), area=area_of(aoi), interval=parse_interval(time),
-        max_cloud=max_cloud, api=api,
-    )  # fmt: skip
-
-
-def _by_input(scenes: Sequence[str]) -> Path | dict[str, list[Path]]:
-    """Return files by input, or the only one.
-
-    Raises:
-        InvalidInputError: Of several, one names no input.
-    """
-    if len(scenes) == 1 and ("=" not in scenes[0] or Path(scenes[0]).exists()):
-        return Path(scenes[0])
-    found: dict[str, list[Path]] = {}
-    for one in scenes:
-        name, sign, path = one.partition("=")
-        if not (name and sign and path):
-            raise InvalidInputError(
-                f"'{one}' names no input of the model",
-                hint="with several files say which is which: s2=A.tif s1=B.tif",
-            )
-        found.setdefault(name, []).append(Path(path))
-    return found
-
-
-def _reading(
-    bands: Sequence[str] | None,
-    scale: float | None,
-    offset: float | None,
-    nodata: float | None,
-    allow: Sequence[str] | None,
-) -> "Reading":
-    from registry.learn.inference.meaning import Reading
-
-    named: dict[str, tuple[str, ...]] = {}
-    for one in bands or ():
-        name, sign, listed = one.partition("=")
-        names = (listed if sign else one).split(",")
-        named[name if sign else ""] = tuple(band.strip() for band in names if band.strip())
-    return Reading(bands=named, scale=scale, offset=offset, nodata=nodata, allow=tuple(allow or ()))
-
-
-def _options(
-    window: int | None,
-    overlap: int | None,
-    batch_size: int,
-    *,
-    probabilities: bool,
-    uncertainty: bool,
-    abstain: bool,
-) -> "Options":
-    from registry.learn.inference.mapping import Options
-
-    return Options(
-        window=window or 0, overlap=-1 if overlap is None else overlap, batch_size=batch_size,
-        probabilities=probabilities, uncertainty=uncertainty, abstain=abstain,
-    )  # fmt: skip

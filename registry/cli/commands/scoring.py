@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     for command in (evaluate, leaderboard, compare, replay):
         app.command(command.__name__)(command)
-    app.command("floor")(anywhere(floor, shares=False))
+    app.command("floor")(anywhere(floor, shares=False, before=_floor_of))
 
 
 ModelArgument = Annotated[
@@ -132,6 +132,7 @@ def evaluate(
     """Score a model on a version: every figure with its interval, kept beside the version."""
     ref, place = _where(on, gpus=gpus, time=time, print_only=print_only)
     if not place.is_here:
+        _foresee(place, model, on=ref, split=split, splits=splits, device=device)
         said = {
             "split": split, "splits": splits, "by": by, "crop": crop, "device": device,
             "precision": precision, "batch-size": batch_size, "threads": threads,
@@ -306,6 +307,30 @@ def floor(
         {**found.facts(), "picture": picture},
         lambda: found.to_text() + (f"picture: {picture}\n" if picture else ""),
     )
+
+
+def _foresee(
+    place: Place,
+    model: str | None,
+    *,
+    on: str,
+    split: str,
+    splits: str | None,
+    device: str = "cpu",
+) -> None:
+    """Refuse what a job would refuse at its beginning, before it is handed over."""
+    from registry.learn.devices import named
+    from registry.learn.scoring.foreseeing import foresee
+
+    named(device)
+    if place.shows_lake:
+        foresee(connected(), model, on=on, split=_subset(split), splits=splits)
+
+
+def _floor_of(*, place: Place, ref: str, split: str, splits: str | None, **_: object) -> str:
+    """Return what the job of a floor is called by, once it can be computed."""
+    _foresee(place, None, on=ref, split=split, splits=splits)
+    return ref
 
 
 def _where(

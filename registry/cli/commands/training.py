@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from registry.cli.on import anywhere
+from registry.cli.on import Place, anywhere
 from registry.cli.options import Json, connected
 from registry.cli.output import emit, table_text
 from registry.cli.watch import watching
@@ -218,14 +218,22 @@ def _unlabelled(*args: Any, **kwargs: Any) -> "Recipe":  # noqa: ANN401 — thos
     return made
 
 
-def _makes(*args: Any, name: str | None, **kwargs: Any) -> str:  # noqa: ANN401 — those of _asked
-    """Return the name of what training makes, once the words are in order."""
-    made = _asked(*args, name=name, **kwargs)
-    return name or made.name
+def _makes(*, place: Place, name: str | None, smoke: bool, **said: Any) -> str:  # noqa: ANN401 — those of _asked
+    """Return the name of what training makes, once nothing would end it at its beginning."""
+    return _foreseen(_asked(name=name, smoke=smoke, **said), place, name=name, smoke=smoke)
 
 
-def _makes_unlabelled(*args: Any, name: str | None, **kwargs: Any) -> str:  # noqa: ANN401 — as above
-    made = _unlabelled(*args, name=name, **kwargs)
+def _makes_unlabelled(*, place: Place, name: str | None, smoke: bool, **said: Any) -> str:  # noqa: ANN401 — as above
+    """Return the name of what pretraining makes, likewise."""
+    return _foreseen(_unlabelled(name=name, smoke=smoke, **said), place, name=name, smoke=smoke)
+
+
+def _foreseen(made: "Recipe", place: Place, *, name: str | None, smoke: bool) -> str:
+    from registry.learn.training.foreseeing import foresee
+
+    if place.shows_lake and not smoke:
+        seen = made if place.shows_files else made.replaced({"init.weights": None})
+        foresee(connected(), seen)
     return name or made.name
 
 

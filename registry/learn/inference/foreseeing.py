@@ -6,14 +6,18 @@ from pathlib import Path
 from registry.errors import InvalidInputError
 from registry.lake.names import check_repository
 from registry.learn.inference.answers import chosen_head, is_quantity
+from registry.learn.inference.asked_area import area_of
 from registry.learn.inference.drafts import check_proposed
 from registry.learn.inference.mapping import Options
+from registry.learn.inference.meaning import Reading
 from registry.learn.inference.outputs import check_folders, check_kind, check_picture
-from registry.learn.inference.predicting import options_for, outputs
+from registry.learn.inference.predicting import Scenes, files_of, options_for, outputs
+from registry.learn.inference.scenes import open_files
+from registry.learn.inference.within import within
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.models.card import Card
 
-__all__ = ["foresee"]
+__all__ = ["foresee", "foresee_scene"]
 
 
 def foresee(
@@ -57,6 +61,29 @@ def foresee(
         check_repository(into)
         check_proposed(chosen, classes)
     return chosen
+
+
+def foresee_scene(
+    card: Card, scene: Scenes, *, reading: Reading | None = None, aoi: str | None = None
+) -> None:
+    """Refuse files that a model cannot read, by what they say of themselves and a few values.
+
+    Args:
+        card: The model's.
+        scene: A file, or files by input, as for :func:`registry.learn.inference.predict`.
+        reading: What files do not say of themselves.
+        aoi: A box or a file of polygons, beyond which nothing counts.
+
+    Raises:
+        InvalidInputError: An input has no file, or the area lies elsewhere.
+        NotFoundError: There is no such file.
+        UnreadableSceneError: One is damaged, hostile, or of a kind that is not read.
+        ContractMismatchError: It does not give what the model reads.
+    """
+    area = None if aoi is None else area_of(aoi)
+    with open_files(card.contract, files_of(card.contract, scene), reading=reading) as opened:
+        if area is not None:
+            within(opened, area)
 
 
 def _check_beside(head: Head, options: Options) -> None:

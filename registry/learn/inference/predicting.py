@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from registry.learn.models.predicting import Predictor
     from registry.learn.models.shelf import Model
 
-__all__ = ["Prediction", "Then", "options_for", "outputs", "predict", "predict_scene"]
+__all__ = [
+    "Prediction", "Scenes", "Then", "files_of", "options_for", "outputs", "predict",
+    "predict_scene",
+]  # fmt: skip
 
 _WINDOW: Final = 256
 _MULTIPLE: Final = 32  # what most encoders halve their input down by
@@ -169,7 +172,7 @@ def predict(  # noqa: PLR0913 — each is its own decision
     devices.checked(device)
     found = shelf.resolve(registry, model) if isinstance(model, str) else model
     options_for(found.card, options)  # refuses before anything is opened or loaded
-    files = _files(found.card.contract, scene)
+    files = files_of(found.card.contract, scene)
     chosen = chosen_head(found.card.heads, head)
     check_kind(Path(out), chosen)
     check_folders(outputs(Path(out), options))
@@ -296,8 +299,12 @@ def _tags(model: "Model", options: Options) -> dict[str, str]:
     }
 
 
-def _files(contract: "Contract", scene: Scenes) -> dict[str, list[Path]]:
+def files_of(contract: "Contract", scene: Scenes) -> dict[str, list[Path]]:
     """Return files by input.
+
+    Args:
+        contract: What the model reads.
+        scene: A file, or files by input.
 
     Raises:
         InvalidInputError: One file for a model of several inputs, or of none that is known.

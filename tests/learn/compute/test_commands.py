@@ -14,7 +14,8 @@ from registry.learn.compute.contract import Command
 from registry.learn.compute.records import Records
 
 NO_MODEL = ("predict", "no-such-model", "a.tif", "-o", "b.tif")
-"""A command that its job finds out to be impossible, not whoever hands it over."""
+OWN = ("--on", "own")
+"""A place with a lake of its own, where a job finds out itself what is impossible."""
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,9 @@ def here(tmp_path, monkeypatch):
     for name in ("EOLAB_JOBS", "EOLAB_COMPUTE", "EOLAB_LAKE", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     assert run(["init"]) == 0
+    own = {"own": {"kind": "local", "environment": {"EOLAB_LAKE": str(tmp_path / ".eolab/lake")}}}
+    (tmp_path / ".eolab/compute.yaml").write_text(json.dumps(own), "utf-8")
+    monkeypatch.setenv("EOLAB_COMPUTE", str(tmp_path / ".eolab/compute.yaml"))
 
 
 def said(capfd):
@@ -35,7 +39,7 @@ def document(capfd):
 
 
 def test_a_command_is_handed_over_followed_and_listed(capfd):
-    assert run([*NO_MODEL, "--on", "local", "--json"]) == 0
+    assert run([*NO_MODEL, *OWN, "--json"]) == 0
     job = document(capfd)
     assert job["job"].startswith("predict-no-such-model-")
     assert job["command"] == ["eolab", *NO_MODEL, "--json"]
@@ -54,7 +58,7 @@ def test_a_command_is_handed_over_followed_and_listed(capfd):
 
 def test_records_lie_beside_the_lake_wherever_one_stands(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("EOLAB_LAKE", str(tmp_path / ".eolab/lake"))
-    assert run([*NO_MODEL, "--on", "local", "--json"]) == 0
+    assert run([*NO_MODEL, *OWN, "--json"]) == 0
     job = document(capfd)["job"]
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -67,7 +71,7 @@ def test_records_lie_beside_the_lake_wherever_one_stands(tmp_path, monkeypatch, 
 
 def test_jobs_are_known_to_other_sessions_than_the_one_that_asked(capfd):
     subprocess.run(
-        [sys.executable, "-m", "registry.cli", *NO_MODEL, "--on", "local"],
+        [sys.executable, "-m", "registry.cli", *NO_MODEL, *OWN],
         start_new_session=True, check=True, capture_output=True,
     )  # fmt: skip
     until = time.monotonic() + 240
@@ -117,7 +121,7 @@ def test_a_time_limit_is_minutes_or_hours_and_minutes(capfd):
         (["train", "eurosat", "--on", "the-moon"], 3),
         (["logs", "no-such-job"], 3),
         (["cancel", "no-such-job"], 3),
-        (["train", "eurosat", "--nodes", "2"], 2),
+        (["train", "eurosat", "--smoke", "--nodes", "2"], 2),
     ],
 )
 def test_what_cannot_be_is_refused(typed, status):
@@ -125,10 +129,29 @@ def test_what_cannot_be_is_refused(typed, status):
     assert Records().all() == []
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["train", "floods-prithvi"], "there is no dataset 'sen1floods11'"),
+        (["train", "eurosat", "--data", "nope@v1"], "there is no dataset 'nope'"),
+        (["pretrain", "mae-hls", "--data", "nope@v1"], "there is no dataset 'nope'"),
+        (["evaluate", "nope@v1", "--data", "nope@v1"], "there is no model 'nope'"),
+        (["evaluate", "nope@v1", "--data", "nope@v1", "--device", "cudda"], "no device 'cudda'"),
+        (["floor", "nope@v1"], "there is no dataset 'nope'"),
+        (NO_MODEL, "there is no model 'no-such-model'"),
+    ],
+)
+@pytest.mark.parametrize("on", ["local", "slurm"])
+def test_what_a_job_could_not_begin_is_not_handed_over(capfd, words, problem, on):
+    assert run([*words, "--on", on]) in {2, 3}
+    assert problem in capfd.readouterr().err
+    assert Records().all() == []
+
+
 def test_a_place_without_slurm_says_where_to_go(monkeypatch, capfd, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert run(["train", "eurosat", "--on", "slurm"]) == 7
+    assert run(["train", "eurosat", "--smoke", "--on", "slurm"]) == 7
     assert "sbatch is not installed on this machine" in capfd.readouterr().err
     assert Records().all() == []
 

@@ -283,6 +283,38 @@ def test_options_that_nothing_would_read_are_refused(lake, capfd, arguments, pro
         assert problem in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "problem"),
+    [
+        (["wet@v1", "nope.tif", "-o", "map.tif"], 3, "nope.tif"),
+        (["dry@v1", "scene.tif", "-o", "map.tif"], 3, "there is no model 'dry'"),
+        (["wet@v1", "scene.tif", "-o", "map.tif", "--bands", "B2"], 2, "1 band is named"),
+        (["wet@v1", "scene.tif", "-o", "nodir/map.tif"], 2, "there is no folder 'nodir'"),
+        (["wet@v1", "scene.tif", "-o", "scene.tif"], 2, "which is read"),
+        (["wet@v1", "scene.tif", "-o", "map.tif", "--test", "nope@v1"], 3, "no dataset 'nope'"),
+        (["wet@v1", "scene.tif", "-o", "map.tif", "--aoi", "1,2,3,4"], 2, ""),
+        (["wet@v1", "scene.tif", "--into", "Bad Name"], 2, "no name for a dataset"),
+    ],
+)
+def test_a_job_that_could_not_begin_is_not_handed_over(
+    lake, geotiff, tmp_path, monkeypatch, capfd, words, status, problem
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("registry.cli.on.elsewhere", lambda *_, **__: pytest.fail("handed over"))
+    geotiff()
+    assert run(["predict", *words, "--on", "slurm"]) == status
+    assert problem in capfd.readouterr().err
+
+
+def test_files_of_a_cluster_that_sees_none_of_here_are_not_looked_for(lake, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    handed = []
+    monkeypatch.setattr("registry.cli.on.elsewhere", lambda _, *, name: handed.append(name))
+    words = ["predict", "wet@v1", "/data/a.tif", "-o", "/data/map.tif"]
+    assert run([*words, "--on", "kubernetes"]) == 0
+    assert handed == ["predict wet@v1"]
+
+
 def test_what_is_handed_over_is_what_was_typed(lake, capfd):
     words = ["predict", "wet@v1", "a.tif", "-o", "map.tif", "--on", "local", "--print"]
     assert run(words) == 0

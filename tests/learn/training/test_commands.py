@@ -153,11 +153,13 @@ def boats(shared, simulated):
     return simulated(shared.registry, "boats", task="detection", samples=6, size=32)
 
 
-def test_a_job_is_called_by_the_recipe_that_a_file_holds(said, tmp_path, recipe_of, monkeypatch):
+def test_a_job_is_called_by_the_recipe_that_a_file_holds(
+    said, shared, tmp_path, recipe_of, monkeypatch
+):
     handed = []
     monkeypatch.setattr("registry.cli.on.elsewhere", lambda _, *, name: handed.append(name))
     path = tmp_path / "job.yaml"
-    path.write_text(recipe_of(None).replaced({"name": "long"}).to_yaml())
+    path.write_text(recipe_of(shared.burns).replaced({"name": "long"}).to_yaml())
 
     said("train", str(path), "--on", "local")
     said("train", str(path), "--on", "local", "--name", "other")
