@@ -8,8 +8,8 @@ import numpy.typing as npt
 from registry.errors import InvalidInputError
 from registry.learn.floor.lesson import Lesson
 from registry.learn.models.architecture import HeadTask
+from registry.learn.scoring.answering import Answer
 from registry.learn.scoring.detection import Found
-from registry.learn.scoring.evaluating import Answer
 from registry.learn.scoring.judging import pixel_truth
 
 if TYPE_CHECKING:

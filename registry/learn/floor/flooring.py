@@ -12,7 +12,8 @@ from registry.learn.floor.curve import SHARES, Point, draw_curve
 from registry.learn.floor.lesson import Lesson, lesson_of
 from registry.learn.floor.probing import Probe, probe_of
 from registry.learn.scoring import intervals
-from registry.learn.scoring.evaluating import Answer, Evaluation, pinned, scored
+from registry.learn.scoring.answering import Answer
+from registry.learn.scoring.evaluating import Evaluation, pinned, scored
 from registry.learn.scoring.keeping import keep as keep_scores
 from registry.learn.scoring.metrics import METRICS, clipped, headline
 from registry.learn.scoring.notes import Note, of_split

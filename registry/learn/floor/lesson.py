@@ -16,7 +16,8 @@ from registry.learn.loading.batch import Batch
 from registry.learn.loading.labels import kinds_of, labels_of
 from registry.learn.loading.pixel_labels import PixelLabels, pixel_labels
 from registry.learn.models.architecture import Head, HeadTask
-from registry.learn.scoring.evaluating import Answer, exam_of
+from registry.learn.scoring.answering import Answer
+from registry.learn.scoring.evaluating import exam_of
 from registry.learn.scoring.judging import Judge, judges_of
 from registry.learn.scoring.protocol import Exam
 from registry.learn.scoring.sizes import streams_of

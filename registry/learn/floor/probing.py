@@ -12,7 +12,7 @@ from registry.errors import InvalidInputError
 from registry.learn.floor.lesson import Lesson
 from registry.learn.loading.pixel_labels import PixelLabels
 from registry.learn.models.architecture import HeadTask
-from registry.learn.scoring.evaluating import Answer
+from registry.learn.scoring.answering import Answer
 from registry.learn.scoring.judging import pixel_truth, present
 from registry.progress import SILENT, Progress
 

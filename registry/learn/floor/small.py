@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.learn.floor.lesson import Lesson
 from registry.learn.models.architecture import Architecture, HeadTask
-from registry.learn.scoring.evaluating import Answer, model_answer
+from registry.learn.scoring.answering import Answer, model_answer
 from registry.learn.scoring.protocol import inputs_of
 from registry.progress import SILENT, Progress
 

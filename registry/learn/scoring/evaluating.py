@@ -1,15 +1,16 @@
 """A model scored on a version: streamed once, kept as rows that say what they rest on."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from registry.learn import devices
 from registry.learn.models.architecture import Head, HeadTask
 from registry.learn.scoring import intervals
+from registry.learn.scoring.answering import Answer, model_answer
 from registry.learn.scoring.judging import judges_of, together
 from registry.learn.scoring.keeping import keep as keep_scores
 from registry.learn.scoring.notes import FEW, Note, of_split, seen_before
@@ -23,16 +24,11 @@ from registry.progress import SILENT, Progress
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
-
     from registry.catalog.registry import Registry
     from registry.catalog.version import Version
-    from registry.learn.loading.batch import Batch
-    from registry.learn.models.predicting import Predictor
     from registry.learn.models.shelf import Model
 
 __all__ = [
-    "Answer",
     "Evaluation",
     "evaluate",
     "exam_of",
@@ -41,9 +37,6 @@ __all__ = [
     "pinned",
     "scored",
 ]
-
-Answer = Callable[["Batch"], Mapping[str, Any]]
-"""Gives for a batch what each head answers: probabilities, quantities or boxes."""
 
 _LABELS: Final[Mapping[HeadTask, str]] = {
     HeadTask.CLASSIFICATION: "label",
@@ -363,46 +356,10 @@ def scored(
     )
 
 
-def model_answer(
-    predictor: "Predictor", truths: Sequence[str], dataset: str | None = None
-) -> Answer:
-    """Return what asks a model for its answers, and refuses values of another order than its own.
-
-    Args:
-        predictor: The model.
-        truths: Assets of a batch that say the truth; it does not get them.
-        dataset: Name of the one that batches are of, for what helps.
-    """
-    from registry.learn.loading.plausible import check_arrays
-
-    unseen = set(predictor.conversion.sources)
-
-    def answer(batch: "Batch") -> Mapping[str, Any]:
-        arrays = _arrays(batch, truths)
-        unseen.difference_update(
-            check_arrays(predictor.conversion, arrays, assets=unseen, dataset=dataset)
-        )
-        return predictor(arrays)
-
-    return answer
-
-
 def groups_of(version: "Version") -> dict[str, str | None]:
     """Return the group of each sample of a version; None for those that have none."""
     rows = version.table("samples", ["id", "group"])
     return dict(zip(rows["id"].to_pylist(), rows["group"].to_pylist(), strict=True))
-
-
-def _arrays(batch: "Batch", truths: Sequence[str]) -> "dict[str, npt.NDArray[Any]]":
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for name, array in batch.arrays.items():
-        there = batch.valid.get(name)
-        if name in truths or (there is not None and not there.any()):
-            continue  # an asset that no sample of the batch has is left out
-        arrays[name] = array
-        if there is not None:
-            arrays[f"{name}_valid"] = there
-    return arrays
 
 
 @contextmanager
