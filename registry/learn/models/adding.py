@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["HubFile", "add"]
 
 _HUB: Final = "hf://"
+_PATIENCE_SECONDS: Final = 10.0
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
@@ -73,17 +74,21 @@ class HubFile:
         """
         try:
             from huggingface_hub import errors, hf_hub_download
+            from huggingface_hub.constants import ENDPOINT
         except ImportError as error:
             raise UnavailableError(
                 "the hub needs the package 'huggingface_hub'",
                 hint="pip install huggingface_hub, or fetch the file elsewhere and give its path",
             ) from error
+        # Its client asks six times in half a minute, and tells of each; here the hub is asked once.
+        answers = _answers(ENDPOINT)
         try:
             found = hf_hub_download(
                 self.repository,
                 self.path,
                 revision=self.revision,
                 cache_dir=cache_folder("hub"),
+                local_files_only=not answers,
             )
         except errors.HFValidationError as error:
             raise InvalidInputError(
@@ -103,11 +108,29 @@ class HubFile:
         return Path(found), f"{_HUB}{self.repository}/{self.path}{f'@{at}' if at else ''}"
 
     def _offline(self, error: Exception) -> UnavailableError:
-        why = str(error).strip().splitlines()
         return UnavailableError(
-            f"the hub gives no '{self.path}' of '{self.repository}': {(why or ['no answer'])[0]}",
+            f"the hub gives no '{self.path}' of '{self.repository}': {_reason(error)}",
             hint="fetch it on a machine that is online and add the file: eolab models add FILE",
         )
+
+
+def _reason(error: Exception) -> str:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError):  # whose words tell of its client's options
+        return "it does not answer, and no copy is kept here"
+    return (str(error).strip().splitlines() or ["no answer"])[0]
+
+
+def _answers(address: str) -> bool:
+    """Return whether anybody answers at an address, whatever it is."""
+    import requests
+
+    try:
+        requests.head(address, timeout=_PATIENCE_SECONDS)
+    except requests.RequestException:
+        return False
+    return True
 
 
 def add(

@@ -137,10 +137,12 @@ def test_a_file_of_a_hub_is_pinned_to_the_commit_that_it_came_from(lake, tmp_pat
     place.mkdir(parents=True)
     weights.write(tensors(), place / "net.safetensors")
 
-    def download(repository, path, *, revision, cache_dir):
+    def download(repository, path, *, revision, cache_dir, local_files_only):
+        assert not local_files_only
         asked.append((repository, path, revision))
         return str(place / path)
 
+    monkeypatch.setattr(adding, "_answers", lambda _: True)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     model = add(lake, "hf://owner/name/net.safetensors@main", "prithvi")
     assert asked == [("owner/name", "net.safetensors", "main")]
@@ -151,6 +153,7 @@ def test_without_a_network_the_hub_is_said_not_to_answer(lake, monkeypatch):
     import huggingface_hub
     from huggingface_hub import errors
 
+    monkeypatch.setattr(adding, "_answers", lambda _: True)
     for error, kind in (
         (errors.LocalEntryNotFoundError("offline"), UnavailableError),
         (OSError("no route"), UnavailableError),
@@ -165,3 +168,20 @@ def test_without_a_network_the_hub_is_said_not_to_answer(lake, monkeypatch):
         with pytest.raises(kind):
             add(lake, "hf://owner/name/net.pt", "prithvi")
     assert adding.HubFile.parse("hf://owner/name/net.pt").revision is None
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(lake, tmp_path, monkeypatch, caplog):
+    import requests
+
+    asked = []
+
+    def head(address, **_):
+        asked.append(address)
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests, "head", head)
+    monkeypatch.setenv("EOLAB_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(UnavailableError, match="does not answer, and no copy is kept here"):
+        add(lake, "hf://owner/name/net.pt", "prithvi")
+    assert len(asked) == 1
+    assert caplog.records == []
