@@ -338,10 +338,18 @@ def _where(
 ) -> tuple[str, Place]:
     """Return the version to score on, and the place to run at."""
     from registry.learn.compute.targets import targets
+    from registry.learn.training.reading import close_to
 
-    known = set(targets()) if len(on) > 1 else set()
+    known = list(targets()) if len(on) > 1 else []
     places = [one for one in on if one in known]
     refs = [one for one in on if one not in known]
+    neither = [one for one in refs if "@" not in one]
+    if len(refs) > 1 and neither and not places:
+        near = close_to(neither[-1], known)
+        raise InvalidInputError(
+            f"'{neither[-1]}' is neither a version with its '@' nor a place to run at",
+            hint=f"did you mean {near}?" if near else f"places are {', '.join(known)}",
+        )
     if len(refs) != 1 or len(places) > 1:
         raise InvalidInputError(
             f"--on names {len(refs)} versions and {len(places)} places to run at",

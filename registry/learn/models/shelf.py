@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -134,6 +135,8 @@ def repository_of(registry: "Registry", name: str) -> "Repository":
         hint = "see which there are: eolab models list"
         if name in registry.names():
             hint = f"'{name}' is a dataset; {hint}"
+        elif near := get_close_matches(name, names(registry), n=1):
+            hint = f"did you mean '{near[0]}'? {hint}"
         raise NotFoundError(f"there is no model '{name}' in this lake", hint=hint) from error
 
 

@@ -243,7 +243,9 @@ def exam_of(
 
 def pinned(registry: "Registry", ref: str) -> "Version":
     """Return what a ref names, as the published version where its commit is one."""
-    found = registry.resolve(ref)
+    from registry.query.sources import resolved
+
+    found = resolved(registry, ref)
     return found if found.tag is None else registry.resolve(f"{found.dataset}@{found.tag}")
 
 

@@ -49,6 +49,7 @@ def foresee(registry: "Registry", recipe: Recipe) -> None:
     from registry.learn.training.heads import heads_of
     from registry.learn.training.material import split_of_tests
     from registry.learn.training.truths import check_truths
+    from registry.query.sources import resolved
 
     data, init = recipe.data, recipe.init
     if not data.refs:
@@ -61,7 +62,7 @@ def foresee(registry: "Registry", recipe: Recipe) -> None:
             hint="name one that is there: --set init.weights=PATH",
         )
     parent = None if init.model is None else resolve(registry, init.model)
-    first, *others = [registry.resolve(ref) for ref in data.refs]
+    first, *others = [resolved(registry, ref) for ref in data.refs]
     for version in (first, *others):
         if recipe.pretrains:
             split_of_tests(version, recipe)

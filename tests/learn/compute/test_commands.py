@@ -148,6 +148,18 @@ def test_what_a_job_could_not_begin_is_not_handed_over(capfd, words, problem, on
     assert Records().all() == []
 
 
+@pytest.mark.parametrize(
+    ("place", "hint"),
+    [("slurrm", "did you mean 'slurm'?"), ("moon", "places are local, slurm, kubernetes, own")],
+)
+def test_of_two_words_the_one_that_is_no_place_is_said(capfd, place, hint):
+    assert run(["evaluate", "net@v1", "--on", "fields@v1", "--on", place]) == 2
+
+    said = capfd.readouterr().err
+    assert f"'{place}' is neither a version" in said
+    assert hint in said
+
+
 def test_a_place_without_slurm_says_where_to_go(monkeypatch, capfd, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
