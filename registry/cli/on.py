@@ -40,6 +40,14 @@ Gpus = Annotated[
     int | None,
     typer.Option("--gpus", min=0, help="Graphics processors on each node.", show_default=False),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the network runs: cpu, cuda, cuda:1; by default on a GPU in a job that asked "
+        "for some, else cpu.",
+        show_default=False,
+    ),
+]
 Nodes = Annotated[int | None, typer.Option("--nodes", min=1, help="Machines.", show_default=False)]
 Processes = Annotated[
     int | None,

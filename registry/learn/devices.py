@@ -12,6 +12,7 @@ __all__ = [
     "check_here",
     "check_promised",
     "checked",
+    "chosen",
     "gpus",
     "named",
 ]
@@ -74,6 +75,23 @@ def checked(device: str) -> str:
     )
 
 
+def chosen(device: str | None) -> str:
+    """Return the device that a command runs on.
+
+    Args:
+        device: What was asked for; None: a GPU in a job that was promised one, else the processor.
+
+    Raises:
+        InvalidInputError: There is none of that name anywhere.
+        NoDeviceError: This machine has it not.
+
+    Examples:
+        >>> chosen(None)
+        'cpu'
+    """
+    return checked(device or ("cuda" if _promised() else "cpu"))
+
+
 def gpus(kind: str | None = None) -> int:
     """Return how many graphics processors torch finds here.
 
@@ -111,12 +129,17 @@ def check_promised() -> None:
     Raises:
         NoDeviceError: There are fewer.
     """
-    promised = os.environ.get(PROMISED_VARIABLE, "")
-    if promised.isdecimal() and (there := gpus()) < int(promised):
+    promised = _promised()
+    if promised and (there := gpus()) < promised:
         raise NoDeviceError(
-            f"this job was promised {_counted(int(promised))}, and torch finds {there}",
+            f"this job was promised {_counted(promised)}, and torch finds {there}",
             hint="see that the place gives them and that its driver runs: nvidia-smi",
         )
+
+
+def _promised() -> int:
+    said = os.environ.get(PROMISED_VARIABLE, "")
+    return int(said) if said.isdecimal() else 0
 
 
 def _counted(count: int) -> str:

@@ -93,3 +93,14 @@ def test_a_job_with_fewer_than_it_was_promised_ends_at_once(capfd, monkeypatch, 
 
     error, *_ = capfd.readouterr().err.splitlines()
     assert error == "error: this job was promised 2 GPUs, and torch finds 1"
+
+
+@pytest.mark.parametrize(
+    ("promised", "asked", "found"),
+    [(None, None, "cpu"), ("0", None, "cpu"), ("1", None, "cuda"), ("1", "cpu", "cpu")],
+)
+def test_a_job_runs_on_the_processors_that_it_was_promised(monkeypatch, promised, asked, found):
+    if promised is not None:
+        monkeypatch.setenv("EOLAB_GPUS", promised)
+
+    assert devices.chosen(asked) == found

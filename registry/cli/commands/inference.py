@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from registry.cli.asking import by_input, options_of, reading_of, search_of
-from registry.cli.on import Place, anywhere
+from registry.cli.on import Device, Place, anywhere
 from registry.cli.options import Json, connected
 from registry.cli.predictions import After, emit_prediction, name_of
 from registry.cli.watch import watching
@@ -110,7 +110,7 @@ def predict(
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 8,
-    device: Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")] = "cpu",
+    device: Device = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the probability of each class beside.")
     ] = False,
@@ -213,7 +213,7 @@ def predict(
         window, overlap, batch_size, probabilities=probabilities, uncertainty=uncertainty,
         abstain=abstain,
     )  # fmt: skip
-    devices.checked(device)
+    device = devices.chosen(device)
     chosen = foresee(
         shelf.resolve(connected(), model).card, head=head, options=options, out=output,
         picture=picture, into=into, classes=classes or (),
@@ -256,7 +256,7 @@ def _foreseen(*, context: typer.Context, model: str, place: Place, **said: Any) 
     scenes, archive, aoi = said["scenes"], said["archive"], said["aoi"]
     _check_asked(scenes, archive, said["output"], said["into"])
     _check_read(context, archive, said["into"])
-    named(said["device"])
+    named(said["device"] or "cpu")
     if archive is not None and place.shows_files:  # the area may be a file
         search_of(archive, aoi, said["time"], said["max_cloud"], said["api"])
     if place.shows_lake:

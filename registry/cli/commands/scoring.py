@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from registry.cli.completion import complete_datasets, complete_refs
-from registry.cli.on import Gpus, Place, Print, Time, anywhere, elsewhere
+from registry.cli.on import Device, Gpus, Place, Print, Time, anywhere, elsewhere
 from registry.cli.options import Json, RefArgument, connected
 from registry.cli.output import emit
 from registry.cli.scores import board_text, comparison_text, evaluation_text, replay_text
@@ -114,7 +114,7 @@ def evaluate(
     ] = None,
     crop: Crop = None,
     keep: Keep = True,
-    device: Annotated[str, typer.Option(help="Such as cpu, cuda or cuda:1.")] = "cpu",
+    device: Device = None,
     precision: Annotated[str, typer.Option(help="Of the network: 32, bf16 or 16.")] = "32",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples at once.")] = 32,
     threads: Annotated[
@@ -142,12 +142,13 @@ def evaluate(
         elsewhere(place, [word for word in words if word])
         return
     place.check()
+    from registry.learn.devices import chosen
     from registry.learn.scoring.evaluating import evaluate as score
 
     with watching() as progress:
         found = score(
             connected(), model, on=ref, split=_subset(split), splits=splits, by=by or (),
-            crop=None if crop is None else (crop, crop), keep=keep, device=device,
+            crop=None if crop is None else (crop, crop), keep=keep, device=chosen(device),
             precision=precision, batch_size=batch_size, threads=threads, resamples=resamples,
             seed=seed, progress=progress,
         )  # fmt: skip
@@ -316,13 +317,13 @@ def _foresee(
     on: str,
     split: str,
     splits: str | None,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> None:
     """Refuse what a job would refuse at its beginning, before it is handed over."""
     from registry.learn.devices import named
     from registry.learn.scoring.foreseeing import foresee
 
-    named(device)
+    named(device or "cpu")
     if place.shows_lake:
         foresee(connected(), model, on=on, split=_subset(split), splits=splits)
 
