@@ -47,6 +47,8 @@ WIDE_ROWS: Final = 64
 NARROW_ROWS: Final = 16_384
 """Rows sent at once otherwise."""
 
+_FAILURES: Final = (duckdb.Error, pa.ArrowException, OSError)  # the last: in the middle of rows
+
 
 def main() -> None:
     """Run the job that standard input holds."""
@@ -95,7 +97,9 @@ def _run(job: Mapping[str, Any], sink: BinaryIO) -> None:
         with pa.ipc.new_stream(sink, reader.schema) as stream:
             for batch in _counted(reader, job["rows"]):
                 stream.write_batch(batch)
-    except (duckdb.Error, pa.ArrowException) as error:
+    except BrokenPipeError:
+        raise
+    except _FAILURES as error:
         connection.close()
         raise _cause(job, error) from error
     sink.close()
@@ -117,9 +121,7 @@ def _asked(connection: duckdb.DuckDBPyConnection, text: str) -> pa.RecordBatchRe
     return connection.to_arrow_reader(_batch_rows(connection.description))
 
 
-def _cause(
-    job: Mapping[str, Any], error: duckdb.Error | pa.ArrowException
-) -> duckdb.Error | pa.ArrowException:
+def _cause(job: Mapping[str, Any], error: Exception) -> Exception:
     """Return why a query failed: a stopped thread may be heard before the one that erred.
 
     One thread has no other to stop, so asking it again says the cause.
@@ -128,7 +130,7 @@ def _cause(
         try:
             for _ in _asked(_opened(job, threads=1), job["text"]):
                 pass
-        except (duckdb.Error, pa.ArrowException) as again:
+        except _FAILURES as again:
             return again
     return error
 
