@@ -34,7 +34,9 @@ class Asked:
 MEASURED = []  # samples that this process asked the network for, epoch after epoch
 
 
-class Listening(Task):
+class Resting(Task):
+    """Normalises by no batch, as each way has batches of its own."""
+
     def train(self, mode=True):  # noqa: FBT002 — torch's own
         super().train(mode)
         for module in self.modules():
@@ -42,6 +44,8 @@ class Listening(Task):
                 module.eval()
         return self
 
+
+class Listening(Resting):
     def validation_step(self, batch, index):
         MEASURED.append(len(batch["id"]))
         super().validation_step(batch, index)

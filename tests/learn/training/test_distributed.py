@@ -11,7 +11,7 @@ import torch
 
 from registry.learn.models.weights import read
 from registry.learn.training import checkpoints, fit, tasks
-from registry.learn.training.tasks import Task
+from tests.learn.training.shared_run import Resting
 
 
 @pytest.fixture
@@ -26,17 +26,6 @@ def recipe(shared, recipe_of):
             "optimiser.lr": 0.1, "stop.keep": "last",
         },
     )  # fmt: skip
-
-
-class Resting(Task):
-    """Normalises by no batch, as each way has batches of its own; so does ``shared_run.py``."""
-
-    def train(self, mode=True):  # noqa: FBT002 — torch's own
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.eval()
-        return self
 
 
 @pytest.fixture
