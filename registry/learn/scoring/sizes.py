@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from registry.learn.loading.columns import words
 from registry.learn.loading.fitting import RaggedBatchError
+from registry.learn.loading.places import asset_rows
 
 if TYPE_CHECKING:
     from registry.catalog.registry import Registry
@@ -77,13 +78,9 @@ def by_size(
         Samples in the order of ``ids``. One that lacks an asset is with the first others that it
         fits to, and by itself where there are none.
     """
-    rows = version.table("assets", ["sample", "asset", "shape"])
-    wanted = pc.and_(
-        pc.is_in(rows["sample"], value_set=pa.array(ids, pa.string())),
-        pc.is_in(rows["asset"], value_set=pa.array(assets, pa.string())),
-    )
+    rows = asset_rows(version, words(ids)).select(["sample", "asset", "shape"])
     found: dict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
-    for row in rows.filter(wanted).to_pylist():
+    for row in rows.filter(pc.is_in(rows["asset"], value_set=words(assets))).to_pylist():
         if row["shape"]:
             found[row["sample"]][row["asset"]] = tuple(row["shape"][-2:])
     sizes = {one: tuple(found[one].get(name) for name in assets) for one in ids}
