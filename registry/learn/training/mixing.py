@@ -1,6 +1,6 @@
 """Loaders made of loaders: versions in turn, labelled beside unlabelled, permuted labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -39,9 +39,7 @@ class InTurn:
     @contextmanager
     def following(self, epochs: int) -> Iterator[None]:
         """Begin each of so many epochs while the one before ends, until the context ends."""
-        with ExitStack() as stack:
-            for loader in self.loaders:
-                stack.enter_context(loader.following(epochs))
+        with _following((loader, epochs) for loader in self.loaders):
             yield
 
     def set_epoch(self, epoch: int) -> None:
@@ -95,9 +93,8 @@ class Beside:
     @contextmanager
     def following(self, epochs: int) -> Iterator[None]:
         """Begin each of so many epochs while the one before ends, until the context ends."""
-        with ExitStack() as stack:
-            for loader in (self.labelled, self.unlabelled):
-                stack.enter_context(loader.following(-(-epochs * len(self) // len(loader))))
+        both = (self.labelled, self.unlabelled)
+        with _following((one, -(-epochs * len(self) // len(one))) for one in both):
             yield
 
     def set_epoch(self, epoch: int) -> None:
@@ -180,6 +177,15 @@ class Once(Wrapped):
                     seen.add(name)
             if kept:
                 yield {key: _some(value, kept) for key, value in batch.items()}
+
+
+@contextmanager
+def _following(loaders: Iterable[tuple[Loader, int]]) -> Iterator[None]:
+    """Let each loader follow into as many epochs as stand beside it."""
+    with ExitStack() as stack:
+        for loader, epochs in loaders:
+            stack.enter_context(loader.following(epochs))
+        yield
 
 
 def _some(value: Any, kept: list[int]) -> Any:  # noqa: ANN401 — a tensor, or a list of what samples have
