@@ -91,16 +91,20 @@ def gather(
     versions = tuple(registry.resolve(ref) for ref in data.refs)
     first = versions[0]
     choices = [_chosen(one, recipe) for one in versions]
-    for one, said in zip(versions, choices, strict=True):
-        choose(one, registry=registry, **said)  # says if there is nothing to learn from
+    meant = [  # says if there is nothing to learn from
+        choose(one, registry=registry, **said) for one, said in zip(versions, choices, strict=True)
+    ]
+    spared = [
+        _left_out(registry, *each) for each in zip(versions, choices, meant, strict=True)
+    ]  # fmt: skip
     chosen = choices[0]
     held = None if recipe.pretrains else _held(first, chosen)
     contract = _contract(registry, first, recipe, chosen)
     need = [one.asset for one in contract.inputs]
     lacking: list[str] = []  # filled by whatever leaves samples without any input out
     if data.fraction < 1:
-        for one, said in zip(versions, choices, strict=True):
-            some, lines = having(one, choose(one, registry=registry, **said), need)
+        for one, said, found in zip(versions, choices, meant, strict=True):
+            some, lines = having(one, found, need)
             said["slice"] = _fraction(registry, one, some, data.fraction, seed)
             lacking += lines
     heads = heads_of(first, recipe)
@@ -126,7 +130,7 @@ def gather(
         plain=_loader(first, {**common, **chosen, **alone}, shuffle=False),
         lineage=_lineage(versions, recipe, choices),
         said=(
-            *(line for one in versions if (line := _left_out(registry, one, recipe))),
+            *(line for line in spared if line is not None),
             *dict.fromkeys(lacking),
         ),
     )
@@ -301,19 +305,19 @@ def _check_numbers(version: Version, head: Head, there: tuple[str, ...]) -> None
         )
 
 
-def _left_out(registry: "Registry", version: Version, recipe: Recipe) -> str | None:
+def _left_out(
+    registry: "Registry", version: Version, chosen: Mapping[str, Any], found: Choice
+) -> str | None:
     """Return a line on the samples of tests that pretraining leaves out; None if it leaves none."""
-    chosen = _chosen(version, recipe)
-    if chosen.pop("split", None) != BUT_TEST:
+    if chosen.get("split") != BUT_TEST:
         return None
-    split = chosen.pop("splits")
-    there = len(choose(version, registry=registry, **chosen).ids)
-    taken = len(choose(version, registry=registry, split=BUT_TEST, splits=split, **chosen).ids)
+    wider = {key: value for key, value in chosen.items() if key not in {"split", "splits"}}
+    there, taken = len(choose(version, registry=registry, **wider).ids), len(found.ids)
     if taken == there:
         return None
     return (
-        f"{there - taken:,} of {there:,} samples of {version.ref} are left out: splits/{split} "
-        "calls them test; data.subset=all takes them too"
+        f"{there - taken:,} of {there:,} samples of {version.ref} are left out: "
+        f"splits/{found.splits} calls them test; data.subset=all takes them too"
     )
 
 
